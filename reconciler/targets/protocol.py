@@ -1,0 +1,145 @@
+"""The target's shape: what the engine may ask of where deployments run.
+
+`reconcile.py` calls observe and prepare before the plan, `execute.py` the rest. Handles and fingerprints
+are opaque strings to everything above. No call but `route` waits for anything slow: the engine polls
+`readiness` and `remove` for all that wait at once, so that a deployment that waits holds no worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from reconciler.resources import JSON, Desired, ResourceId, Scope
+from specs.errors import KubeServeError
+
+
+class TargetError(KubeServeError):
+    """The target refused or failed; `retryable` when the same call may succeed later."""
+
+    code = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One difference in words that the author of the spec knows. None: not there on that side."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResource:
+    """Something of ours that is really there: a tenant, a variant, or a deployment (its route)."""
+
+    id: ResourceId
+    handle: str
+    fingerprint: str  # changes whenever what the plan saw is no longer what is there
+    fields: Mapping[str, str] = field(default_factory=dict)  # what a plan shows and compares, as applied
+    deployment: ResourceId | None = None  # a variant's
+    digest: str = ""  # a variant's version digest
+    weights: Mapping[ResourceId, int] = field(default_factory=dict)  # a deployment's live traffic
+    replicas: int = 0  # a variant's processes or pods that exist
+    ready: int = 0  # and of these, ready
+    terminating: bool = False  # asked to go, not gone yet
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a plan has to know of the target beside its resources."""
+
+    quota_used: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # tenant -> resource -> used
+    weighted_routing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    resources: Mapping[ResourceId, LiveResource]
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedResource:
+    """One desired resource made ready to apply. `changes` is empty when live equals it; `error` is why it
+    can't be applied; `drift` when the specs did not change but the live side did."""
+
+    id: ResourceId
+    handle: str
+    changes: tuple[FieldChange, ...] = ()
+    error: KubeServeError | None = None
+    drift: bool = False
+    payload: JSON = None  # the target's own
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Every tenant, variant and deployment of the desired graph, as the target would apply it."""
+
+    resources: Mapping[ResourceId, PreparedResource]
+
+
+class ReadinessState(StrEnum):
+    READY = "ready"
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    state: ReadinessState
+    cause: str = ""  # one line; for FAILED why, for WAITING what it waits for
+    log: tuple[str, ...] = ()  # the last lines of the log of what failed
+    ready: int = 0  # replicas that are ready
+
+
+class Target(Protocol):
+    @property
+    def name(self) -> str:
+        """`local` or `kubernetes`."""
+
+    @property
+    def runtime(self) -> str:
+        """Identifies what runs variants (an image; our own version); it is part of a variant's content."""
+
+    def observe(self, scope: Scope) -> Live:
+        """Everything that carries this installation's mark, in a handful of listings."""
+
+    def prepare(self, desired: Desired, live: Live) -> Prepared:
+        """The whole batch at once. Changes nothing. What can't be applied is an `error` of its resource."""
+
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
+        """Makes a tenant or a variant be there (`replicas`: start with so many, else its minimum).
+        Returns its handle. Idempotent; does not wait until it is ready."""
+
+    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
+        """One call for many variants; cheap enough to be asked several times a second."""
+
+    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
+        """Sends a deployment's traffic to variants (handle -> percent). Returns when the data plane has
+        confirmed that new requests go there."""
+
+    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
+        """Asks a deployment's route, a variant (drained first) or a tenant to go; True once nothing of it
+        is left. Idempotent and quick: asked again until True. With a fingerprint, TargetError when what is
+        there is no longer what the plan saw."""
+
+    def close(self) -> None:
+        """Ends what the target holds open in this process; what it runs goes on."""
+
+
+class Access(Protocol):
+    """What the commands that read need: the same target, seen from its users' side."""
+
+    def url(self, deployment: ResourceId) -> str | None:
+        """The stable address of a deployment, ending in a slash-less path; None while it has none."""
+
+    def logs(self, variant: ResourceId, *, lines: int, follow: bool, failed: bool) -> Iterator[str]:
+        """Lines of a variant's log, oldest first; `failed`: of its last failed start, kept after removal."""
+
+    def predict(
+        self, deployment: ResourceId, body: bytes, variant: str | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """POSTs a prediction. Answers (HTTP status, body, headers); TargetError when unreachable."""
