@@ -1,0 +1,75 @@
+"""What a plan says about a variant: its contents as words and values that the author of the spec knows. Pure.
+
+`plan/` compares these fields of a desired variant with those that a target reports of a live one; targets write
+them down when they apply. No secret is in them: references are named, and a literal that looks like a
+credential is shown as a short hash, so that it still differs when it changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import orjson
+
+from reconciler.resources import JSON, DesiredVariant, Replicas, SecretRef
+
+_CREDENTIAL_NAME = re.compile(
+    r"(?i)(^|_)(token|secret|password|passwd|pwd|passphrase|credentials?|api_?key|access_?key|private_?key|auth)(_|$)"
+)
+_CREDENTIAL_VALUE = re.compile(
+    r"^(AKIA|ASIA)[A-Z0-9]{16}$|^gh[a-z]_\w{20,}|^github_pat_|^glpat-|^hf_\w{20,}|^sk-|^xox[a-z]-|^eyJ[\w-]+\.eyJ"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@"
+)
+_UNITS = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
+
+
+def variant_fields(variant: DesiredVariant) -> dict[str, str]:
+    """Field -> value, in the order in which a plan shows them. `env.NAME` holds one variable each."""
+    fields = {
+        "version": variant.version_name,
+        "model": variant.model,
+        "digest": variant.digest,
+        "replicas": _replicas(variant.replicas),
+        "cpu": _cpu(variant.cpu_millicores),
+        "memory": _memory(variant.memory_bytes),
+        "checks": _checks(variant.checks),
+        "request timeout": f"{variant.request_seconds:g} s",
+        "drain timeout": f"{variant.drain_seconds:g} s",
+        "runtime": variant.runtime,
+    }
+    fields |= {f"env.{name}": _env(name, value) for name, value in sorted(variant.env.items())}
+    return fields
+
+
+def _replicas(replicas: Replicas) -> str:
+    return str(replicas.min) if replicas.min == replicas.max else f"{replicas.min} to {replicas.max}"
+
+
+def _cpu(millicores: int) -> str:
+    return f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+
+
+def _memory(size: int) -> str:
+    for unit, factor in _UNITS:
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def _checks(checks: tuple[JSON, ...]) -> str:
+    if not checks:
+        return "none"
+    return f"{len(checks)} ({_short_hash(orjson.dumps(checks, option=orjson.OPT_SORT_KEYS))})"
+
+
+def _env(name: str, value: str | SecretRef) -> str:
+    if isinstance(value, SecretRef):
+        return f"secret {value.secret}/{value.key}"
+    if _CREDENTIAL_NAME.search(name) or _CREDENTIAL_VALUE.search(value):
+        return f"hidden ({_short_hash(value.encode())})"
+    return value
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
