@@ -1,0 +1,1 @@
+"""The target of a laptop: deployments are processes of this machine, behind one gateway process."""
