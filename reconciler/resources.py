@@ -74,11 +74,7 @@ class Scope:
             return True
         if resource.tenant != self.tenant:
             return False
-        return (
-            self.deployment is None
-            or resource.kind is not Kind.DEPLOYMENT
-            or resource.name == self.deployment
-        )
+        return self.deployment is None or resource.kind is not Kind.DEPLOYMENT or resource.name == self.deployment
 
 
 @dataclass(frozen=True, slots=True)

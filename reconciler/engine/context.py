@@ -1,0 +1,219 @@
+"""What every walk of one round shares: the plan, the target, the store, the record, and who listens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from reconciler.artifacts.protocol import ArtifactStore, Content, VersionRef
+from reconciler.desired import deployment_digest
+from reconciler.engine.scheduler import Interrupted
+from reconciler.plan.model import Plan
+from reconciler.resources import (
+    Desired,
+    DesiredVariant,
+    DesiredVersion,
+    FileOrigin,
+    Kind,
+    ResourceId,
+    tenant_id,
+)
+from reconciler.state.model import KEPT_LOG_LINES, Phase, Record
+from reconciler.state.recorder import Recorder
+from reconciler.targets.protocol import Live, PreparedResource, Target
+from specs.errors import KubeServeError
+
+FIRST_BACKOFF_SECONDS = 10
+LONGEST_BACKOFF_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell who watches. `sent` bytes went on; `phase` is set when the resource is done."""
+
+    id: ResourceId
+    text: str = ""
+    sent: int = 0
+    phase: Phase | None = None
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it went with one resource; `phase` None: it is gone."""
+
+    id: ResourceId
+    phase: Phase | None
+    message: str = ""
+    log: tuple[str, ...] = ()
+    url: str = ""
+
+
+@dataclass
+class Round:
+    plan: Plan
+    desired: Desired
+    live: Live
+    prepared: Mapping[ResourceId, PreparedResource]
+    target: Target
+    store: ArtifactStore
+    contents: Callable[[FileOrigin], Content]
+    recorder: Recorder
+    url_of: Callable[[ResourceId], str | None]
+    listen: Callable[[Event], None]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    results: dict[ResourceId, Result] = field(default_factory=dict)
+
+    def started(self, resource: ResourceId) -> None:
+        self.listen(Event(resource, "starting"))
+
+    def note(self, resource: ResourceId, text: str) -> None:
+        self.listen(Event(resource, text))
+
+    def upload(self, version: DesiredVersion) -> None:
+        """Streams a version's files into the store. Runs in a worker."""
+        if version.manifest is None:
+            return
+        files = {}
+        for entry, origin in (
+            (version.manifest.artifact, version.artifact),
+            (version.manifest.requirements, version.requirements),
+        ):
+            if entry is not None and origin is not None:
+                files[entry.name] = self.contents(origin)
+        ref = VersionRef(version.id.tenant, version.model, version.version, version.digest)
+        self.store.put(ref, version.manifest, files, lambda sent: self._sent(version.id, sent))
+
+    def _sent(self, resource: ResourceId, sent: int) -> None:
+        if self.cancelled.is_set():
+            raise Interrupted("Interrupted")
+        self.listen(Event(resource, sent=sent))
+
+    def url(self, deployment: ResourceId) -> str:
+        return self.url_of(deployment) or ""
+
+    def tenant_of(self, resource: ResourceId) -> ResourceId:
+        return tenant_id(resource.tenant)
+
+    def initial_replicas(self, variant: DesiredVariant) -> int:
+        """As many as serve now, so that traffic which moves finds the same capacity."""
+        route = self.live.resources.get(variant.deployment)
+        serving = [self.live.resources[v] for v in route.weights if v in self.live.resources] if route else []
+        now = max((old.replicas for old in serving), default=0)
+        return max(variant.replicas.min, min(now, variant.replicas.max))
+
+    def drain_seconds(self, resource: ResourceId) -> float:
+        variant = self.desired.variants.get(resource)
+        return variant.drain_seconds if variant else DEFAULT_DRAIN_SECONDS
+
+    def deletions_of(self, tenant: str) -> tuple[ResourceId, ...]:
+        return tuple(c.id for c in self.plan.deletions if c.id.tenant == tenant and c.id.kind is Kind.DEPLOYMENT)
+
+    def serves(self, deployment: ResourceId) -> bool:
+        """Whether something answers under the deployment's address, as far as was observed."""
+        route = self.live.resources.get(deployment)
+        if route is None:
+            return False
+        return any(
+            weight and variant in self.live.resources and self.live.resources[variant].ready
+            for variant, weight in route.weights.items()
+        )
+
+    def succeeded(self, resource: ResourceId, reason: str, *, applied: str = "", url: str = "") -> None:
+        digest = applied or self.digest_of(resource)
+        record = Record(Phase.READY, digest, digest, reason, "", self._now(), url)
+        previous = self.recorder.record(resource)
+        if previous and previous.phase is Phase.READY and previous.applied == digest:
+            record = replace(record, since=previous.since)
+        self.recorder.update(resource, record)
+        for variant in self._variants_of(resource):
+            self.recorder.update(variant, replace(record, url=""))
+        self._done(Result(resource, Phase.READY, url=url))
+
+    def failed(
+        self,
+        resource: ResourceId,
+        reason: str,
+        message: str,
+        log: tuple[str, ...] = (),
+        phase: Phase | None = None,
+    ) -> None:
+        phase = phase or (Phase.DEGRADED if self.serves(resource) else Phase.FAILED)
+        previous = self.recorder.record(resource) or Record(phase)
+        digest = self.digest_of(resource)
+        attempts = previous.attempts + 1 if previous.desired == digest else 1
+        backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempts - 1, 10), LONGEST_BACKOFF_SECONDS)
+        record = Record(
+            phase,
+            digest,
+            previous.applied,
+            reason,
+            message,
+            self._now(),
+            previous.url,
+            attempts,
+            (self.clock() + timedelta(seconds=backoff)).isoformat(timespec="seconds"),
+            log[-KEPT_LOG_LINES:],
+        )
+        self.recorder.update(resource, record)
+        for variant in self._variants_of(resource):
+            if self.recorder.record(variant) is not None:  # it stays; what never served is gone by now
+                self.recorder.update(variant, replace(record, url="", log=()))
+        self._done(Result(resource, phase, message, log))
+
+    def deleting(self, resource: ResourceId) -> None:
+        previous = self.recorder.record(resource)
+        base = previous or Record(Phase.DELETING)
+        self.recorder.update(resource, replace(base, phase=Phase.DELETING, reason="", message="", since=self._now()))
+        self.listen(Event(resource, "removing"))
+
+    def gone(self, resource: ResourceId) -> None:
+        self.recorder.forget(resource)
+        if resource.kind is not Kind.VARIANT:
+            self._done(Result(resource, None))
+
+    @contextmanager
+    def failing_as(self, resource: ResourceId, reason: str, phase: Phase | None = None) -> Iterator[None]:
+        """Records what a walk fails with, then lets the failure end the walk: who joins it is told."""
+        try:
+            yield
+        except Interrupted as error:
+            self._interrupted(resource)
+            raise error
+        except KubeServeError as error:
+            message = f"{error.summary}: {error.detail}" if error.detail else error.summary
+            self.failed(resource, getattr(error, "reason", reason), message, getattr(error, "log", ()), phase)
+            raise
+        except Exception as error:  # a bug of ours or a library's stops this resource only
+            self.failed(resource, "InternalError", f"{type(error).__name__}: {error}", phase=phase)
+            raise
+
+    def digest_of(self, resource: ResourceId) -> str:
+        if resource.kind is Kind.DEPLOYMENT and resource in self.desired.deployments:
+            return deployment_digest(self.desired, self.desired.deployments[resource])
+        if resource in self.desired.versions:
+            return self.desired.versions[resource].digest
+        return ""
+
+    def _interrupted(self, resource: ResourceId) -> None:
+        previous = self.recorder.record(resource)
+        if previous is not None:
+            message = "The round was interrupted; the next one goes on."
+            self.recorder.update(resource, replace(previous, reason="Interrupted", message=message))
+
+    def _variants_of(self, resource: ResourceId) -> tuple[ResourceId, ...]:
+        return tuple(v.id for v in self.desired.variants_of.get(resource, ()))
+
+    def _done(self, result: Result) -> None:
+        self.results[result.id] = result
+        self.listen(Event(result.id, result.message, phase=result.phase or Phase.DELETING, log=result.log))
+
+    def _now(self) -> str:
+        return self.clock().isoformat(timespec="seconds")
+
+
+DEFAULT_DRAIN_SECONDS = 30.0

@@ -1,0 +1,217 @@
+"""What happens to one tenant, one version, one deployment: the walks that `execute.py` gives the scheduler.
+
+A deployment goes: its parts are there -> new variants start beside the old -> ready, so their checks have
+passed -> traffic moves -> the old ones drain and go. Until traffic has moved nothing that serves is touched.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Hashable, Iterable, Mapping
+from typing import Any
+
+from reconciler.engine.context import Round
+from reconciler.engine.scheduler import Call, Effect, Join, Pause, Ready, Walk
+from reconciler.plan.model import Action, Change, Trouble
+from reconciler.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
+from reconciler.state.model import Phase
+from reconciler.targets.protocol import Readiness, ReadinessState
+from specs.errors import KubeServeError
+
+RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds, before jitter, for errors that say a retry helps
+REMOVAL_POLL_SECONDS = 0.2
+REMOVAL_GRACE_SECONDS = 30.0  # beyond the drain time, until a removal counts as stuck
+
+
+class WalkError(KubeServeError):
+    """A walk came to an end that has been recorded already."""
+
+    code = "failed"
+
+    def __init__(self, reason: str, summary: str, log: tuple[str, ...] = ()) -> None:
+        super().__init__(summary)
+        self.reason = reason
+        self.log = log
+
+
+def tenant_walk(round_: Round, change: Change) -> Walk:
+    round_.started(change.id)
+    with round_.failing_as(change.id, "TenantFailed"):
+        _check(change.error)
+        yield from retried(lambda: round_.target.ensure(round_.prepared[change.id]))
+        round_.succeeded(change.id, "Provisioned")
+
+
+def version_walk(round_: Round, change: Change) -> Walk:
+    round_.started(change.id)
+    with round_.failing_as(change.id, "UploadFailed"):
+        _check(change.error)
+        version = round_.desired.versions[change.id]
+        yield from retried(lambda: round_.upload(version))
+        round_.succeeded(change.id, "Stored", applied=version.digest)
+
+
+def deployment_walk(round_: Round, change: Change) -> Walk:
+    """Brings one deployment to what is desired, or leaves it serving what it served."""
+    deployment = round_.desired.deployments[change.id]
+    round_.started(change.id)
+    with round_.failing_as(change.id, "RolloutFailed"):
+        _check(change.error)
+        yield from _parts(round_, deployment)
+        started = yield from _start(round_, deployment)
+        yield from _prove(round_, deployment, started)
+        yield from _route(round_, deployment)
+        yield from _retire(round_, _replaced(round_, deployment.id))
+        yield from _settle(round_, started)
+        round_.succeeded(change.id, "Serving", url=round_.url(deployment.id))
+
+
+def adoption_walk(round_: Round, change: Change) -> Walk:
+    """Runs as desired already: only the record is brought up to date."""
+    round_.started(change.id)
+    yield Join(())
+    url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
+    round_.succeeded(change.id, "TakenOver", url=url)
+
+
+def deletion_walk(round_: Round, change: Change) -> Walk:
+    """A deployment's route first, so that nothing asks for what goes; then its variants, drained."""
+    round_.deleting(change.id)
+    with round_.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
+        if change.id.kind is Kind.TENANT:
+            yield Join(round_.deletions_of(change.id.tenant))
+        if change.handle:
+            yield from _remove(round_, change)
+        yield from _retire(round_, round_.plan.variants_of.get(change.id, ()))
+        round_.gone(change.id)
+
+
+def retried(function: Any) -> Generator[Effect, Any, Any]:
+    """Runs a call; again after a pause when its error says that a retry helps."""
+    for delay in RETRY_DELAYS:
+        try:
+            return (yield Call(function))
+        except KubeServeError as error:
+            if not error.retryable:
+                raise
+        yield Pause(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+    return (yield Call(function))
+
+
+def _check(error: Trouble | None) -> None:
+    if error is not None:
+        raise WalkError("InvalidPlan", f"{error.summary}: {error.detail}" if error.detail else error.summary)
+
+
+def _parts(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+    """Waits for the tenant and the versions that this deployment is made of."""
+    needed = [round_.tenant_of(deployment.id)]
+    needed += [variant.version for variant in round_.desired.variants_of[deployment.id]]
+    ended: Mapping[Hashable, BaseException | None] = yield Join(tuple(needed))
+    for part, error in ended.items():
+        if error is not None:
+            summary = error.summary if isinstance(error, KubeServeError) else str(error)
+            raise WalkError("PartFailed", f"{part}: {summary}")
+
+
+def _start(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
+    """Starts or adjusts the variants that are not as desired. Answers handle -> variant."""
+    started: dict[str, DesiredVariant] = {}
+    for variant in round_.desired.variants_of[deployment.id]:
+        change = round_.plan.by_id[variant.id]
+        if not change.is_work:
+            continue
+        replicas = None
+        if change.action is Action.CREATE:
+            replicas = round_.initial_replicas(variant)
+        round_.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
+        prepared = round_.prepared[variant.id]
+        try:
+            handle = yield from retried(lambda p=prepared, r=replicas: round_.target.ensure(p, r))
+        except KubeServeError as error:
+            yield from _give_up(round_, deployment.id, started)
+            raise WalkError("NotStarted", _summary(error)) from error
+        started[handle] = variant
+    return started
+
+
+def _prove(
+    round_: Round, deployment: DesiredDeployment, started: Mapping[str, DesiredVariant]
+) -> Generator[Effect, Any, None]:
+    """Waits until all that was started is ready. If not: records why, removes what is new, and fails."""
+    if not started:
+        return
+    seconds = max(variant.ready_seconds for variant in started.values())
+    round_.note(deployment.id, "waiting until it answers")
+    seen: Mapping[str, Readiness] = yield Ready(tuple(started), seconds)
+    waiting = [h for h in started if h not in seen or seen[h].state is not ReadinessState.READY]
+    if not waiting:
+        return
+    failed = [h for h in waiting if h in seen and seen[h].state is ReadinessState.FAILED]
+    worst = (failed or waiting)[0]
+    readiness = seen.get(worst, Readiness(ReadinessState.WAITING))
+    variant = started[worst]
+    if failed:
+        reason, why = "NotReady", readiness.cause or "it ended"
+    else:
+        reason, why = "Timeout", f"not ready within {seconds:g} s: {readiness.cause or 'no answer'}"
+    yield from _give_up(round_, deployment.id, started)
+    raise WalkError(reason, f"version {variant.version_name}: {why}", readiness.log)
+
+
+def _route(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+    round_.note(deployment.id, "moving traffic")
+    weights = {round_.prepared[variant].handle: weight for variant, weight in deployment.weights.items()}
+    prepared = round_.prepared[deployment.id]
+    yield from retried(lambda: round_.target.route(prepared, weights))
+
+
+def _replaced(round_: Round, deployment: ResourceId) -> tuple[Change, ...]:
+    return tuple(c for c in round_.plan.variants_of.get(deployment, ()) if c.action is Action.DELETE)
+
+
+def _retire(round_: Round, variants: Iterable[Change]) -> Generator[Effect, Any, None]:
+    for change in variants:
+        if change.action is Action.DELETE:
+            round_.note(change.deployment or change.id, f"removing {change.id.name} ({change.note})")
+            yield from _remove(round_, change)
+            round_.gone(change.id)
+
+
+def _settle(round_: Round, started: Mapping[str, DesiredVariant]) -> Generator[Effect, Any, None]:
+    """A variant that started with as many replicas as the old one had goes to its own number."""
+    for variant in started.values():
+        if round_.initial_replicas(variant) != variant.replicas.min:
+            prepared = round_.prepared[variant.id]
+            yield from retried(lambda p=prepared: round_.target.ensure(p))
+
+
+def _give_up(
+    round_: Round, deployment: ResourceId, started: Mapping[str, DesiredVariant]
+) -> Generator[Effect, Any, None]:
+    """Removes what this walk started and what never served; what served before stays."""
+    for handle, variant in started.items():
+        if round_.plan.by_id[variant.id].action is Action.CREATE:
+            round_.note(deployment, f"removing {variant.name}, which failed")
+            yield from _gone(round_, handle, None, variant.drain_seconds)
+            round_.gone(variant.id)
+
+
+def _remove(round_: Round, change: Change) -> Generator[Effect, Any, None]:
+    fingerprint = change.fingerprint if change.deployment is None else None  # a variant's moves during a rollout
+    yield from _gone(round_, change.handle, fingerprint, round_.drain_seconds(change.id))
+
+
+def _gone(round_: Round, handle: str, fingerprint: str | None, drain_seconds: float) -> Generator[Effect, Any, None]:
+    """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
+    waited = 0.0
+    while not (yield from retried(lambda f=fingerprint: round_.target.remove(handle, f))):
+        fingerprint = None  # asking has changed it
+        if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
+            raise WalkError("StuckRemoval", f"{handle} did not go within {waited:.0f} s")
+        yield Pause(REMOVAL_POLL_SECONDS)
+        waited += REMOVAL_POLL_SECONDS
+
+
+def _summary(error: KubeServeError) -> str:
+    return f"{error.summary}: {error.detail}" if error.detail else error.summary

@@ -1,0 +1,1 @@
+"""What a round will do, as frozen data: computed purely, shown, asked for, and then executed as shown."""

@@ -1,0 +1,307 @@
+"""Desired, live, stored, prepared and the record in; the plan out. Pure: no I/O, clock or randomness.
+
+Called by `reconcile.py`. Everything is one pass over dictionaries: linear in the number of resources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.desired import deployment_digest, graph_digest
+from reconciler.fields import variant_fields
+from reconciler.plan.guards import Budget, find_guards
+from reconciler.plan.model import Action, Binding, Change, Plan, Trouble, Unclaimed
+from reconciler.resources import (
+    Desired,
+    DesiredDeployment,
+    DesiredVariant,
+    DesiredVersion,
+    Kind,
+    ResourceId,
+    Scope,
+)
+from reconciler.state.model import FAILED_PHASES, Phase, State
+from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
+
+INTERNAL_FIELDS = frozenset({"version", "digest", "model"})
+"""Fields of a variant that a deployment's own line says in other words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    scope: Scope = field(default_factory=Scope)
+    budget: Budget = field(default_factory=Budget)
+    allow_deletions: bool = False
+    prune_unclaimed: bool = False
+    destroy: bool = False  # delete all in scope, whatever is desired
+
+
+def make_plan(
+    desired: Desired,
+    live: Live,
+    stored: Mapping[ResourceId, frozenset[str]],  # version -> the digests that the store holds under its name
+    prepared: Prepared,
+    state: State,
+    options: Options,
+    *,
+    target: str = "",
+    revision: str = "",
+) -> Plan:
+    """What has to happen so that live equals desired."""
+    diff = _Diff(desired, live, stored, prepared, state, options)
+    changes = diff.changes()
+    guards = (
+        ()
+        if options.destroy  # asked for by name
+        else find_guards(changes, live, desired, options.budget, allowed=options.allow_deletions)
+    )
+    withheld = {resource for guard in guards for resource in guard.withheld}
+    kept = tuple(c for c in changes if c.id not in withheld and c.deployment not in withheld)
+    binding = Binding(graph_digest(desired), state.lineage, state.serial, _fingerprints(kept, live))
+    return Plan(kept, guards, tuple(diff.unclaimed), target, revision, options.scope, binding)
+
+
+class _Diff:
+    def __init__(
+        self,
+        desired: Desired,
+        live: Live,
+        stored: Mapping[ResourceId, frozenset[str]],
+        prepared: Prepared,
+        state: State,
+        options: Options,
+    ) -> None:
+        self.desired = desired
+        self.live = live
+        self.stored = stored
+        self.prepared = prepared
+        self.state = state
+        self.options = options
+        self.unclaimed: list[Unclaimed] = []
+        self.live_variants: dict[ResourceId, list[LiveResource]] = {}
+        for resource in live.resources.values():
+            if resource.deployment is not None:
+                self.live_variants.setdefault(resource.deployment, []).append(resource)
+
+    def changes(self) -> list[Change]:
+        """In the order of tenants; inside one: the tenant, versions, deployments with variants, deletions."""
+        by_tenant: dict[str, list[Change]] = {}
+        for change in self._all():
+            by_tenant.setdefault(change.id.tenant, []).append(change)
+        return [change for tenant in sorted(by_tenant) for change in by_tenant[tenant]]
+
+    def _all(self) -> Iterator[Change]:
+        if not self.options.destroy:
+            yield from (self._tenant(t) for t in self.desired.tenants if t in self.options.scope)
+            wanted = self._versions_in_scope()
+            yield from (self._version(v) for v in self.desired.versions.values() if v.id in wanted)
+            for deployment in self.desired.deployments.values():
+                if deployment.id in self.options.scope:
+                    yield from self._deployment(deployment)
+        yield from self._deletions()
+
+    def _versions_in_scope(self) -> frozenset[ResourceId]:
+        scope = self.options.scope
+        if scope.deployment is None:
+            return frozenset(v for v in self.desired.versions if v in scope)
+        chosen = (d for d in self.desired.deployments if d in scope)
+        return frozenset(variant.version for d in chosen for variant in self.desired.variants_of[d])
+
+    def _tenant(self, tenant: ResourceId) -> Change:
+        prepared = self.prepared.resources[tenant]
+        if prepared.error is not None:
+            return Change(tenant, Action.CREATE, error=_trouble(prepared.error.summary, prepared.error.detail))
+        if tenant not in self.live.resources:
+            return Change(tenant, Action.CREATE)
+        action = self._of_differences(tenant, prepared.changes)
+        return Change(tenant, action, prepared.changes, drift=prepared.drift)
+
+    def _version(self, version: DesiredVersion) -> Change:
+        digests = self.stored.get(version.id, frozenset())
+        if version.digest in digests:
+            return Change(version.id, Action.UNCHANGED)
+        if digests:
+            return Change(version.id, Action.CREATE, error=_other_content(version, digests))
+        if version.manifest is None:
+            return Change(version.id, Action.CREATE, error=_not_stored(version))
+        return Change(version.id, Action.CREATE, size=version.size)
+
+    def _deployment(self, deployment: DesiredDeployment) -> Iterator[Change]:
+        variants = tuple(self._variants(deployment))
+        route = self.live.resources.get(deployment.id)
+        prepared = self.prepared.resources[deployment.id]
+        work = any(v.is_work for v in variants) or bool(prepared.changes) or route is None
+        error = next((v.error for v in variants if v.error), None)
+        if prepared.error is not None:
+            error = _trouble(prepared.error.summary, prepared.error.detail)
+        yield Change(
+            deployment.id,
+            self._deployment_action(deployment, work),
+            self._deployment_fields(deployment, route) if work else (),
+            note=self._last_failure(deployment) if work else "",
+            drift=work and (prepared.drift or any(v.drift for v in variants)),
+            error=error,
+        )
+        yield from variants
+
+    def _deployment_action(self, deployment: DesiredDeployment, work: bool) -> Action:
+        record = self.state.resources.get(deployment.id)
+        if not work:
+            return Action.UNCHANGED if record and record.phase is Phase.READY else Action.ADOPT
+        digest = deployment_digest(self.desired, deployment)
+        if record and record.phase in FAILED_PHASES and record.desired == digest:
+            return Action.RETRY
+        exists = deployment.id in self.live.resources or self.live_variants.get(deployment.id)
+        return Action.CHANGE if exists else Action.CREATE
+
+    def _last_failure(self, deployment: DesiredDeployment) -> str:
+        record = self.state.resources.get(deployment.id)
+        return record.message if record and record.phase in FAILED_PHASES else ""
+
+    def _variants(self, deployment: DesiredDeployment) -> Iterator[Change]:
+        for variant in self.desired.variants_of[deployment.id]:
+            yield self._variant(variant)
+        for old in self.live_variants.get(deployment.id, ()):
+            if old.id not in deployment.weights:
+                note = f"version {old.fields.get('version', 'unknown')}"
+                yield _deletion(old, note=note, deployment=deployment.id)
+
+    def _variant(self, variant: DesiredVariant) -> Change:
+        prepared = self.prepared.resources[variant.id]
+        note = f"version {variant.version_name}"
+        error = None
+        if prepared.error is not None:
+            error = _trouble(prepared.error.summary, prepared.error.detail)
+        if variant.id not in self.live.resources:
+            return Change(variant.id, Action.CREATE, note=note, error=error, deployment=variant.deployment)
+        action = Action.CHANGE if prepared.changes else Action.UNCHANGED
+        return Change(variant.id, action, prepared.changes, note, 0, prepared.drift, error, variant.deployment)
+
+    def _deployment_fields(self, deployment: DesiredDeployment, route: LiveResource | None) -> tuple[FieldChange, ...]:
+        new = self.desired.variants_of[deployment.id]
+        new_traffic = {v.version_name: deployment.weights[v.id] for v in new}
+        old = self.live_variants.get(deployment.id, [])
+        old_traffic: dict[str, int] = {}
+        for variant in old:
+            weight = route.weights.get(variant.id, 0) if route else 0
+            name = variant.fields.get("version", "unknown")
+            if weight:
+                old_traffic[name] = old_traffic.get(name, 0) + weight
+        found = list(_traffic(old_traffic, new_traffic))
+        old_fields = max(old, key=lambda v: route.weights.get(v.id, 0) if route else 0).fields if old else {}
+        found += _differences(old_fields, variant_fields(new[0]))
+        if not found or (old and all(f.old is None and f.new is None for f in found)):
+            found += [f for v in new if (p := self.prepared.resources[v.id]) for f in p.changes]
+            found += self.prepared.resources[deployment.id].changes
+        return tuple(dict.fromkeys(found + self._drifted(deployment)))
+
+    def _drifted(self, deployment: DesiredDeployment) -> list[FieldChange]:
+        parts = [self.prepared.resources[v] for v in (*deployment.weights, deployment.id)]
+        return [change for part in parts if part.drift for change in part.changes]
+
+    def _of_differences(self, resource: ResourceId, changes: Iterable[FieldChange]) -> Action:
+        if tuple(changes):
+            return Action.CHANGE
+        return Action.UNCHANGED if resource in self.state.resources else Action.ADOPT
+
+    def _deletions(self) -> Iterator[Change]:
+        """Live deployments that nobody asks for any more, and tenants that the operator removes."""
+        routes = (r.id for r in self.live.resources.values() if r.id.kind is Kind.DEPLOYMENT)
+        for deployment in sorted({*routes, *self.live_variants}):
+            wanted = deployment in self.desired.deployments and not self.options.destroy
+            if not wanted and deployment in self.options.scope and self._may_delete(deployment):
+                yield from self._delete_deployment(deployment)
+        for resource in self.live.resources.values():
+            if resource.id.kind is Kind.TENANT and self._tenant_goes(resource.id):
+                yield _deletion(resource)
+
+    def _may_delete(self, deployment: ResourceId) -> bool:
+        parts = {deployment, *(v.id for v in self.live_variants.get(deployment, ()))}
+        if self.options.prune_unclaimed or parts & self.state.resources.keys():
+            return True
+        self.unclaimed.append(Unclaimed(deployment, "runs, but this state file does not know it"))
+        return False
+
+    def _delete_deployment(self, deployment: ResourceId) -> Iterator[Change]:
+        route = self.live.resources.get(deployment)
+        if route is not None:
+            yield _deletion(route)
+        else:
+            yield Change(deployment, Action.DELETE)
+        for variant in self.live_variants.get(deployment, ()):
+            note = f"version {variant.fields.get('version', 'unknown')}"
+            yield _deletion(variant, note=note, deployment=deployment)
+
+    def _tenant_goes(self, tenant: ResourceId) -> bool:
+        scope = self.options.scope
+        if tenant not in scope or scope.deployment is not None:
+            return False
+        claimed = tenant in self.state.resources or self.options.prune_unclaimed
+        if not (self.options.destroy or tenant.tenant in self.desired.removed):
+            return False
+        if not claimed:
+            self.unclaimed.append(Unclaimed(tenant, "is there, but this state file does not know it"))
+        return claimed
+
+
+def _deletion(resource: LiveResource, *, note: str = "", deployment: ResourceId | None = None) -> Change:
+    return Change(
+        resource.id,
+        Action.DELETE,
+        note=note,
+        deployment=deployment,
+        handle=resource.handle,
+        fingerprint=resource.fingerprint,
+    )
+
+
+def _traffic(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[FieldChange]:
+    if old == new:
+        return
+    if len(new) == 1 and len(old) <= 1:
+        yield FieldChange("version", next(iter(old), None), next(iter(new)))
+    else:
+        yield FieldChange("traffic", _shares(old) if old else None, _shares(new))
+
+
+def _shares(traffic: Mapping[str, int]) -> str:
+    return ", ".join(f"{version} {weight}%" for version, weight in traffic.items())
+
+
+def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
+    for name in {**new, **old}:
+        if name not in INTERNAL_FIELDS and old.get(name) != new.get(name):
+            yield FieldChange(name, old.get(name), new.get(name))
+
+
+def _trouble(summary: str, detail: str) -> Trouble:
+    return Trouble(summary, detail)
+
+
+def _other_content(version: DesiredVersion, digests: frozenset[str]) -> Trouble:
+    stored = ", ".join(digest[:19] for digest in sorted(digests))
+    return Trouble(
+        "Version has other content",
+        f"Version {version.version!r} of model {version.model!r} is in the store with digest {stored}, and the "
+        f"spec now gives {version.digest[:19]}. A version never changes once it is stored: give the new content "
+        "a new version name, or restore the old file.",
+    )
+
+
+def _not_stored(version: DesiredVersion) -> Trouble:
+    return Trouble(
+        "Version is not in the store",
+        f"Version {version.version!r} of model {version.model!r} is named by its digest {version.digest[:19]} alone, "
+        "and the store does not hold it. Put it there with `kubeserve push`.",
+    )
+
+
+def _fingerprints(changes: Iterable[Change], live: Live) -> str:
+    touched = sorted(
+        f"{change.id} {live.resources[change.id].fingerprint}"
+        for change in changes
+        if change.is_work and change.id in live.resources
+    )
+    return "sha256:" + hashlib.sha256("\n".join(touched).encode()).hexdigest()

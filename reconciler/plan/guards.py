@@ -1,0 +1,91 @@
+"""What a round refuses to delete before somebody says so. Pure; called by `diff.py`.
+
+Only deployments and tenants count: a variant that a newer one replaces is no deletion.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.plan.model import Action, Change, Guard
+from reconciler.resources import Desired, Kind, ResourceId
+from reconciler.targets.protocol import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A round that deletes more than `deployments` and more than `percent` of them all stops."""
+
+    deployments: int = 5
+    percent: int = 30
+
+
+def find_guards(
+    changes: Iterable[Change], live: Live, desired: Desired, budget: Budget, *, allowed: bool
+) -> tuple[Guard, ...]:
+    """The guards that trip. `allowed`: the user has allowed deletions over the budget."""
+    deleted = [c.id for c in changes if c.action is Action.DELETE and c.id.kind in (Kind.DEPLOYMENT, Kind.TENANT)]
+    if not deleted:
+        return ()
+    if not desired.tenants and not desired.removed and desired.protected == frozenset():
+        return (_empty(deleted),)
+    found = list(_protected(deleted, desired))
+    safe = {resource for guard in found for resource in guard.withheld}
+    if not allowed:
+        at_risk = [d for d in deleted if d not in safe and d.tenant not in desired.removed]
+        found += _over_budget(at_risk, live, budget)
+        found += _whole_tenants(at_risk, live)
+    return tuple(found)
+
+
+def _empty(deleted: list[ResourceId]) -> Guard:
+    return Guard(
+        "empty",
+        "No specs were found, so nothing is deleted",
+        f"{len(deleted)} deployments run, and the source has no kubeserve.yaml at all. If they are to go, "
+        "say so with `kubeserve destroy`.",
+        tuple(deleted),
+    )
+
+
+def _protected(deleted: list[ResourceId], desired: Desired) -> Iterator[Guard]:
+    withheld = tuple(d for d in deleted if desired.is_protected(d.tenant))
+    if not withheld:
+        return
+    if desired.protected is None:
+        summary = "A spec could not be read, so nothing is deleted"
+        detail = "It may speak for any tenant. Mend it, and what is no longer asked for goes with the next round."
+    else:
+        tenants = ", ".join(sorted({d.tenant for d in withheld}))
+        summary = f"Specs of {tenants} have errors, so nothing of theirs is deleted"
+        detail = "Mend them, and what is no longer asked for goes with the next round."
+    yield Guard("protected", summary, detail, withheld)
+
+
+def _over_budget(at_risk: list[ResourceId], live: Live, budget: Budget) -> Iterator[Guard]:
+    deployments = tuple(d for d in at_risk if d.kind is Kind.DEPLOYMENT)
+    total = sum(1 for r in live.resources if r.kind is Kind.DEPLOYMENT)
+    if len(deployments) > budget.deployments and len(deployments) * 100 > total * budget.percent:
+        yield Guard(
+            "budget",
+            f"{len(deployments)} of {total} deployments would be deleted",
+            f"More than {budget.deployments} and more than {budget.percent}% at once looks like a mistake. "
+            "If it is meant, say so with --allow-deletions.",
+            deployments,
+        )
+
+
+def _whole_tenants(at_risk: list[ResourceId], live: Live) -> Iterator[Guard]:
+    deployments = [d for d in at_risk if d.kind is Kind.DEPLOYMENT]
+    lost = Counter(d.tenant for d in deployments)
+    had = Counter(r.tenant for r in live.resources if r.kind is Kind.DEPLOYMENT)
+    for tenant, count in sorted(lost.items()):
+        if count >= 2 and count >= had[tenant]:
+            yield Guard(
+                "whole-tenant",
+                f"All {count} deployments of tenant {tenant} would be deleted",
+                "If it is meant, say so with --allow-deletions.",
+                tuple(d for d in deployments if d.tenant == tenant),
+            )

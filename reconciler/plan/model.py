@@ -1,0 +1,120 @@
+"""The plan: frozen data between `diff.py`, which makes it, and `engine/` and every view, which only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from reconciler.resources import Kind, ResourceId, Scope
+from reconciler.targets.protocol import FieldChange
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    REPLACE = "replace"  # can't be changed in place: removed and made again
+    DELETE = "delete"
+    RETRY = "retry"  # the same content failed in an earlier round
+    ADOPT = "take over"  # ours and as desired, but unknown to the state file
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a change can't be carried out, for people."""
+
+    summary: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource. A deployment's variants stand right behind it, naming it."""
+
+    id: ResourceId
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+    note: str = ""
+    size: int = 0  # bytes to upload
+    drift: bool = False  # the specs did not change; what is live did
+    error: Trouble | None = None
+    deployment: ResourceId | None = None  # a variant's
+    handle: str = ""  # of what is live, for a deletion
+    fingerprint: str = ""
+
+    @property
+    def is_work(self) -> bool:
+        return self.action is not Action.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Stops the deletions of a round until the user allows them by name."""
+
+    code: str  # "budget", "whole-tenant", "protected", "empty"
+    summary: str
+    detail: str
+    withheld: tuple[ResourceId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """Carries our mark, is not in the state file and is not desired: shown, and left alone unless asked."""
+
+    id: ResourceId
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a plan was computed from. A saved plan is refused once one of these differs."""
+
+    desired: str  # digest of the desired graph: specs, platform, runtime, our version
+    lineage: str
+    serial: int
+    live: str  # digest of the fingerprints of all that the plan touches
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Changes in the order of tenants; inside one: the tenant, its versions, its deployments."""
+
+    changes: tuple[Change, ...]
+    guards: tuple[Guard, ...] = ()
+    unclaimed: tuple[Unclaimed, ...] = ()
+    target: str = ""
+    revision: str = ""
+    scope: Scope = field(default_factory=Scope)
+    binding: Binding = field(default_factory=lambda: Binding("", "", 0, ""))
+
+    @cached_property
+    def by_id(self) -> Mapping[ResourceId, Change]:
+        return {change.id: change for change in self.changes}
+
+    @cached_property
+    def variants_of(self) -> Mapping[ResourceId, tuple[Change, ...]]:
+        """Of each deployment: the changes of its variants."""
+        found: dict[ResourceId, list[Change]] = {}
+        for change in self.changes:
+            if change.deployment is not None:
+                found.setdefault(change.deployment, []).append(change)
+        return {deployment: tuple(changes) for deployment, changes in found.items()}
+
+    def work(self, *kinds: Kind) -> Iterator[Change]:
+        return (c for c in self.changes if c.is_work and (not kinds or c.id.kind in kinds))
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Nothing to do: applying it would change nothing but perhaps withheld deletions."""
+        return not any(c.is_work for c in self.changes)
+
+    @cached_property
+    def errors(self) -> tuple[Change, ...]:
+        return tuple(c for c in self.changes if c.error is not None)
+
+    @cached_property
+    def deletions(self) -> tuple[Change, ...]:
+        """What users lose: deployments and tenants, not variants that a newer one replaces."""
+        return tuple(c for c in self.work(Kind.DEPLOYMENT, Kind.TENANT) if c.action is Action.DELETE)

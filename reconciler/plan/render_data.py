@@ -1,0 +1,104 @@
+"""The plan for programs and for pull requests: as JSON and as Markdown. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import orjson
+
+from reconciler.plan.model import Action, Change, Plan
+from reconciler.plan.render_text import size, summary
+from reconciler.resources import JSON, Kind
+
+PLAN_FORMAT = 1
+
+
+def plan_document(plan: Plan) -> JSON:
+    """The stable JSON form of a plan; `kubeserve plan -o json` prints it and `apply --plan` compares it."""
+    return {
+        "format": PLAN_FORMAT,
+        "target": plan.target,
+        "revision": plan.revision,
+        "binding": asdict(plan.binding),
+        "empty": plan.is_empty,
+        "summary": summary(plan),
+        "changes": [_change(change) for change in plan.changes],
+        "guards": [
+            {
+                "code": guard.code,
+                "summary": guard.summary,
+                "detail": guard.detail,
+                "withheld": [str(resource) for resource in guard.withheld],
+            }
+            for guard in plan.guards
+        ],
+        "unclaimed": [{"id": str(item.id), "note": item.note} for item in plan.unclaimed],
+    }
+
+
+def render_json(plan: Plan) -> str:
+    return orjson.dumps(plan_document(plan), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def plan_digest(document: JSON) -> str:
+    """Equal for two plans that do the same to the same."""
+    return "sha256:" + hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def render_markdown(plan: Plan) -> str:
+    """For a comment on a pull request: a table, then what is held back or can't be done."""
+    return "\n".join(_markdown(plan)) + "\n"
+
+
+def _change(change: Change) -> JSON:
+    document: JSON = {"id": str(change.id), "kind": change.id.kind.value, "tenant": change.id.tenant}
+    document |= {"name": change.id.name, "action": change.action.value, "drift": change.drift}
+    document["fields"] = [{"field": f.field, "old": f.old, "new": f.new} for f in change.fields]
+    if change.note:
+        document["note"] = change.note
+    if change.size:
+        document["bytes"] = change.size
+    if change.deployment:
+        document["deployment"] = str(change.deployment)
+    if change.error:
+        document["error"] = asdict(change.error)
+    return document
+
+
+def _markdown(plan: Plan) -> Iterator[str]:
+    yield f"### Plan: {_escape(summary(plan))}"
+    yield ""
+    yield f"Revision `{plan.revision}`, target `{plan.target}`."
+    rows = [c for c in plan.changes if c.is_work and c.id.kind is not Kind.VARIANT]
+    if rows:
+        yield ""
+        yield "| tenant | resource | action | what changes |"
+        yield "| --- | --- | --- | --- |"
+        yield from (_row(change) for change in rows)
+    for change in plan.errors:
+        if change.id.kind is not Kind.VARIANT and change.error:
+            yield ""
+            yield f"**Error** `{change.id}`: {_escape(change.error.summary)}. {_escape(change.error.detail)}"
+    for guard in plan.guards:
+        yield ""
+        yield f"**Held back**: {_escape(guard.summary)}. {_escape(guard.detail)}"
+
+
+def _row(change: Change) -> str:
+    what = [f"{f.field}: {f.old or 'none'} → {f.new or 'none'}" for f in change.fields]
+    if change.size:
+        what.append(f"upload {size(change.size)}")
+    if change.action is Action.RETRY and change.note:
+        what.append(change.note)
+    name = change.id.name or change.id.tenant
+    cells = (change.id.tenant, f"{change.id.kind} {name}", change.action.value, "; ".join(what))
+    return "| " + " | ".join(_escape(cell) for cell in cells) + " |"
+
+
+def _escape(text: str) -> str:
+    cleaned = " ".join(text.split())
+    for character in "\\`*_|<>[]":
+        cleaned = cleaned.replace(character, "\\" + character)
+    return cleaned

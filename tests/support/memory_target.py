@@ -1,0 +1,127 @@
+"""A target that runs nothing: the protocol's state and no processes. For the engine's laws at a scale and with
+faults that real processes could not give in a unit test; both real targets are held to the contract suite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.fields import variant_fields
+from reconciler.resources import Desired, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.targets.protocol import (
+    FieldChange,
+    Live,
+    LiveResource,
+    Prepared,
+    PreparedResource,
+    Readiness,
+    ReadinessState,
+)
+
+READY = Readiness(ReadinessState.READY, ready=1)
+
+
+@dataclass
+class MemoryTarget:
+    """`behaviour` says what becomes of a variant once it is started; `before` sees every call by its name."""
+
+    behaviour: Callable[[DesiredVariant], Readiness] = lambda variant: READY
+    before: Callable[[str, str], None] = lambda verb, handle: None
+    resources: dict[ResourceId, LiveResource] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    name: str = "memory"
+    runtime: str = "memory/1"
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readiness: dict[str, Readiness] = {}
+        self._serial = 0
+
+    def observe(self, scope: Scope) -> Live:
+        with self._lock:
+            return Live({k: v for k, v in self.resources.items() if scope.tenant in (None, k.tenant)})
+
+    def prepare(self, desired: Desired, live: Live) -> Prepared:
+        found: dict[ResourceId, PreparedResource] = {}
+        for tenant in desired.tenants:
+            found[tenant] = PreparedResource(tenant, str(tenant))
+        for variant in desired.variants.values():
+            found[variant.id] = self._prepare_variant(variant, live.resources.get(variant.id))
+        for deployment in desired.deployments.values():
+            route = live.resources.get(deployment.id)
+            changes: tuple[FieldChange, ...] = ()
+            if route is not None and dict(route.weights) != dict(deployment.weights):
+                changes = (FieldChange("weights", str(route.weights), str(deployment.weights)),)
+            found[deployment.id] = PreparedResource(deployment.id, str(deployment.id), changes)
+        return Prepared(found)
+
+    def _prepare_variant(self, variant: DesiredVariant, old: LiveResource | None) -> PreparedResource:
+        changes: tuple[FieldChange, ...] = ()
+        if old is not None and old.fields["replicas"] != variant_fields(variant)["replicas"]:
+            changes = (FieldChange("replicas", old.fields["replicas"], variant_fields(variant)["replicas"]),)
+        drift = False
+        if old is not None and old.ready < old.replicas:
+            changes += (FieldChange("running replicas", str(old.ready), str(old.replicas)),)
+            drift = True
+        return PreparedResource(variant.id, str(variant.id), changes, None, drift, variant)
+
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
+        self._called("ensure", resource.handle)
+        with self._lock:
+            if resource.id.kind is Kind.TENANT:
+                self._put(LiveResource(resource.id, resource.handle, ""))
+                return resource.handle
+            variant: DesiredVariant = resource.payload
+            readiness = self._readiness[resource.handle] = self.behaviour(variant)
+            count = replicas or variant.replicas.min
+            ready = count if readiness.state is ReadinessState.READY else 0
+            self._put(
+                LiveResource(
+                    variant.id,
+                    resource.handle,
+                    "",
+                    variant_fields(variant),
+                    variant.deployment,
+                    variant.digest,
+                    replicas=count,
+                    ready=ready,
+                )
+            )
+            return resource.handle
+
+    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
+        return {handle: self._readiness[handle] for handle in handles if handle in self._readiness}
+
+    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
+        self._called("route", resource.handle)
+        with self._lock:
+            by_id = {ResourceId.parse(handle): weight for handle, weight in weights.items()}
+            dead = [str(v) for v, weight in by_id.items() if weight and not self.resources[v].ready]
+            assert not dead, f"traffic would go to what is not ready: {dead}"
+            self._put(LiveResource(resource.id, resource.handle, "", weights=by_id))
+
+    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
+        self._called("remove", handle)
+        with self._lock:
+            gone = ResourceId.parse(handle)
+            for route in self.resources.values():
+                assert not route.weights.get(gone), f"{gone} still takes traffic"
+            self.resources.pop(gone, None)
+            return True
+
+    def close(self) -> None:
+        pass
+
+    def crash(self, variant: ResourceId) -> None:
+        """One replica is gone, as after a kill -9."""
+        old = self.resources[variant]
+        self._put(replace(old, ready=old.ready - 1))
+
+    def _called(self, verb: str, handle: str) -> None:
+        self.before(verb, handle)
+        self.calls.append((verb, handle))
+
+    def _put(self, resource: LiveResource) -> None:
+        self._serial += 1
+        self.resources[resource.id] = replace(resource, fingerprint=str(self._serial))

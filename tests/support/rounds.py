@@ -1,0 +1,81 @@
+"""Whole rounds over the in-memory target: plan, apply, plan again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.artifacts.protocol import Content
+from reconciler.engine.context import Event, Round
+from reconciler.engine.execute import Outcome, execute
+from reconciler.plan.diff import Options, make_plan
+from reconciler.plan.model import Plan
+from reconciler.resources import Desired, FileOrigin, ResourceId, version_id
+from reconciler.state.file import StateFile
+from reconciler.state.model import State
+from reconciler.state.recorder import Recorder
+from tests.support.memory_store import MemoryStore
+from tests.support.memory_target import MemoryTarget
+
+
+@dataclass
+class World:
+    """A target, a store and a state file, and what goes on between them."""
+
+    folder: Path
+    target: MemoryTarget = field(default_factory=MemoryTarget)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def file(self) -> StateFile:
+        return StateFile(self.folder / "state.json", "default", "memory")
+
+    @property
+    def state(self) -> State:
+        return self.file.load()
+
+    def plan(self, desired: Desired, **options: Any) -> Plan:
+        chosen = Options(**options)
+        live = self.target.observe(chosen.scope)
+        stored: dict[ResourceId, frozenset[str]] = {}
+        for ref in self.store.refs:
+            key = version_id(ref.tenant, ref.model, ref.version)
+            stored[key] = stored.get(key, frozenset()) | {ref.digest}
+        prepared = self.target.prepare(desired, live)
+        return make_plan(desired, live, stored, prepared, self.state, chosen, target="memory", revision="test")
+
+    def apply(self, desired: Desired, file: StateFile | None = None, **options: Any) -> Outcome:
+        plan = self.plan(desired, **options)
+        live = self.target.observe(plan.scope)
+        recorder = Recorder(file or self.file, self.state)
+        round_ = Round(
+            plan=plan,
+            desired=desired,
+            live=live,
+            prepared=self.target.prepare(desired, live).resources,
+            target=self.target,
+            store=self.store,
+            contents=lambda origin: content(origin.path),
+            recorder=recorder,
+            url_of=lambda deployment: f"http://test/{deployment.tenant}/{deployment.name}",
+            listen=self.events.append,
+        )
+        return execute(round_)
+
+    def phase(self, resource: ResourceId) -> str:
+        return str(self.state.resources[resource].phase)
+
+
+def content(text: str) -> Content:
+    @contextmanager
+    def opened() -> Any:
+        yield iter([text.encode()])
+
+    return Content(opened, len(text))
+
+
+Contents = Callable[[FileOrigin], Content]
