@@ -73,12 +73,23 @@ class SettingsError(RuntimeFault):
     code = "settings"
 
 
-class InputError(RuntimeFault):
-    """A request that the model can't be asked. `fields` go into the JSON answer beside code and message."""
+class RequestFault(RuntimeFault):
+    """A request that gets no prediction: an HTTP status, and a JSON answer of `reason` (a constant for
+    programs), message and `fields`."""
+
+    code = "request"
+
+    def __init__(self, status: int, reason: str, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.fields: Mapping[str, object] = fields
+
+
+class InputError(RequestFault):
+    """Inputs that the model can't be asked."""
 
     code = "invalid_input"
 
-    def __init__(self, code: str, message: str, **fields: object) -> None:
-        super().__init__(message)
-        self.reason = code
-        self.fields: Mapping[str, object] = fields
+    def __init__(self, reason: str, message: str, **fields: object) -> None:
+        super().__init__(400, reason, message, **fields)

@@ -1,0 +1,92 @@
+"""Where the runtime's words go: stderr, or a file of its own that never grows past its limit.
+
+`cli.py` calls both functions before anything that could fail or speak is imported.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+_CHECK_SECONDS = 0.5
+_COPY_BYTES = 1024 * 1024
+_log = logging.getLogger("runtime")
+
+
+def set_up_logging() -> None:
+    """One line an event on stderr; libraries from WARNING up, Python's warnings among them."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    _log.setLevel(logging.INFO)
+    warnings.showwarning = _log_warning
+    # Rows come without column names by design: they are in the order of training.
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    faulthandler.enable()
+
+
+def redirect_output(path: Path, limit: int) -> None:
+    """Sends stdout and stderr of this process, crashes included, to a file; `limit`: bytes that it and the
+    older part beside it, `{path}.1`, may each hold. OSError."""
+    _point_output_at(path)
+    threading.Thread(target=_cap, args=(path, limit), name="log-cap", daemon=True).start()
+
+
+def _point_output_at(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    sys.stdout.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _cap(path: Path, limit: int) -> None:
+    pause = threading.Event()
+    while not pause.wait(_CHECK_SECONDS):
+        try:
+            if os.fstat(2).st_size > limit:
+                _rotate(path, limit)
+        except OSError as error:
+            _log.warning("The log can't be rotated: %s", error)
+
+
+def _rotate(path: Path, limit: int) -> None:
+    # Renamed and reopened, not copied and truncated: dup2 is atomic, so no line falls in between.
+    old = path.with_name(f"{path.name}.1")
+    path.rename(old)
+    _point_output_at(path)
+    surplus = old.stat().st_size - limit
+    if surplus > 0:
+        _keep_tail(old, surplus)
+
+
+def _keep_tail(path: Path, surplus: int) -> None:
+    shorter = path.with_name(f"{path.name}.tmp")
+    with path.open("rb") as source, shorter.open("wb") as target:
+        source.seek(surplus)
+        source.readline()
+        while chunk := source.read(_COPY_BYTES):
+            target.write(chunk)
+    shorter.replace(path)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    if category.__name__ == "InconsistentVersionWarning":
+        saved, here = (getattr(message, f"{which}_sklearn_version", "?") for which in ("original", "current"))
+        _log.warning(
+            "The model was saved with scikit-learn %s and is loaded with %s, which may break it or change its "
+            "answers; pin scikit-learn==%s in its requirements (%s)",
+            *(saved, here, saved, getattr(message, "estimator_name", "?")),
+        )
+        return
+    _log.warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)

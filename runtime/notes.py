@@ -1,0 +1,51 @@
+"""Two small files that the runtime writes for whoever started it: who it is, and why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+
+from runtime.errors import RuntimeFault
+from runtime.settings import Identity
+
+TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
+_MAX_REASON = 2000  # Kubernetes keeps 4096 bytes of a termination message
+
+
+def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
+    """Who this process is and where it listens, as JSON; there in one piece, before the model is loaded, so that
+    a starter that died meanwhile still finds it. `started`: seconds since the epoch, as psutil gives them."""
+    import psutil
+
+    record = {
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "host": host,
+        "port": port,
+        "variant": identity.variant,
+        "replica": identity.replica,
+        "token": os.environ.get(TOKEN_VARIABLE, ""),
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(record, file)
+    temporary.replace(path)
+
+
+def write_reason(path: Path, fault: RuntimeFault) -> None:
+    """Why the process ends: one line of JSON, {"code", "reason"}. Not replaced but written into, since
+    /dev/termination-log is a mount."""
+    reason = one_line(str(fault))[:_MAX_REASON]
+    try:
+        path.write_text(json.dumps({"code": fault.code, "reason": reason}, ensure_ascii=False) + "\n")
+    except OSError as error:
+        logging.getLogger("runtime").warning("The reason can't be written to %s: %s", path, error.strerror)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())

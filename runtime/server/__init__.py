@@ -1,0 +1,1 @@
+"""The HTTP server around one model: start-up, inference, checks, metrics, drain."""

@@ -1,0 +1,138 @@
+"""The paths that the runtime answers, at the root and below each of its prefixes.
+
+Built by `host.py`. Plain Starlette routes and orjson: a prediction passes no validation layer but `inputs.py`.
+Every answer is JSON, but for /metrics; every error is {"error": {"code", "message", …}}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import asdict
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from runtime.errors import RequestFault
+from runtime.server.checks import CHECK_HEADER
+from runtime.server.inference import Inference
+from runtime.server.lifecycle import Lifecycle, Phase
+from runtime.server.metrics import Metrics
+from runtime.settings import Settings
+
+_JSON = "application/json"
+_DROPPED_FACTOR = 4
+"""A body that is too large is read on and dropped up to so many times the limit: a client that is still
+sending when its connection closes sees an error of the network instead of the answer."""
+
+
+class Paths:
+    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+        self._limits = settings.limits
+        self._identity = asdict(settings.identity)
+        self._lifecycle = lifecycle
+        self._inference = Inference(settings.limits)
+        self._metrics = Metrics(settings.identity)
+
+    async def predict(self, request: Request) -> Response:
+        started = perf_counter()
+        for_check = self._is_check(request)
+        try:
+            body = await self._body(request)
+            content = await self._inference.ask(self._lifecycle.predictor(for_check=for_check), body)
+        except RequestFault as fault:
+            if not for_check:
+                self._metrics.refused(fault.reason)
+            return self._error(fault)
+        if not for_check:
+            self._metrics.answered((perf_counter() - started) * 1000)
+        return self._respond(content)
+
+    async def health(self, request: Request) -> Response:
+        return self._respond(b'{"status":"alive"}')
+
+    async def ready(self, request: Request) -> Response:
+        lifecycle = self._lifecycle
+        is_ready = lifecycle.phase is Phase.READY
+        document: dict[str, Any] = {"ready": is_ready, "phase": lifecycle.phase, **self._identity}
+        if lifecycle.artifact:
+            document |= {"digest": lifecycle.artifact.digest, "format": lifecycle.artifact.model_format}
+        if not is_ready:
+            document["reason"] = lifecycle.reason
+        return self._respond(orjson.dumps(document), 200 if is_ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return self._respond(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """What Starlette itself refuses: an unknown path, another method."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        phrase = HTTPStatus(status).phrase
+        message = f"{request.method} {request.url.path}: {phrase}."
+        response = self._error(RequestFault(status, phrase.lower().replace(" ", "_"), message))
+        response.headers.update(getattr(error, "headers", None) or {})
+        return response
+
+    def _is_check(self, request: Request) -> bool:
+        given = request.headers.get(CHECK_HEADER)
+        return given is not None and hmac.compare_digest(given.encode(), self._lifecycle.check_token.encode())
+
+    async def _body(self, request: Request) -> bytes:
+        """A request's body, within the limits of size and time."""
+        limit = self._limits.body_bytes
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(self._limits.request_seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size <= limit:
+                        chunks.append(chunk)
+                    elif size > limit * _DROPPED_FACTOR:
+                        break
+        except TimeoutError:
+            raise RequestFault(408, "body_timeout", "The request's body did not arrive in time.") from None
+        except ClientDisconnect:
+            raise RequestFault(400, "disconnected", "The client went away.") from None
+        if size > limit:
+            raise RequestFault(413, "too_large", f"The body is larger than {limit} bytes.", limit=limit)
+        return b"".join(chunks)
+
+    def _error(self, fault: RequestFault) -> Response:
+        document = {"error": {"code": fault.reason, "message": fault.summary, **fault.fields}}
+        response = self._respond(orjson.dumps(document), fault.status)
+        if fault.status == 503:
+            response.headers["retry-after"] = "1"
+        if fault.status in (408, 413):
+            response.headers["connection"] = "close"
+        return response
+
+    def _respond(self, content: bytes, status: int = 200, media_type: str = _JSON) -> Response:
+        response = Response(content, status, media_type=media_type)
+        if self._lifecycle.phase is Phase.DRAINING:
+            response.headers["connection"] = "close"
+        return response
+
+
+def build_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
+    """The application, which answers from the first moment on; predictions once the model is loaded."""
+    paths = Paths(settings, lifecycle)
+    routes: list[BaseRoute] = [Route(prefix, paths.predict, methods=["POST"]) for prefix in settings.prefixes]
+    for prefix in ("", *settings.prefixes):
+        routes += [
+            Route(f"{prefix}/predict", paths.predict, methods=["POST"]),
+            Route(f"{prefix}/health", paths.health),
+            Route(f"{prefix}/ready", paths.ready),
+            Route(f"{prefix}/metrics", paths.metrics),
+        ]
+    app = FastAPI(routes=routes, openapi_url=None)
+    app.add_exception_handler(HTTPException, paths.refuse)
+    app.add_exception_handler(Exception, paths.refuse)
+    return app

@@ -1,0 +1,75 @@
+"""uvicorn around the application: it ends when the model can't be served, and drains at SIGTERM.
+
+Called by `serve.py` in the main thread. Draining: /ready answers 503 at once; for `linger_seconds` new requests
+are still taken, as some are on their way; then the socket closes, what is in flight has `grace_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+
+from runtime.server.app import build_app
+from runtime.server.lifecycle import Lifecycle
+from runtime.server.listen import BACKLOG
+from runtime.settings import Settings
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than any proxy keeps an idle connection, so that it is never us who closes the one it just chose."""
+
+
+def run(settings: Settings, lifecycle: Lifecycle, listener: socket.socket) -> int:
+    """Serves until the lifecycle has a fault (then the code is irrelevant) or a signal came: SIGTERM 0, SIGINT 130."""
+    config = uvicorn.Config(
+        build_app(settings, lifecycle),
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.grace_seconds),
+    )
+    host = Host(config, lifecycle, settings.linger_seconds)
+    host.run(sockets=[listener])
+    return 130 if host.signal is signal.SIGINT else 0
+
+
+class Host(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, linger_seconds: float) -> None:
+        super().__init__(config)
+        self.signal: signal.Signals | None = None
+        self._lifecycle = lifecycle
+        self._linger_seconds = linger_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._lifecycle.fault:
+            self.should_exit = self.force_exit = True
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Replaces uvicorn's way, which closes the socket at once and raises the signal again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain, number)
+        yield
+
+    def _drain(self, number: signal.Signals) -> None:
+        if self.signal is not None:  # a second Ctrl-C is impatience; SIGTERM may be sent by several that stop us
+            self.force_exit |= number is signal.SIGINT
+            return
+        self.signal = number
+        self._lifecycle.drain()
+        asyncio.get_running_loop().call_later(self._linger_seconds, self._stop_accepting)
+
+    def _stop_accepting(self) -> None:
+        self.should_exit = True

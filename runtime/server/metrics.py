@@ -1,0 +1,51 @@
+"""What Prometheus is told: predictions, their latency, and requests that got none."""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from runtime.settings import Identity
+
+_LABELS = ("tenant", "deployment", "version")
+_BUCKETS_MS = (0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000)
+
+
+class Metrics:
+    """Its own registry, so that what a model's libraries register is not exposed."""
+
+    def __init__(self, identity: Identity) -> None:
+        disable_created_metrics()
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._labels = labels = (identity.tenant, identity.deployment, identity.version)
+        self._answered = Counter(
+            "predictions", "Requests answered with predictions.", _LABELS, registry=self._registry
+        ).labels(*labels)
+        self._latency = Histogram(
+            "prediction_latency_ms",
+            "Milliseconds from a request's head to its answer, for those answered with predictions.",
+            _LABELS,
+            buckets=_BUCKETS_MS,
+            registry=self._registry,
+        ).labels(*labels)
+        self._refused = Counter(
+            "prediction_errors", "Requests without predictions.", (*_LABELS, "code"), registry=self._registry
+        )
+
+    def answered(self, milliseconds: float) -> None:
+        self._answered.inc()
+        self._latency.observe(milliseconds)
+
+    def refused(self, code: str) -> None:
+        self._refused.labels(*self._labels, code).inc()
+
+    def exposition(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self._registry)

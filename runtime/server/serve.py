@@ -1,0 +1,37 @@
+"""One run of the server, from a bound socket to an exit code; called by `cli.py`.
+
+The model's libraries are imported by the start-up thread while this one imports the web framework's.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+
+from runtime.server.lifecycle import Lifecycle
+from runtime.server.listen import own_address
+from runtime.server.startup import Startup
+from runtime.settings import Settings
+
+_log = logging.getLogger("runtime")
+
+
+def serve(settings: Settings, listener: socket.socket) -> int:
+    """Serves until a signal comes and returns the exit code. Raises the RuntimeFault that stopped the model
+    from being served."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server drains at it
+    with ExitStack() as cleanup:
+        lifecycle = Lifecycle()
+        address = own_address(listener)
+        _log.info("Listening on http://%s:%d", *address)
+        Startup(settings, lifecycle, address, cleanup).start()
+
+        from runtime.server.host import run
+
+        code = run(settings, lifecycle, listener)
+        if lifecycle.fault:
+            raise lifecycle.fault
+        return code
