@@ -21,7 +21,7 @@ class Metrics:
     """Its own registry, so that what a model's libraries register is not exposed."""
 
     def __init__(self, identity: Identity) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._labels = labels = (identity.tenant, identity.deployment, identity.version)

@@ -1,6 +1,7 @@
 """One run of the server, from a bound socket to an exit code; called by `cli.py`.
 
-The model's libraries are imported by the start-up thread while this one imports the web framework's.
+The web framework is imported before the model's libraries, not beside them: imports hold the interpreter's
+lock, so that two threads of them end no sooner, and /health would answer later.
 """
 
 from __future__ import annotations
@@ -27,10 +28,9 @@ def serve(settings: Settings, listener: socket.socket) -> int:
         lifecycle = Lifecycle()
         address = own_address(listener)
         _log.info("Listening on http://%s:%d", *address)
-        Startup(settings, lifecycle, address, cleanup).start()
-
         from runtime.server.host import run
 
+        Startup(settings, lifecycle, address, cleanup).start()
         code = run(settings, lifecycle, listener)
         if lifecycle.fault:
             raise lifecycle.fault
