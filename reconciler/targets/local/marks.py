@@ -46,6 +46,7 @@ class VariantMark:
     wanted: int  # replicas that should run
     cpu_millicores: int
     memory_bytes: int
+    request_seconds: float
     drain_seconds: float
     created: str
 
@@ -59,6 +60,36 @@ class VariantMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a process is, as its environment says: the mark that is left when its files are gone."""
+
+    installation: str
+    tenant: str
+    deployment: str
+    model: str
+    version: str
+    variant: str
+
+    @property
+    def variant_id(self) -> ResourceId:
+        return variant_id(self.tenant, self.variant)
+
+    @property
+    def deployment_id(self) -> ResourceId:
+        return deployment_id(self.tenant, self.deployment)
+
+    def to_environment(self) -> dict[str, str]:
+        return {f"KUBESERVE_{name.upper()}": value for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Owner | None:
+        try:
+            return cls(*(environment[f"KUBESERVE_{name.upper()}"] for name in cls.__slots__))
+        except KeyError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """A variant that was asked to go. It outlives who asked: the next one goes on where that one stopped."""
 
@@ -69,6 +100,7 @@ class Removal:
 class VariantFolder:
     """The folder of one variant. Its mark comes first and goes with the folder, in one rename."""
 
+    run_dir: Path
     path: Path
 
     @property
@@ -87,6 +119,9 @@ class VariantFolder:
     @property
     def replicas(self) -> Path:
         return self.path / "replicas"
+
+    def replica(self, token: str) -> Path:
+        return self.replicas / token
 
     def mark(self) -> VariantMark | None:
         return read(self.mark_file, VariantMark)
@@ -109,7 +144,8 @@ class RunDir:
 
     @property
     def gateway_output(self) -> Path:
-        return self.root / "gateway.log"
+        """What it says outside of its own log: why it could not start."""
+        return self.root / "gateway.out"
 
     def tenant_file(self, tenant: str) -> Path:
         return self.tenants / tenant / "tenant.json"
@@ -118,7 +154,7 @@ class RunDir:
         return read(self.tenant_file(tenant), TenantMark)
 
     def variant(self, variant: ResourceId) -> VariantFolder:
-        return VariantFolder(self.tenants / variant.tenant / "variants" / variant.name)
+        return VariantFolder(self.root, self.tenants / variant.tenant / "variants" / variant.name)
 
     def failed(self, tenant: str, deployment: str = "") -> Path:
         return self.root / "failed" / tenant / deployment
@@ -135,7 +171,11 @@ class RunDir:
             if mark is None or (mark.tenant, mark.variant) != (path.parents[2].name, path.parent.name):
                 continue
             if scope is None or mark.deployment_id in scope:
-                yield VariantFolder(path.parent), mark
+                yield VariantFolder(self.root, path.parent), mark
+
+    def has_variants(self) -> bool:
+        """Of any installation."""
+        return any(self.tenants.glob("*/variants/*/variant.json"))
 
     def discard(self, folder: Path) -> None:
         """Takes a folder away at once, whatever happens to us while its files are deleted."""
@@ -170,7 +210,7 @@ def write(path: Path, mark: Any) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(orjson.dumps(asdict(mark), option=orjson.OPT_SORT_KEYS))
+        stream.write(orjson.dumps(asdict(mark)))
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)

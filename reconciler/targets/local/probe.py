@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 
-PROBE_SECONDS = 1.0
+QUICK_SECONDS = 0.5
+"""For what is asked again soon: a replica that is busy counts as not ready until the next time."""
+PATIENT_SECONDS = 5.0
+"""For what decides: a replica that is busy is not to be taken for a dead one."""
 MAX_CONNECTIONS = 256  # open at once; a shell's usual limit is 1024 files
 MAX_ANSWER_BYTES = 64 * 1024
 
@@ -27,21 +31,37 @@ class Answer:
     status: int = 0
     body: Mapping[str, Any] | None = None
 
+    def is_ready(self, digest: str) -> bool:
+        """It serves, and serves this version."""
+        return self.status == HTTPStatus.OK and self.digest == digest
 
-def probe(addresses: Collection[Address]) -> Mapping[Address, Answer]:
-    """The answer of every address; never raises for one of them."""
-    return asyncio.run(_probe_all(set(addresses))) if addresses else {}
+    @property
+    def digest(self) -> str:
+        return self._text("digest")
+
+    @property
+    def reason(self) -> str:
+        """What it waits for, in its own words."""
+        return self._text("reason")
+
+    def _text(self, name: str) -> str:
+        return str((self.body or {}).get(name) or "")
 
 
-async def _probe_all(addresses: Collection[Address]) -> dict[Address, Answer]:
+def probe(addresses: Collection[Address], seconds: float) -> Mapping[Address, Answer]:
+    """The answer of every address, each given so many seconds; never raises for one of them."""
+    return asyncio.run(_probe_all(set(addresses), seconds)) if addresses else {}
+
+
+async def _probe_all(addresses: Collection[Address], seconds: float) -> dict[Address, Answer]:
     slots = asyncio.Semaphore(MAX_CONNECTIONS)
-    answers = await asyncio.gather(*(_probe(address, slots) for address in addresses))
+    answers = await asyncio.gather(*(_probe(address, slots, seconds) for address in addresses))
     return dict(zip(addresses, answers, strict=True))
 
 
-async def _probe(address: Address, slots: asyncio.Semaphore) -> Answer:
+async def _probe(address: Address, slots: asyncio.Semaphore, seconds: float) -> Answer:
     try:
-        async with slots, asyncio.timeout(PROBE_SECONDS):
+        async with slots, asyncio.timeout(seconds):
             return _parse(await _ask(*address))
     except (OSError, TimeoutError, ValueError, IndexError):
         return Answer()

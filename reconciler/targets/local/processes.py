@@ -89,12 +89,23 @@ def kill(process: ProcessId, token: str = "") -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
+def has_group(pid: int) -> bool:
+    """Whether a process group of ours still has members; as long as it has, its number is given to nobody else."""
+    reap()
+    try:
+        os.killpg(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path) -> ProcessId | None:
     """Starts a process in its own session, which outlives us and which our Ctrl-C does not reach.
 
     None when it has ended and been collected before it could be identified. OSError when it can't start.
     """
-    with output.open("ab") as stream:
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as stream:
         process = subprocess.Popen(
             command,
             env=environment,
@@ -103,6 +114,7 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            umask=0o077,
         )
     process.returncode = 0  # Popen warns of children that it loses; ours are meant to be lost, and `reap` waits
     identity = identify(process.pid)

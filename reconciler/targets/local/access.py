@@ -1,0 +1,69 @@
+"""The local target seen from its users' side: logs and predictions. Called by the commands that read."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from reconciler.resources import ResourceId
+from reconciler.targets.local import failures
+from reconciler.targets.local.logs import Follower, merged, said
+from reconciler.targets.local.marks import RunDir
+from reconciler.targets.local.replicas import Replica, ReplicaFolder, replicas_of
+from reconciler.targets.protocol import TargetError
+
+PREDICT_SECONDS = 330.0
+"""Above what the gateway itself waits for a model, so that its answer comes first."""
+
+
+def logs(run_dir: RunDir, variant: ResourceId, *, lines: int, follow: bool, failed: bool) -> Iterator[str]:
+    """The last lines of every replica, then what is added while it is followed. TargetError: there is no log."""
+    if failed:
+        yield from said(*_failed(run_dir, variant).logs, lines)
+        return
+    found = _replicas(run_dir, variant)
+    followers = [(prefix, Follower(replica.folder.log_file)) for prefix, replica in found]
+    for prefix, replica in found:
+        yield from (prefix + line for line in said(*replica.folder.logs, lines))
+    if follow:
+        yield from merged(followers)
+
+
+def predict(
+    gateway: str | None, deployment: ResourceId, body: bytes, variant: str | None
+) -> tuple[int, bytes, Mapping[str, str]]:
+    """Asks a deployment through the gateway, as any client does. TargetError when it can't be reached."""
+    if gateway is None:
+        raise TargetError("The gateway does not run", "Nothing is served here. `kubeserve apply` starts it.")
+    from reconciler.targets.local.gateway.headers import VARIANT_HEADER
+
+    address = urlsplit(gateway)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PREDICT_SECONDS)
+    headers = {"Content-Type": "application/json"} | ({VARIANT_HEADER: variant} if variant else {})
+    try:
+        path = f"/api/v1/predict/{deployment.tenant}/{deployment.name}"
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    except (OSError, http.client.HTTPException) as error:
+        raise TargetError("The gateway does not answer", f"{gateway}: {error}", retryable=True) from error
+    finally:
+        connection.close()
+
+
+def _failed(run_dir: RunDir, variant: ResourceId) -> ReplicaFolder:
+    folder = failures.newest(run_dir, variant)
+    if folder is None:
+        raise TargetError("No failure is kept", f"No log of a failed start of {variant.name} is kept here.")
+    return folder
+
+
+def _replicas(run_dir: RunDir, variant: ResourceId) -> list[tuple[str, Replica]]:
+    """Every replica with what its lines are prefixed by: nothing where there is only one."""
+    replicas = replicas_of(run_dir.variant(variant))
+    if not replicas:
+        detail = f"Nothing of {variant.name} runs here. If it failed, `kubeserve logs --failed` shows why."
+        raise TargetError("No log is there", detail)
+    several = len(replicas) > 1
+    return [(f"[{number}] " if several else "", replica) for number, replica in enumerate(replicas, start=1)]

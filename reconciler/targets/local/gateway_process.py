@@ -1,0 +1,194 @@
+"""The gateway seen from outside: its address, which is chosen once, its start and its end.
+
+Called by routing, which needs it to run, and by observing, which tells whether it does.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from reconciler.targets.local import processes
+from reconciler.targets.local.environment import base_environment
+from reconciler.targets.local.gateway.client import LOG_FILE, GatewayClient
+from reconciler.targets.local.logs import last_lines
+from reconciler.targets.local.marks import RunDir, make_folder, read, write
+from reconciler.targets.local.probe import Address
+from reconciler.targets.local.processes import RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
+from reconciler.targets.protocol import TargetError
+
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL; by then it has no routes and so nothing to answer
+
+_TOKEN = "gateway"  # noqa: S105 - a name
+_POLL_SECONDS = 0.02
+_PORTS = range(20_000, 30_000)
+"""Below what Linux hands out for outgoing connections, so that a port chosen once is likely to stay free."""
+
+_TRIED_PORTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAddress:
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    kill_at: float  # seconds since the epoch
+
+
+class GatewayProcess:
+    """The one gateway of a run directory. `port` None: chosen once and recorded."""
+
+    def __init__(self, run_dir: RunDir, host: str, port: int | None) -> None:
+        self.client = GatewayClient(run_dir.root)
+        self._run_dir = run_dir
+        self._host = host
+        self._port = port
+
+    @property
+    def address(self) -> Address | None:
+        """Where it listens, or will once it runs; None while no port was chosen."""
+        if self._port is not None:
+            return self._host, self._port
+        recorded = read(self._run_dir.address_file, RecordedAddress)
+        return (recorded.host, recorded.port) if recorded else None
+
+    @property
+    def url(self) -> str | None:
+        return _url(self.address) if self.address else None
+
+    @property
+    def live_url(self) -> str | None:
+        """Of the gateway that runs; None when none does."""
+        info = self.client.info()
+        return _url((info.host, info.port)) if info and self.client.alive() else None
+
+    def trouble(self) -> TargetError | None:
+        """Why it could not start, asked before anything is changed."""
+        address = self.address
+        if address is None or self.live_url == _url(address):
+            return None
+        return _refusal(address)
+
+    def start(self) -> None:
+        """Makes it run at its address. TargetError when the port is somebody else's or it doesn't start."""
+        with self._lock():
+            if self.address and self.live_url == self.url and read(self._stopping_file, Stopping) is None:
+                return
+            self._end_all()
+            address = self.address or self._choose()
+            if refusal := _refusal(address):
+                raise refusal
+            self._spawn(address)
+
+    def stop(self) -> bool:
+        """One step towards its end; True once it is gone. Its address stays."""
+        with self._lock():
+            running = self._running()
+            stopping = read(self._stopping_file, Stopping)
+            if not running:
+                self._stopping_file.unlink(missing_ok=True)
+            elif stopping is None:
+                write(self._stopping_file, Stopping(time.time() + STOP_SECONDS))
+                for process in running:
+                    processes.terminate(process, _TOKEN)
+            elif time.time() >= stopping.kill_at:
+                for process in running:
+                    processes.kill(process, _TOKEN)
+            return not running
+
+    @property
+    def _stopping_file(self) -> Path:
+        return self._run_dir.root / "gateway-stopping.json"
+
+    def _lock(self) -> FileLock:
+        make_folder(self._run_dir.root)
+        return FileLock(self._run_dir.root / "gateway.lock", mode=0o600)
+
+    def _running(self) -> list[ProcessId]:
+        """Also one that was started by somebody who was killed, before it could write itself down."""
+        return [found.process for found in processes.bearers(self._run_dir.root) if found.token == _TOKEN]
+
+    def _end_all(self) -> None:
+        """Ends what runs at another address, what is about to stop, and what never came up."""
+        for process in self._running():
+            processes.terminate(process, _TOKEN)
+        deadline = time.monotonic() + STOP_SECONDS
+        while running := self._running():
+            if time.monotonic() > deadline:
+                for process in running:
+                    processes.kill(process, _TOKEN)
+            time.sleep(_POLL_SECONDS)
+        self._stopping_file.unlink(missing_ok=True)
+
+    def _choose(self) -> Address:
+        for port in random.sample(_PORTS, _TRIED_PORTS):
+            refusal = _refusal((self._host, port))
+            if refusal is None:
+                write(self._run_dir.address_file, RecordedAddress(self._host, port))
+                return self._host, port
+        raise refusal or AssertionError(_TRIED_PORTS)
+
+    def _spawn(self, address: Address) -> None:
+        host, port = address
+        command = (sys.executable, "-P", "-m", "reconciler.targets.local.gateway", "--run-dir")
+        arguments = (*command, str(self._run_dir.root), "--host", host, "--port", str(port))
+        marked = {**base_environment(), RUN_DIR_VARIABLE: str(self._run_dir.root), TOKEN_VARIABLE: _TOKEN}
+        process = processes.spawn(arguments, marked, self._run_dir.root, self._run_dir.gateway_output)
+        deadline = time.monotonic() + START_SECONDS
+        while not (self.client.alive() and self.live_url == _url(address)):
+            ended = process is None or not processes.is_alive(process, _TOKEN)
+            if ended and (refusal := _refusal(address)):
+                raise refusal
+            if ended or time.monotonic() > deadline:
+                raise _not_started(self._run_dir, "It ended." if ended else f"Not there after {START_SECONDS:g} s.")
+            time.sleep(_POLL_SECONDS)
+
+
+def _url(address: Address) -> str:
+    host, port = address
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - listens everywhere: on this machine too
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refusal(address: Address) -> TargetError | None:
+    """Why nobody can listen there; None when somebody can."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: ended connections linger
+            probe.bind(address)
+    except OSError as error:
+        return _taken(address) if error.errno == errno.EADDRINUSE else _unusable(address, error)
+    return None
+
+
+def _taken(address: Address) -> TargetError:
+    return TargetError(
+        "The gateway's port is taken",
+        f"Another process listens on {address[0]}:{address[1]}, where the URLs of all deployments here begin. They "
+        "don't change by themselves: end that process, or name another port as local.port in platform.yaml.",
+    )
+
+
+def _unusable(address: Address, error: OSError) -> TargetError:
+    return TargetError(
+        "The gateway can't listen",
+        f"{address[0]}:{address[1]}: {error.strerror or error}. Name another address in platform.yaml.",
+    )
+
+
+def _not_started(run_dir: RunDir, why: str) -> TargetError:
+    said = "\n".join(last_lines(run_dir.gateway_output, 5))
+    return TargetError("The gateway doesn't start", f"{why}\n{said}\nIts log: {run_dir.root / LOG_FILE}")

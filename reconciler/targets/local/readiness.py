@@ -1,0 +1,79 @@
+"""Whether variants answer: every replica of all of them asked at once, and those that ended told apart.
+
+Called several times a second for what waits, with short time limits; a broken variant spoils no other's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from reconciler.resources import ResourceId
+from reconciler.targets.local import failures
+from reconciler.targets.local.logs import said
+from reconciler.targets.local.marks import RunDir, VariantMark
+from reconciler.targets.local.probe import QUICK_SECONDS, Address, Answer, probe
+from reconciler.targets.local.replicas import Replica, replicas_of
+from reconciler.targets.protocol import Readiness, ReadinessState
+
+QUOTED_LINES = 20
+
+_NOT_THERE = Readiness(ReadinessState.FAILED, "Nothing of it is there.")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A variant as it was found, before its replicas are asked."""
+
+    mark: VariantMark
+    replicas: tuple[Replica, ...]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return tuple(r.address for r in self.replicas if r.serves and r.address)
+
+    def ready(self, answers: Mapping[Address, Answer]) -> tuple[Address, ...]:
+        """Of the addresses, those that serve the version that they should."""
+        return tuple(a for a in self.addresses if answers[a].is_ready(self.mark.digest))
+
+
+def read_variant(run_dir: RunDir, variant: ResourceId) -> Observed | None:
+    folder = run_dir.variant(variant)
+    mark = folder.mark()
+    return Observed(mark, replicas_of(folder)) if mark is not None else None
+
+
+def readiness(run_dir: RunDir, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
+    """The readiness of every handle."""
+    found = {handle: read_variant(run_dir, variant) for handle, variant in variants.items()}
+    addresses = [address for observed in found.values() if observed for address in observed.addresses]
+    answers = probe(addresses, QUICK_SECONDS)
+    return {handle: _judge(observed, answers) if observed else _NOT_THERE for handle, observed in found.items()}
+
+
+def _judge(observed: Observed, answers: Mapping[Address, Answer]) -> Readiness:
+    mark, ready = observed.mark, len(observed.ready(answers))
+    ended = [r for r in observed.replicas if not r.alive and r.kill_at is None]
+    if ended:
+        return _failed(ended[0], failures.cause_of(ended[0].folder), ready)
+    serving = [r for r in observed.replicas if r.serves]
+    if len(serving) < mark.wanted:
+        cause = f"{len(serving)} of {mark.wanted} replicas run."
+        return Readiness(ReadinessState.FAILED, cause, ready=ready)
+    for replica in serving:
+        answer = answers.get(replica.address or ("", 0), Answer())
+        if answer.digest not in ("", mark.digest):
+            return _failed(replica, f"It serves {answer.digest}, not {mark.digest}.", ready)
+    if ready >= mark.wanted:
+        return Readiness(ReadinessState.READY, ready=ready)
+    return Readiness(ReadinessState.WAITING, _awaited(observed.addresses, answers), ready=ready)
+
+
+def _awaited(addresses: Collection[Address], answers: Mapping[Address, Answer]) -> str:
+    reasons = [answers[address].reason for address in addresses if answers[address].reason]
+    return reasons[0] if reasons else "It does not answer yet."
+
+
+def _failed(replica: Replica, cause: str, ready: int) -> Readiness:
+    log = said(*replica.folder.logs, QUOTED_LINES)
+    return Readiness(ReadinessState.FAILED, cause, tuple(log), ready)

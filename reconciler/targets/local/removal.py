@@ -1,0 +1,81 @@
+"""Takes things away, one quick step a call, asked again until nothing is left.
+
+A variant goes: out of the routes -> nothing in flight, or its drain time is over -> SIGTERM -> SIGKILL -> its
+files. How far it came and until when it may take is on disk, so that whoever asks next goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from reconciler.resources import ResourceId
+from reconciler.targets.local import failures
+from reconciler.targets.local.gateway_process import GatewayProcess
+from reconciler.targets.local.marks import Removal, RunDir, VariantFolder, VariantMark, write
+from reconciler.targets.local.replicas import TERM_SECONDS, end, replicas_of
+from reconciler.targets.local.routing import Routing
+from reconciler.targets.local.strays import kill_strays
+from reconciler.targets.protocol import TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class Remover:
+    run_dir: RunDir
+    routing: Routing
+    gateway: GatewayProcess
+
+    def remove_deployment(self, deployment: ResourceId) -> bool:
+        self.routing.drop_route(deployment)
+        return self._stop_unused_gateway()
+
+    def remove_variant(self, variant: ResourceId) -> bool:
+        folder = self.run_dir.variant(variant)
+        mark = folder.mark()
+        if mark is None:
+            return self._remove_unmarked(variant)
+        removal = folder.removal()
+        if removal is None:
+            self.routing.drop_variant(variant)
+            removal = Removal(time.time() + mark.drain_seconds)
+            write(folder.removal_file, removal)
+        if not self._is_drained(variant, removal) or not self._end(folder, mark):
+            return False
+        self.run_dir.discard(folder.path)
+        return self._stop_unused_gateway()
+
+    def remove_tenant(self, tenant: ResourceId) -> bool:
+        """Its folder, once nothing of it is left. TargetError while something is."""
+        name = tenant.tenant
+        left = sorted(mark.variant for _, mark in self.run_dir.variant_marks() if mark.tenant == name)
+        left += sorted(route.name for route in self.routing.routes() if route.tenant == name)
+        if left:
+            raise TargetError("Tenant is not empty", f"{name} still has {', '.join(left)}.", retryable=True)
+        self.run_dir.discard(self.run_dir.tenant_file(name).parent)
+        failures.forget(self.run_dir, name)
+        return True
+
+    def _is_drained(self, variant: ResourceId, removal: Removal) -> bool:
+        return time.time() >= removal.drain_until or self.routing.in_flight(variant) == 0
+
+    def _end(self, folder: VariantFolder, mark: VariantMark) -> bool:
+        """Ends every replica at once. What never served, or ended before it was asked to, has failed."""
+        replicas = replicas_of(folder)
+        ended = [end(replica, TERM_SECONDS) for replica in replicas]
+        if not all(ended):
+            return False
+        served = folder.served_file.exists()
+        failures.keep(self.run_dir, mark, [r for r in replicas if r.kill_at is None or not served])
+        return True
+
+    def _remove_unmarked(self, variant: ResourceId) -> bool:
+        """What a deleted run directory left running, if anything."""
+        found = kill_strays(self.run_dir, variant)
+        self.run_dir.discard(self.run_dir.variant(variant).path)
+        return not found and self._stop_unused_gateway()
+
+    def _stop_unused_gateway(self) -> bool:
+        """One step, once nobody has a route or a variant any more. True unless it is still on its way out."""
+        if self.routing.routes() or self.run_dir.has_variants():
+            return True
+        return self.gateway.stop()

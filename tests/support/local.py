@@ -1,0 +1,236 @@
+"""A local target over real processes and tiny predictors, for contract and end-to-end tests.
+
+`Bench` puts versions into a folder store, compiles desired graphs from a few words, drives the target's calls
+the way a round does, and in the end kills whatever is left of its run directory and says what that was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from reconciler.artifacts.filesystem import FilesystemStore
+from reconciler.artifacts.protocol import VersionRef
+from reconciler.resources import (
+    Desired,
+    DesiredDeployment,
+    DesiredTenant,
+    DesiredVariant,
+    DesiredVersion,
+    Replicas,
+    ResourceId,
+    Scope,
+    SecretRef,
+    deployment_id,
+    tenant_id,
+    variant_id,
+    version_id,
+)
+from reconciler.targets.local import processes
+from reconciler.targets.local.target import LocalTarget
+from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
+from tests.support.models import write_python_predictor, write_version
+
+EVERYTHING = Scope()
+PATIENCE_SECONDS = 30.0
+
+ANSWER = """
+    class Predictor:
+        def __init__(self, path):
+            pass
+
+        def predict(self, inputs):
+            return [{answer!r} for _ in inputs]
+"""
+
+
+def eventually(condition: Callable[[], Any], what: str = "") -> Any:
+    """The first true answer of a condition, asked until patience ends."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"never came true: {what or condition}"
+        time.sleep(0.02)
+    return found
+
+
+class Bench:
+    def __init__(self, root: Path, installation: str = "default", *, port: int | None = None) -> None:
+        self.root = root
+        self.run_dir = root / "run"
+        self.secrets_dir = root / "secrets"
+        self.store = FilesystemStore(root / "store")
+        self.target = self.new_target(installation, port=port)
+        self.versions: dict[str, DesiredVersion] = {}
+
+    def new_target(self, installation: str = "default", *, port: int | None = None) -> LocalTarget:
+        """Another target over the same folders, as the next command builds it."""
+        return LocalTarget(
+            self.run_dir,
+            installation,
+            self.store,
+            cache_dir=self.root / "cache",
+            secrets_dir=self.secrets_dir,
+            port=port,
+        )
+
+    def version(
+        self, name: str, body: str | None = None, *, tenant: str = "fraud", requirements: str | None = None
+    ) -> DesiredVersion:
+        """Stores a version of the model `churn`: a predictor that answers the version's name, or `body`."""
+        if (known := self.versions.get(f"{tenant}/{name}")) is not None:
+            return known
+        body = body or ANSWER.format(answer=name)
+        source = write_python_predictor(self.root / "sources" / tenant / name, body)
+        staged = self.root / "staged" / tenant / name
+        digest = write_version(staged, source, requirements)
+        reference = VersionRef(tenant, "churn", name, digest)
+        folder = self.root / "store" / reference.folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staged.rename(folder)
+        version = DesiredVersion(version_id(tenant, "churn", name), "churn", name, digest, None)
+        return self.versions.setdefault(f"{tenant}/{name}", version)
+
+    def variant(
+        self, version: str = "v1", *, tenant: str = "fraud", name: str = "churn", **changes: Any
+    ) -> DesiredVariant:
+        """A variant of a version; its name is a hash of all but its replicas, as `desired.py` makes it."""
+        of = self.version(version, tenant=tenant)
+        deployment = deployment_id(tenant, name)
+        replicas = changes.pop("replicas", 1)
+        draft = DesiredVariant(
+            id=variant_id(tenant, name),
+            deployment=deployment,
+            version=of.id,
+            model=of.model,
+            version_name=of.version,
+            digest=of.digest,
+            env={},
+            cpu_millicores=500,
+            memory_bytes=256 * 2**20,
+            checks=(),
+            request_seconds=10.0,
+            drain_seconds=5.0,
+            runtime=self.target.runtime,
+            replicas=replicas if isinstance(replicas, Replicas) else Replicas(replicas, replicas),
+            ready_seconds=PATIENCE_SECONDS,
+        )
+        draft = replace(draft, **changes)
+        content = repr(replace(draft, replicas=Replicas(1, 1)))
+        return replace(draft, id=variant_id(tenant, f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"))
+
+    def desired(self, *variants: DesiredVariant, weights: Iterable[int] = (100,)) -> Desired:
+        """The graph of one deployment, or of one per variant when there is one weight only."""
+        shares = list(weights)
+        tenants = {tenant_id(v.id.tenant): DesiredTenant(tenant_id(v.id.tenant)) for v in variants}
+        if len(shares) > 1:
+            split = dict(zip((v.id for v in variants), shares, strict=True))
+            deployments = {variants[0].deployment: split}
+        else:
+            deployments = {v.deployment: {v.id: 100} for v in variants}
+        versions = {v.version: self.version(v.version_name, tenant=v.id.tenant) for v in variants}
+        return Desired(
+            tenants,
+            versions,
+            {d: DesiredDeployment(d, "churn", split) for d, split in deployments.items()},
+            {v.id: v for v in variants},
+        )
+
+    def prepare(self, desired: Desired) -> Prepared:
+        return self.target.prepare(desired, self.target.observe(EVERYTHING))
+
+    def start(self, desired: Desired, replicas: int | None = None) -> Prepared:
+        """Ensures tenants and variants; waits for nothing."""
+        prepared = self.prepare(desired)
+        for resource in (*desired.tenants, *desired.variants):
+            assert prepared.resources[resource].error is None, prepared.resources[resource].error
+            self.target.ensure(prepared.resources[resource], replicas if resource in desired.variants else None)
+        return prepared
+
+    def apply(self, desired: Desired) -> Prepared:
+        """What a round does, up to the moved traffic."""
+        prepared = self.start(desired)
+        self.wait_ready(*desired.variants)
+        self.route(desired, prepared)
+        return prepared
+
+    def route(self, desired: Desired, prepared: Prepared) -> None:
+        for deployment in desired.deployments.values():
+            weights = {str(variant): weight for variant, weight in deployment.weights.items()}
+            self.target.route(prepared.resources[deployment.id], weights)
+
+    def readiness(self, variant: DesiredVariant | ResourceId) -> Readiness:
+        handle = str(variant.id if isinstance(variant, DesiredVariant) else variant)
+        return self.target.readiness([handle])[handle]
+
+    def wait_ready(self, *variants: ResourceId) -> None:
+        handles = [str(variant) for variant in variants]
+
+        def all_ready() -> bool:
+            found = self.target.readiness(handles)
+            failed = {h: r for h, r in found.items() if r.state is ReadinessState.FAILED}
+            assert not failed, failed
+            return all(readiness.state is ReadinessState.READY for readiness in found.values())
+
+        eventually(all_ready, f"ready: {handles}")
+
+    def wait_failed(self, variant: DesiredVariant) -> Readiness:
+        eventually(lambda: self.readiness(variant).state is ReadinessState.FAILED, f"failed: {variant.name}")
+        return self.readiness(variant)
+
+    def remove(self, *resources: ResourceId) -> None:
+        """Asks until nothing is left of each, one after the other."""
+        for resource in resources:
+            eventually(lambda r=resource: self.target.remove(str(r)), f"removed: {resource}")
+
+    def live(self, resource: ResourceId) -> LiveResource:
+        return self.target.observe(EVERYTHING).resources[resource]
+
+    def ask(self, deployment: ResourceId, inputs: Any = ((1.0,),), variant: str | None = None) -> tuple[int, Any]:
+        status, body, _ = self.target.predict(deployment, json.dumps({"inputs": inputs}).encode(), variant)
+        return status, json.loads(body)
+
+    def secret(self, name: str, key: str, value: str, mode: int = 0o600) -> SecretRef:
+        path = self.secrets_dir / name / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value)
+        path.chmod(mode)
+        return SecretRef(name, key)
+
+    def replicas(self, variant: DesiredVariant | None = None) -> list[psutil.Process]:
+        """The living processes of the runtime, of one variant or of all."""
+        return [
+            psutil.Process(bearer.process.pid)
+            for bearer in processes.bearers(self.run_dir)
+            if "KUBESERVE_VARIANT" in bearer.environment
+            and (variant is None or bearer.environment["KUBESERVE_VARIANT"] == variant.name)
+        ]
+
+    def gateways(self) -> list[psutil.Process]:
+        return [
+            psutil.Process(bearer.process.pid)
+            for bearer in processes.bearers(self.run_dir)
+            if bearer.token == "gateway"
+        ]
+
+    def destroy(self, desired: Desired) -> None:
+        """Everything of a graph goes, in the order in which a round takes it away."""
+        self.remove(*desired.deployments, *desired.variants, *desired.tenants)
+
+    def clean_up(self) -> Mapping[int, str]:
+        """Kills what is left of the run directory. Answers pid -> command line of what it was."""
+        left = {bearer.process.pid: bearer.process for bearer in processes.bearers(self.run_dir)}
+        said = {}
+        for pid, process in left.items():
+            said[pid] = " ".join(psutil.Process(pid).cmdline())
+            processes.kill(process)
+        eventually(lambda: not list(processes.bearers(self.run_dir)))
+        processes.reap()
+        self.target.close()
+        return said
