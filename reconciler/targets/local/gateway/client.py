@@ -22,6 +22,9 @@ LOG_FILE = "gateway.log"
 PORT_TAKEN = 3
 """The exit code of a gateway whose named port belongs to somebody else."""
 
+DRAIN_SECONDS = 8.0
+"""How long a gateway that was told to end goes on answering what it had accepted."""
+
 _ADMIN_HOST = "127.0.0.1"
 _ADMIN_SECONDS = 10.0
 

@@ -50,6 +50,11 @@ class Route:
     request_seconds: float  # how long one exchange may take, from its first byte to its last
     variants: tuple[RouteVariant, ...]
 
+    @property
+    def key(self) -> str:
+        """`fraud/churn`, which is what its paths begin with."""
+        return f"{self.tenant}/{self.deployment}"
+
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
@@ -66,7 +71,7 @@ class RouteTable:
             table = _table(orjson.loads(data))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise RouteTableError(f"it doesn't have the shape of a routing table: {error}") from error
-        _refuse_repeated("deployment", [f"{r.tenant}/{r.deployment}" for r in table.routes])
+        _refuse_repeated("deployment", [route.key for route in table.routes])
         _refuse_repeated("variant", [variant_key(r.tenant, v.name) for r in table.routes for v in r.variants])
         return table
 

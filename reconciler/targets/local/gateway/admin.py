@@ -1,0 +1,49 @@
+"""The admin listener, on loopback only: the target reloads the table with it and asks who is still answering.
+
+It needs no password: whoever can ask it to read routes.json anew gains nothing by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+from pathlib import Path
+
+from aiohttp import web
+
+from reconciler.targets.local.gateway import upstream
+from reconciler.targets.local.gateway.answers import Refusal, json_response
+from reconciler.targets.local.gateway.balance import Balancer
+from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTable, RouteTableError
+
+log = logging.getLogger(__name__)
+
+
+def load(balancer: Balancer, run_dir: Path) -> None:
+    """Puts routes.json in force. RouteTableError leaves the old table as it is."""
+    upstream.close_idle(balancer.swap(RouteTable.read(run_dir)))
+    log.info("Generation %d is in force: %d deployments", balancer.generation, len(balancer.routes))
+
+
+def admin_app(balancer: Balancer, run_dir: Path) -> web.Application:
+    started = asyncio.get_running_loop().time()
+
+    async def reload(request: web.Request) -> web.Response:
+        try:
+            load(balancer, run_dir)
+        except (RouteTableError, OSError) as error:
+            log.warning("%s was refused: %s", ROUTES_FILE, error)
+            refusal = Refusal(HTTPStatus.BAD_REQUEST, "Bad routing table", f"{ROUTES_FILE}: {error}.")
+            return refusal.response()
+        return json_response({"generation": balancer.generation})
+
+    async def status(request: web.Request) -> web.Response:
+        uptime = asyncio.get_running_loop().time() - started
+        inflight = balancer.inflight()
+        return json_response({"generation": balancer.generation, "inflight": inflight, "uptime": uptime})
+
+    app = web.Application()
+    app.router.add_post("/reload", reload)
+    app.router.add_get("/status", status)
+    return app

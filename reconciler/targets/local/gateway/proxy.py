@@ -1,0 +1,83 @@
+"""The public listener: every request comes in here and is counted here.
+
+Called by aiohttp's server for each request. What belongs to a deployment goes to an `Exchange`, with the
+deployment's time limit; the rest are the gateway's own pages, and refusals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from reconciler.targets.local.gateway import answers
+from reconciler.targets.local.gateway.answers import Refusal
+from reconciler.targets.local.gateway.balance import Balancer, LiveRoute
+from reconciler.targets.local.gateway.exchange import Exchange
+from reconciler.targets.local.gateway.metrics import CLIENT_LEFT, Metrics
+from reconciler.targets.local.gateway.pages import Pages
+from reconciler.targets.local.gateway.paths import origin_form, path_of, route_key
+
+log = logging.getLogger(__name__)
+
+
+class Proxy:
+    def __init__(self, balancer: Balancer, metrics: Metrics, pages: Pages) -> None:
+        self._balancer = balancer
+        self._metrics = metrics
+        self._pages = pages
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = origin_form(request.raw_path)
+        route = self._balancer.routes.get(route_key(target)) if target is not None else None
+        if target is None or route is None:
+            return self._own_answer(request, target or request.raw_path)
+        return await self._forward(request, route, target)
+
+    async def _forward(self, request: web.BaseRequest, route: LiveRoute, target: str) -> web.StreamResponse:
+        clock = asyncio.get_running_loop().time
+        started, code = clock(), CLIENT_LEFT
+        exchange = Exchange(self._balancer, route, request, target)
+        try:
+            response = await self._within_limit(exchange, request)
+            code = response.status
+            return response
+        finally:
+            self._metrics.answered(exchange.variant, code, clock() - started)
+            exchange.close()
+
+    async def _within_limit(self, exchange: Exchange, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                raise answers.no_websocket()
+            async with asyncio.timeout(exchange.route.request_seconds):
+                return await exchange.run()
+        except Refusal as refusal:
+            return _refuse(exchange, request, refusal)
+        except TimeoutError:
+            slow = answers.too_slow if exchange.variant else answers.body_too_slow
+            return _refuse(exchange, request, slow(exchange.route))
+        except ConnectionError:  # the client's: it left while we wrote to it
+            raise
+        except Exception:
+            log.exception("A request to %s failed in the gateway", exchange.route.key)
+            return _refuse(exchange, request, answers.our_fault())
+
+    def _own_answer(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
+        try:
+            response = self._pages.answer(request, path_of(target))
+        except Refusal as refusal:
+            response = refusal.response()
+        self._metrics.answered(None, response.status, 0.0)
+        return response
+
+
+def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+    """A refusal where nothing was sent yet. Where an answer had begun, only cutting it short tells the client."""
+    if exchange.response is None or not exchange.response.prepared:
+        return refusal.response(exchange.variant)
+    log.warning("%s: an answer was cut short. %s", exchange.route.key, refusal)
+    if request.transport is not None:
+        request.transport.abort()
+    return exchange.response
