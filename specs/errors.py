@@ -1,0 +1,26 @@
+"""The one error root of the project. Every room imports it, so it imports nothing but the standard library.
+
+Leaves set `code` and are shown to a user by their `str()`; foreign exceptions are wrapped once, where they enter.
+"""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import ClassVar
+
+
+class KubeServeError(Exception):
+    """A constant `summary`, a `detail` (what, why, how to mend), and whether trying again can help."""
+
+    code: ClassVar[str] = "kubeserve"
+    retryable: bool = False
+
+    def __init__(self, summary: str, detail: str = "", *, retryable: bool | None = None) -> None:
+        super().__init__(summary, detail)
+        self.summary = summary
+        self.detail = detail
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.summary}\n{indent(self.detail, '  ')}" if self.detail else self.summary

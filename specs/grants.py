@@ -1,0 +1,106 @@
+"""What the operator grants a tenant: where it may speak, how much it may use, what it may reach, who belongs to it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+
+from specs.cluster import StoreAccess
+from specs.fields import Cpu, Memory, Model
+from specs.names import LABEL_PATTERN, MAX_NAME, quoted
+from specs.paths import matches_any
+from specs.problems import Refusal
+
+MAX_GLOBS = 100
+MAX_GLOB = 512
+MAX_EGRESS_RULES = 50
+MAX_CIDRS = 100
+MAX_PORTS = 50
+MAX_MEMBERS = 1_000
+MAX_MEMBER = 254
+EVERYWHERE = ("**",)
+
+
+class TenantState(StrEnum):
+    ACTIVE = "active"
+    REMOVED = "removed"
+
+
+class Quota(Model):
+    """The most that all variants of a tenant may use together; None where there is no limit."""
+
+    cpu_millicores: Cpu | None = Field(default=None, validation_alias="cpu", serialization_alias="cpu")
+    memory_bytes: Memory | None = Field(default=None, validation_alias="memory", serialization_alias="memory")
+    pods: Annotated[int, Field(ge=0)] | None = None
+
+
+def _check_cidr(value: str) -> str:
+    from ipaddress import ip_network
+
+    try:
+        ip_network(value)
+    except ValueError as error:
+        raise Refusal(
+            "cidr", "Not a network", f"{quoted(value)} is no network: {error}. Write 203.0.113.0/24."
+        ) from None
+    if "/" in value:
+        return value
+    raise Refusal("cidr", "Not a network", f"{quoted(value)} names one address. Write {value}/32 to mean only that.")
+
+
+class EgressRule(Model):
+    name: Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^{LABEL_PATTERN}$")]
+    cidrs: Annotated[tuple[Annotated[str, AfterValidator(_check_cidr)], ...], Field(min_length=1, max_length=MAX_CIDRS)]
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1, max_length=MAX_PORTS)]
+
+
+def _egress_kind(value: Any) -> str:
+    return "rule" if isinstance(value, dict | EgressRule) else "known"
+
+
+Egress = Annotated[
+    Annotated[Literal["package-index"], Tag("known")] | Annotated[EgressRule, Tag("rule")], Discriminator(_egress_kind)
+]
+
+
+def _check_glob(glob: str) -> str:
+    if glob.startswith("/") or "\\" in glob or not glob or ".." in glob.split("/"):
+        raise Refusal(
+            "glob",
+            "Not a glob of paths",
+            f"{quoted(glob)} must be relative to the source's root, with slashes, like teams/fraud/**.",
+        )
+    return glob
+
+
+class TenantGrant(Model):
+    """A tenant's part of platform.yaml."""
+
+    paths: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_GLOB), AfterValidator(_check_glob)], ...],
+        Field(min_length=1, max_length=MAX_GLOBS),
+    ] = EVERYWHERE
+    quota: Quota | None = None
+    egress: Annotated[tuple[Egress, ...], Field(max_length=MAX_EGRESS_RULES)] = ()
+    store_access: StoreAccess | None = None
+    members: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=MAX_MEMBER)], ...], Field(max_length=MAX_MEMBERS)
+    ] = ()
+    state: TenantState = TenantState.ACTIVE
+
+    def may_speak_at(self, path: str) -> bool:
+        """Whether a spec at this path of a source (POSIX, from its root) may be this tenant's."""
+        return matches_any(path, self.paths)
+
+    @field_validator("egress")
+    @classmethod
+    def _names_once(cls, egress: tuple[EgressRule | str, ...]) -> tuple[EgressRule | str, ...]:
+        names = [rule.name if isinstance(rule, EgressRule) else rule for rule in egress]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Refusal(
+                    "duplicate-name", "A name defined twice", f"Two rules of `egress:` are named '{name}'.", (index,)
+                )
+        return egress

@@ -1,0 +1,82 @@
+"""What is wrong with a spec, where, and how it is shown: `path:line:column: error: Summary`.
+
+The loader makes problems, later stages add theirs at a place of the spec, every command renders them the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from textwrap import indent
+
+from specs.errors import KubeServeError
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a file; lines and columns count from 1, columns in characters."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    severity: Severity
+    code: str  # kebab-case, for machines
+    place: Place | None
+    summary: str
+    detail: str = ""
+    excerpt: str = ""  # the offending line, clipped and with its secrets hidden
+    caret: int = 0  # the offset in the excerpt to point at
+
+    def render(self) -> str:
+        """The problem as text of several lines, without a newline at its end."""
+        head = f"{self.place}: " if self.place else ""
+        lines = [f"{head}{self.severity}: {self.summary}"]
+        if self.detail:
+            lines.append(indent(self.detail, "  "))
+        if self.place and self.excerpt:
+            gutter = f"{self.place.line:>6} | "
+            lines.append(f"{gutter}{self.excerpt}")
+            lines.append(f"{'| ':>{len(gutter)}}{' ' * self.caret}^")
+        return "\n".join(lines)
+
+
+class SpecErrors(KubeServeError):  # noqa: N818 - several of them
+    """Problems of which at least one is an error, shown together."""
+
+    code = "spec"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = sum(problem.severity is Severity.ERROR for problem in self.problems)
+        summary = "1 error in the specs" if count == 1 else f"{count} errors in the specs"
+        super().__init__(summary, "\n".join(problem.render() for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[SpecErrors], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class Refusal(ValueError):  # noqa: N818 - pydantic wants a ValueError; it is shown as a Problem, never raised to users
+    """Why one value is refused, said where its place isn't known yet.
+
+    `at` leads from the value that is being validated down to the key to point at.
+    """
+
+    def __init__(self, code: str, summary: str, detail: str, at: tuple[str | int, ...] = ()) -> None:
+        super().__init__(f"{summary}: {detail}")
+        self.code = code
+        self.summary = summary
+        self.detail = detail
+        self.at = at

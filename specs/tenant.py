@@ -1,0 +1,161 @@
+"""The models of kubeserve.yaml: what a team writes.
+
+The loader validates each model, version and deployment with these; the engine reads them. Numbers are plain:
+millicores, bytes, seconds. What needs more than one entry (does that version exist?) is checked in `references.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from specs import urls
+from specs.fields import DeploymentName, EnvName, Model, ModelName, TenantName, VersionName
+from specs.problems import Refusal
+from specs.serving import Check, EnvValue, Replicas, Resources, SecretRef, Timeouts
+
+__all__ = [
+    "Check",
+    "DeploymentSpec",
+    "EnvValue",
+    "ModelFormat",
+    "ModelSpec",
+    "Replicas",
+    "Resources",
+    "SecretRef",
+    "TenantFile",
+    "TenantHeader",
+    "Timeouts",
+    "VersionSpec",
+]
+
+MAX_DESCRIPTION = 2_000
+MAX_CHECKS = 32
+MAX_ENV = 200
+ALL_TRAFFIC = 100
+
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
+
+
+class ModelFormat(StrEnum):
+    JOBLIB = "joblib"
+    PICKLE = "pickle"
+    SKOPS = "skops"
+    ONNX = "onnx"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
+    PYTHON = "python"
+
+
+class VersionSpec(Model):
+    """One immutable version: the bytes named by where they are, or by the digest under which the store has them."""
+
+    artifact: Annotated[str, AfterValidator(urls.check_artifact)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    format: ModelFormat | None = None
+    requirements: Annotated[str, AfterValidator(urls.check_requirements)] | None = None
+    description: Description | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the artifact is an s3:// or https:// URL."""
+        return self.artifact is not None and urls.is_url(self.artifact)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if self.artifact is None and self.digest is None:
+            raise Refusal(
+                "no-artifact",
+                "No artifact",
+                "A version names its `artifact:` (a path, s3:// or https://), or the `digest:` that `kubeserve push` "
+                "printed for it.",
+            )
+        if self.digest is not None:
+            for field in ("artifact", "sha256", "format", "requirements"):
+                if getattr(self, field) is not None:
+                    raise Refusal(
+                        "digest-says-all",
+                        "Digest and more",
+                        f"The digest pins all of a version already, so that `{field}:` has no say. Remove one of them.",
+                        (field,),
+                    )
+        if self.is_remote and self.sha256 is None:
+            raise Refusal(
+                "no-sha256",
+                "Remote artifact without sha256",
+                "What a URL answers can change, so a remote artifact is pinned by `sha256:`. "
+                "`sha256sum FILE` prints it.",
+                ("artifact",),
+            )
+        return self
+
+
+class ModelSpec(Model):
+    versions: Annotated[dict[VersionName, VersionSpec], Field(min_length=1)]
+    description: Description | None = None
+
+
+class DeploymentSpec(Model):
+    """A model served under a stable URL: one version of it, or several that share the traffic."""
+
+    model: ModelName
+    version: VersionName | None = None
+    traffic: dict[VersionName, Annotated[int, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
+    replicas: Replicas = Replicas()
+    resources: Resources = Resources()
+    env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
+    checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS)] = ()
+    timeouts: Timeouts = Timeouts()
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Percent of the traffic by version; 100 for a single one."""
+        return dict(self.traffic) if self.traffic is not None else {self.version or "": ALL_TRAFFIC}
+
+    @field_validator("traffic")
+    @classmethod
+    def _adds_up(cls, traffic: dict[str, int] | None) -> dict[str, int] | None:
+        if traffic is None or sum(traffic.values()) == ALL_TRAFFIC:
+            return traffic
+        shares = " + ".join(map(str, traffic.values())) if len(traffic) <= 10 else "They"
+        raise Refusal(
+            "weights",
+            "Weights don't add up to 100",
+            f"The weights of `traffic:` are percentages: {shares} is {sum(traffic.values())}, not {ALL_TRAFFIC}."
+            if traffic
+            else "`traffic:` is empty. Name a version and its share: {v1: 100}.",
+        )
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if self.version is None and self.traffic is None:
+            raise Refusal(
+                "no-version",
+                "No version",
+                "A deployment serves a `version:`, or shares its `traffic:` between several.",
+            )
+        if self.version is not None and self.traffic is not None:
+            raise Refusal(
+                "version-and-traffic",
+                "Both version and traffic",
+                "Keep `version:` to serve one version, or `traffic:` to share between several, not both.",
+                ("traffic",),
+            )
+        return self
+
+
+class TenantHeader(Model):
+    """What every document of a kubeserve.yaml starts with."""
+
+    api_version: Literal["kubeserve.io/v1"]
+    tenant: TenantName
+
+
+class TenantFile(TenantHeader):
+    """One document of a kubeserve.yaml. Several may speak for one tenant."""
+
+    models: dict[ModelName, ModelSpec] = Field(default_factory=dict)
+    deployments: dict[DeploymentName, DeploymentSpec] = Field(default_factory=dict)

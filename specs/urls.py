@@ -1,0 +1,162 @@
+"""Addresses that may stand in a spec: artifacts, Git repositories, endpoints, state files. Nothing is fetched here.
+
+Each `check_*` returns what it was given, or raises a Refusal. No message repeats a URL that holds a credential.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from specs.names import did_you_mean, quoted
+from specs.problems import Refusal
+
+MAX_URL = 2048
+ARTIFACT_SCHEMES = ("s3", "https")
+GIT_SCHEMES = ("https", "ssh")
+
+BUCKET_PATTERN = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+GIT_REF = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
+_SIGNED = re.compile(
+    r"[?&](x-amz-(signature|credential|security-token)|signature|sig|token|access_token|key|api_?key|password)=", re.I
+)
+_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!/)(?!:).+")
+
+
+def is_url(text: str) -> bool:
+    """Whether it starts with a scheme and ://, so that it isn't a path."""
+    return _SCHEME.match(text) is not None
+
+
+def check_artifact(value: str) -> str:
+    """A path (checked where its file is known), or an s3:// or https:// URL without credentials."""
+    if not is_url(value):
+        return value
+    url = _split(value, "artifact")
+    if url.scheme not in ARTIFACT_SCHEMES:
+        raise Refusal(
+            "url-scheme",
+            "Unsupported kind of URL",
+            f"Artifacts are fetched from s3:// or https://, not from {url.scheme}://."
+            f"{did_you_mean(url.scheme, ARTIFACT_SCHEMES)}",
+        )
+    if url.scheme == "s3":
+        _check_s3(url, "artifact")
+    _refuse_credentials(url)
+    return value
+
+
+def check_requirements(value: str) -> str:
+    """A path; requirements are small and belong beside the spec."""
+    if is_url(value):
+        raise Refusal(
+            "url-scheme", "Requirements are a file", "Commit requirements.txt beside this file, and write its path."
+        )
+    return value
+
+
+def check_git_url(value: str) -> str:
+    """https://, ssh://, user@host:path, file:// or a local path. Whether a local one is allowed is decided later."""
+    if _UNSAFE.search(value) or value.startswith("-") or not value or "::" in value.split("/", 1)[0]:
+        raise Refusal(
+            "git-url",
+            "Not a Git URL",
+            f"{quoted(value)} is refused. Write https://host/path, ssh://git@host/path, or git@host:path.",
+        )
+    if not is_url(value):
+        return value
+    url = _split(value, "repository")
+    if url.scheme == "file":
+        return value
+    if url.scheme not in GIT_SCHEMES:
+        raise Refusal(
+            "git-url",
+            "Unsupported kind of Git URL",
+            f"Repositories are fetched over https or ssh, not over {url.scheme}. Unencrypted and unauthenticated "
+            "transports would let others choose what runs.",
+        )
+    _refuse_credentials(url, user_is_secret=url.scheme == "https")
+    return value
+
+
+def is_local_git(value: str) -> bool:
+    """Whether a checked Git URL is a path of this machine."""
+    if is_url(value):
+        return value.startswith("file://")
+    return _SCP_LIKE.fullmatch(value) is None
+
+
+def check_endpoint(value: str) -> str:
+    """An http:// or https:// URL without credentials, query or fragment."""
+    url = _split(value, "endpoint")
+    if url.scheme not in ("http", "https") or url.query or url.fragment:
+        raise Refusal(
+            "endpoint", "Not an endpoint", f"{quoted(value)} must be an http:// or https:// URL without a query."
+        )
+    _refuse_credentials(url)
+    return value.rstrip("/")
+
+
+def check_state(value: str) -> str:
+    """A path, or s3://bucket/key."""
+    if is_url(value):
+        url = _split(value, "state")
+        if url.scheme != "s3":
+            raise Refusal("state-url", "Unsupported place for state", "Write a path, or s3://bucket/key.")
+        _check_s3(url, "state")
+        _refuse_credentials(url)
+    return value
+
+
+def check_prefix(value: str) -> str:
+    """The start of every key of a store, with a slash at its end where it isn't empty."""
+    if value.startswith("/") or "//" in value or ".." in value.split("/") or _UNSAFE.search(value) or len(value) > 512:
+        raise Refusal(
+            "prefix", "Not a prefix of keys", f"{quoted(value)} must be names with slashes between, like models/prod/."
+        )
+    return f"{value.rstrip('/')}/" if value else ""
+
+
+def _split(value: str, what: str) -> SplitResult:
+    if len(value) > MAX_URL:
+        raise Refusal("url", "URL is too long", f"The {what} URL has more than {MAX_URL} characters.")
+    try:
+        if _UNSAFE.search(value):
+            raise ValueError("it has spaces, backslashes or control characters")
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError as error:
+        raise Refusal("url", "Not a URL", f"The {what} URL can't be read: {_safe(str(error), value)}.") from None
+    if not url.hostname:
+        raise Refusal("url", "URL without a host", f"The {what} URL names no host: write scheme://host/path.")
+    return url
+
+
+def _safe(reason: str, value: str) -> str:
+    """The reason, unless it repeats a part of what may hold a credential."""
+    return reason if "@" not in value else "its host or port is malformed"
+
+
+def _check_s3(url: SplitResult, what: str) -> None:
+    if not re.fullmatch(BUCKET_PATTERN, url.netloc) or not url.path.strip("/") or url.path.endswith("/"):
+        raise Refusal("s3-url", "Not an S3 object", f"The {what} must be named as s3://bucket/key.")
+
+
+def _refuse_credentials(url: SplitResult, *, user_is_secret: bool = True) -> None:
+    if url.password is not None or (url.username is not None and user_is_secret):
+        raise Refusal(
+            "credentials-in-url",
+            "Credentials inside a URL",
+            "What is committed is read by many. Remove what stands before the '@', revoke it, and let the environment "
+            "or a file provide it.",
+        )
+    if _SIGNED.search("?" + url.query):
+        raise Refusal(
+            "credentials-in-url",
+            "Credentials inside a URL",
+            "A signed URL, or one with a token in its query, is a credential, and it expires. Remove the query, revoke "
+            "what it gave, and let the environment provide access.",
+        )
