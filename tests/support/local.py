@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,16 @@ def eventually(condition: Callable[[], Any], what: str = "") -> Any:
         assert time.monotonic() < deadline, f"never came true: {what or condition}"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def bench_at(root: Path) -> Iterator[Bench]:
+    """A bench, and nothing of it left running behind."""
+    bench = Bench(root)
+    try:
+        yield bench
+    finally:
+        bench.clean_up()
 
 
 class Bench:
@@ -187,7 +199,7 @@ class Bench:
     def remove(self, *resources: ResourceId) -> None:
         """Asks until nothing is left of each, one after the other."""
         for resource in resources:
-            eventually(lambda r=resource: self.target.remove(str(r)), f"removed: {resource}")
+            eventually(partial(self.target.remove, str(resource)), f"removed: {resource}")
 
     def live(self, resource: ResourceId) -> LiveResource:
         return self.target.observe(EVERYTHING).resources[resource]
@@ -211,6 +223,12 @@ class Bench:
             if "KUBESERVE_VARIANT" in bearer.environment
             and (variant is None or bearer.environment["KUBESERVE_VARIANT"] == variant.name)
         ]
+
+    def lose_a_replica(self, variant: DesiredVariant) -> None:
+        """One of them is killed, and gone when this returns."""
+        victim = self.replicas(variant)[0]
+        victim.kill()
+        eventually(lambda: victim.pid not in [process.pid for process in self.replicas(variant)])
 
     def gateways(self) -> list[psutil.Process]:
         return [

@@ -1,0 +1,289 @@
+"""What every target does, in the words of `targets/protocol.py`. A second target is a second value of `rig`: what
+the tests use of it beside the protocol is all in `Bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.resources import Replicas, Scope
+from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
+from tests.support.local import EVERYTHING, Bench, bench_at, eventually
+
+RAISES = """
+    class Predictor:
+        def __init__(self, path):
+            raise RuntimeError("the weights are missing")
+
+        def predict(self, inputs):
+            return inputs
+"""
+
+
+@pytest.fixture(params=["local"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with bench_at(tmp_path) as bench:
+        yield bench
+
+
+def test_a_target_keeps_the_protocol(rig: Bench) -> None:
+    target: Target = rig.target
+    access: Access = rig.target
+    assert target.name
+    assert target.runtime
+    assert access.url(rig.variant().deployment) is None
+
+
+def test_nothing_is_live_at_first(rig: Bench) -> None:
+    assert rig.target.observe(EVERYTHING).resources == {}
+
+
+def test_preparing_covers_everything_and_changes_nothing(rig: Bench) -> None:
+    desired = rig.desired(rig.variant())
+    prepared = rig.prepare(desired)
+    assert prepared.resources.keys() == {*desired.tenants, *desired.variants, *desired.deployments}
+    assert all(resource.error is None for resource in prepared.resources.values())
+    assert rig.target.observe(EVERYTHING).resources == {}
+
+
+def test_what_was_applied_is_live_under_its_handle_and_needs_nothing_more(rig: Bench) -> None:
+    variant = rig.variant(env={"LEVEL": "info"})
+    desired = rig.desired(variant)
+    prepared = rig.apply(desired)
+    live = rig.target.observe(EVERYTHING).resources
+    assert {i: live[i].handle for i in live} == {i: r.handle for i, r in prepared.resources.items()}
+    assert (live[variant.id].replicas, live[variant.id].ready) == (1, 1)
+    assert live[variant.id].deployment == variant.deployment
+    assert live[variant.id].digest == variant.digest
+    assert live[variant.id].fields["env.LEVEL"] == "info"
+    assert live[variant.deployment].weights == {variant.id: 100}
+    assert not any(resource.changes for resource in rig.prepare(desired).resources.values())
+
+
+def test_applying_again_changes_nothing(rig: Bench) -> None:
+    desired = rig.desired(rig.variant())
+    rig.apply(desired)
+    before = rig.target.observe(EVERYTHING).resources
+    rig.apply(desired)
+    assert rig.target.observe(EVERYTHING).resources == before
+
+
+def test_a_deployment_answers_under_its_url_once_it_is_routed(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    prepared = rig.start(desired)
+    rig.wait_ready(variant.id)
+    assert rig.target.url(variant.deployment) is None
+    rig.route(desired, prepared)
+    assert str(rig.target.url(variant.deployment)).endswith("/fraud/churn")
+    assert rig.ask(variant.deployment) == (200, {"predictions": ["v1"]})
+
+
+def test_traffic_moves_to_what_is_routed(rig: Bench) -> None:
+    old, new = rig.variant("v1"), rig.variant("v2")
+    rig.apply(rig.desired(old))
+    url = rig.target.url(old.deployment)
+    rig.apply(rig.desired(new))
+    assert {rig.ask(new.deployment)[1]["predictions"][0] for _ in range(5)} == {"v2"}
+    assert rig.target.url(new.deployment) == url
+    assert rig.live(new.deployment).weights == {new.id: 100}
+
+
+def test_traffic_is_split_by_weight_and_a_variant_can_be_asked_for(rig: Bench) -> None:
+    most, few = rig.variant("v1"), rig.variant("v2")
+    rig.apply(rig.desired(most, few, weights=(75, 25)))
+    answers = [rig.ask(most.deployment)[1]["predictions"][0] for _ in range(20)]
+    assert answers.count("v2") == 5
+    assert rig.ask(most.deployment, variant=few.name)[1] == {"predictions": ["v2"]}
+    assert rig.live(most.deployment).weights == {most.id: 75, few.id: 25}
+
+
+def test_traffic_never_moves_to_what_is_not_ready(rig: Bench) -> None:
+    old, broken = rig.variant("v1"), replace(rig.variant("v2"), checks=({"inputs": [[1.0]], "outputs": ["other"]},))
+    rig.apply(rig.desired(old))
+    desired = rig.desired(broken)
+    prepared = rig.start(desired)
+    rig.wait_failed(broken)
+    with pytest.raises(TargetError, match="Traffic can't move"):
+        rig.route(desired, prepared)
+    assert rig.ask(old.deployment)[1] == {"predictions": ["v1"]}
+    assert rig.live(old.deployment).weights == {old.id: 100}
+
+
+def test_what_fails_says_why_and_spoils_no_others_answer(rig: Bench) -> None:
+    rig.version("broken", RAISES)
+    good, broken = rig.variant("v1"), rig.variant("broken", name="risk")
+    rig.start(rig.desired(good, broken))
+    failed = rig.wait_failed(broken)
+    assert "the weights are missing" in failed.cause
+    assert any("the weights are missing" in line for line in failed.log)
+    rig.wait_ready(good.id)
+    both = rig.target.readiness([str(good.id), str(broken.id)])
+    assert [both[str(v.id)].state for v in (good, broken)] == [ReadinessState.READY, ReadinessState.FAILED]
+
+
+def test_a_handle_that_nothing_bears_has_failed(rig: Bench) -> None:
+    assert rig.readiness(rig.variant()).state is ReadinessState.FAILED
+
+
+def test_a_variant_starts_with_as_many_replicas_as_are_asked_for_and_goes_back_to_its_minimum(rig: Bench) -> None:
+    variant = rig.variant(replicas=Replicas(1, 3))
+    desired = rig.desired(variant)
+    prepared = rig.start(desired, replicas=2)
+    rig.wait_ready(variant.id)
+    rig.route(desired, prepared)
+    assert (rig.live(variant.id).replicas, rig.readiness(variant).ready) == (2, 2)
+    rig.target.ensure(prepared.resources[variant.id])
+    assert (rig.live(variant.id).replicas, rig.readiness(variant).ready) == (1, 1)
+    assert not rig.prepare(desired).resources[variant.id].changes
+    assert rig.ask(variant.deployment)[0] == 200
+
+
+def test_more_replicas_are_a_change_of_the_same_variant(rig: Bench) -> None:
+    few = rig.variant(replicas=1)
+    many = rig.variant(replicas=2)
+    rig.apply(rig.desired(few))
+    changed = rig.prepare(rig.desired(many)).resources[many.id]
+    assert FieldChange("replicas", "1", "2") in changed.changes
+    assert not changed.drift
+    rig.apply(rig.desired(many))
+    assert rig.live(many.id).ready == 2
+    assert not any(resource.changes for resource in rig.prepare(rig.desired(many)).resources.values())
+
+
+def test_a_lost_replica_is_drift_and_applying_mends_it(rig: Bench) -> None:
+    variant = rig.variant(replicas=2)
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    fingerprint = rig.live(variant.id).fingerprint
+    rig.lose_a_replica(variant)
+    drifted = rig.prepare(desired).resources[variant.id]
+    assert drifted.drift
+    assert drifted.changes == (FieldChange("running replicas", "1", "2"),)
+    assert rig.live(variant.id).fingerprint != fingerprint
+    rig.apply(desired)
+    assert rig.live(variant.id).ready == 2
+    assert not any(resource.changes for resource in rig.prepare(desired).resources.values())
+    assert {rig.ask(variant.deployment)[0] for _ in range(4)} == {200}
+
+
+def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    rig.destroy(desired)
+    assert rig.target.observe(EVERYTHING).resources == {}
+    assert rig.target.url(variant.deployment) is None
+    for resource in (*desired.deployments, *desired.variants, *desired.tenants):
+        assert rig.target.remove(str(resource))
+
+
+def test_what_changed_since_the_plan_is_not_removed(rig: Bench) -> None:
+    variant = rig.variant(replicas=2)
+    rig.apply(rig.desired(variant))
+    fingerprint = rig.live(variant.id).fingerprint
+    rig.lose_a_replica(variant)
+    with pytest.raises(TargetError, match="Changed since it was planned"):
+        rig.target.remove(str(variant.id), fingerprint)
+    assert rig.live(variant.id).replicas == 1
+    current = rig.live(variant.id).fingerprint
+    eventually(lambda: rig.target.remove(str(variant.id), current))
+
+
+def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    with pytest.raises(TargetError, match="Tenant is not empty"):
+        rig.target.remove(str(*desired.tenants))
+    assert rig.ask(variant.deployment)[0] == 200
+
+
+def test_what_is_desired_again_while_it_goes_comes_back(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    assert not rig.target.remove(str(variant.id))
+    assert rig.live(variant.id).terminating
+    assert rig.prepare(desired).resources[variant.id].changes
+    rig.apply(desired)
+    assert not rig.live(variant.id).terminating
+    assert rig.ask(variant.deployment)[0] == 200
+
+
+def test_all_that_lives_is_found_without_any_record_of_it(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    found = rig.target.observe(EVERYTHING)
+    rig.target = rig.new_target()
+    assert rig.target.observe(EVERYTHING) == found
+    assert rig.ask(variant.deployment)[0] == 200
+    rig.destroy(desired)
+    assert rig.target.observe(EVERYTHING).resources == {}
+
+
+def test_another_installations_things_are_neither_seen_nor_touched(rig: Bench) -> None:
+    variant = rig.variant()
+    desired = rig.desired(variant)
+    rig.apply(desired)
+    other = rig.new_target("other")
+    assert other.observe(EVERYTHING).resources == {}
+    for resource in (*desired.deployments, *desired.variants, *desired.tenants):
+        with pytest.raises(TargetError, match="Not ours"):
+            other.remove(str(resource))
+    refused = other.prepare(desired, other.observe(EVERYTHING)).resources
+    for tenant in desired.tenants:
+        assert "another installation" in str(refused[tenant].error)
+        with pytest.raises(TargetError, match="another installation"):
+            other.ensure(refused[tenant])
+    assert rig.ask(variant.deployment)[0] == 200
+
+
+def test_observing_can_be_narrowed_to_a_tenant_and_a_deployment(rig: Bench) -> None:
+    ours, theirs = rig.variant(), rig.variant(tenant="risk", name="score")
+    rig.apply(rig.desired(ours, theirs))
+    narrowed = rig.target.observe(Scope("risk")).resources
+    assert {resource.tenant for resource in narrowed} == {"risk"}
+    narrowed = rig.target.observe(Scope("fraud", "other")).resources
+    assert {str(resource) for resource in narrowed} == {"tenant/fraud"}
+
+
+def test_a_secret_that_is_not_there_is_an_error_of_its_variant_alone(rig: Bench) -> None:
+    good = rig.variant()
+    lacking = rig.variant(name="risk", env={"TOKEN": rig.secret("hub", "token", "x", mode=0o600)})
+    (rig.secrets_dir / "hub" / "token").unlink()
+    prepared = rig.prepare(rig.desired(good, lacking))
+    assert prepared.resources[good.id].error is None
+    assert "Secret is missing" in str(prepared.resources[lacking.id].error)
+
+
+def test_quota_in_use_is_told_by_tenant(rig: Bench) -> None:
+    variant = rig.variant(replicas=2)
+    rig.apply(rig.desired(variant))
+    used = rig.target.observe(EVERYTHING).facts.quota_used
+    assert used == {"fraud": {"cpu": 1000, "memory": 2 * variant.memory_bytes, "pods": 2}}
+
+
+def test_logs_can_be_read(rig: Bench) -> None:
+    variant = rig.variant()
+    rig.apply(rig.desired(variant))
+    lines = list(rig.target.logs(variant.id, lines=5, follow=False, failed=False))
+    assert any("Ready" in line for line in lines)
+    assert len(list(rig.target.logs(variant.id, lines=1, follow=False, failed=False))) == 1
+
+
+def test_the_log_of_what_failed_outlives_it(rig: Bench) -> None:
+    rig.version("broken", RAISES)
+    broken = rig.variant("broken")
+    desired = rig.desired(broken)
+    rig.start(desired)
+    rig.wait_failed(broken)
+    rig.remove(broken.id)
+    lines = list(rig.target.logs(broken.id, lines=50, follow=False, failed=True))
+    assert any("the weights are missing" in line for line in lines)
+    with pytest.raises(TargetError, match="No log is there"):
+        list(rig.target.logs(broken.id, lines=50, follow=False, failed=False))
