@@ -88,15 +88,15 @@ def unpack(tar: Path, folder: Path, limits: UnpackLimits = UnpackLimits()) -> No
 
 
 def _ordered(entries: Iterable[PackEntry]) -> list[PackEntry]:
-    kept = sorted((e for e in entries if not _is_cache(e.path)), key=lambda entry: entry.path.encode())
+    kept = sorted((e for e in entries if not _is_cache(e.path)), key=lambda entry: entry.path)
+    for entry in kept:
+        _check_path(entry.path)
     paths = {entry.path for entry in kept}
     if len(paths) < len(kept):
         raise PackError("Not packable", "the folder names one path twice")
-    for entry in kept:
-        _check_path(entry.path)
-        parent = next((p for p in _parents(entry.path) if p in paths), None)
-        if parent:
-            raise PackError("Not packable", f"'{parent}' is a file and a folder at once")
+    both = next((parent for path in paths for parent in _parents(path) if parent in paths), None)
+    if both:
+        raise PackError("Not packable", f"'{both}' is a file and a folder at once")
     return kept
 
 

@@ -44,7 +44,9 @@ def _plain_array(predictions: Any) -> Any:
     array = np.asarray(predictions)
     if array.ndim == 0:
         raise _bad("The model returned a single value, not a list of predictions.")
-    if array.dtype.kind in "fiu" and array.dtype.itemsize <= 8:
+    if array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    if array.dtype.kind in "fiu":
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return array.tolist()
 
