@@ -62,6 +62,19 @@ def eventually(condition: Callable[[], Any], what: str = "") -> Any:
     return found
 
 
+def kill_and_wait(process: psutil.Process) -> None:
+    process.kill()
+    eventually(lambda: not is_running(process), f"killed: {process}")
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it does anything yet: a zombie doesn't."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextmanager
 def bench_at(root: Path) -> Iterator[Bench]:
     """A bench, and nothing of it left running behind."""
@@ -104,8 +117,9 @@ class Bench:
         digest = write_version(staged, source, requirements)
         reference = VersionRef(tenant, "churn", name, digest)
         folder = self.root / "store" / reference.folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staged.rename(folder)
+        if not folder.exists():  # made by the same bench in another process
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            staged.rename(folder)
         version = DesiredVersion(version_id(tenant, "churn", name), "churn", name, digest, None)
         return self.versions.setdefault(f"{tenant}/{name}", version)
 
@@ -226,9 +240,7 @@ class Bench:
 
     def lose_a_replica(self, variant: DesiredVariant) -> None:
         """One of them is killed, and gone when this returns."""
-        victim = self.replicas(variant)[0]
-        victim.kill()
-        eventually(lambda: victim.pid not in [process.pid for process in self.replicas(variant)])
+        kill_and_wait(self.replicas(variant)[0])
 
     def gateways(self) -> list[psutil.Process]:
         return [

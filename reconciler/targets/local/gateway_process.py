@@ -33,6 +33,8 @@ _PORTS = range(20_000, 30_000)
 """Below what Linux hands out for outgoing connections, so that a port chosen once is likely to stay free."""
 
 _TRIED_PORTS = 100
+_TAKEN_LOOKS, _TAKEN_PAUSE_SECONDS = 5, 0.05
+"""A gateway that was just killed holds its port a moment longer than it can be seen to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,13 @@ class GatewayProcess:
 
     def _choose(self) -> Address:
         for port in random.sample(_PORTS, _TRIED_PORTS):
-            refusal = _refusal((self._host, port))
-            if refusal is None:
+            error = _bind_error((self._host, port))
+            if error is None:
                 write(self._run_dir.address_file, RecordedAddress(self._host, port))
                 return self._host, port
-        raise refusal or AssertionError(_TRIED_PORTS)
+            if error.errno != errno.EADDRINUSE:
+                raise _unusable((self._host, port), error)
+        raise TargetError("The gateway can't listen", f"No free port was found on {self._host}.", retryable=True)
 
     def _spawn(self, address: Address) -> None:
         host, port = address
@@ -164,13 +168,22 @@ def _url(address: Address) -> str:
 
 def _refusal(address: Address) -> TargetError | None:
     """Why nobody can listen there; None when somebody can."""
+    for _ in range(_TAKEN_LOOKS):
+        error = _bind_error(address)
+        if error is None or error.errno != errno.EADDRINUSE:
+            return _unusable(address, error) if error else None
+        time.sleep(_TAKEN_PAUSE_SECONDS)
+    return _taken(address)
+
+
+def _bind_error(address: Address) -> OSError | None:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: ended connections linger
             probe.bind(address)
     except OSError as error:
-        return _taken(address) if error.errno == errno.EADDRINUSE else _unusable(address, error)
+        return error
     return None
 
 

@@ -19,8 +19,8 @@ import psutil
 RUN_DIR_VARIABLE = "KUBESERVE_RUN_DIR"
 TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
 
-_SAME_START_SECONDS = 1.0
-"""Start times are computed from the boot time, which two readings may round differently."""
+_SAME_START_SECONDS = 0.05
+"""Start times are computed from the boot time, which is a float; the clock ticks in hundredths."""
 
 
 @dataclass(frozen=True, slots=True)
