@@ -8,19 +8,12 @@ credential is shown as a short hash, so that it still differs when it changes.
 from __future__ import annotations
 
 import hashlib
-import re
 
 import orjson
 
 from reconciler.resources import JSON, DesiredVariant, Replicas, SecretRef
+from specs.credentials import looks_like_credential
 
-_CREDENTIAL_NAME = re.compile(
-    r"(?i)(^|_)(token|secret|password|passwd|pwd|passphrase|credentials?|api_?key|access_?key|private_?key|auth)(_|$)"
-)
-_CREDENTIAL_VALUE = re.compile(
-    r"^(AKIA|ASIA)[A-Z0-9]{16}$|^gh[a-z]_\w{20,}|^github_pat_|^glpat-|^hf_\w{20,}|^sk-|^xox[a-z]-|^eyJ[\w-]+\.eyJ"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@"
-)
 _UNITS = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
 
 
@@ -66,7 +59,7 @@ def _checks(checks: tuple[JSON, ...]) -> str:
 def _env(name: str, value: str | SecretRef) -> str:
     if isinstance(value, SecretRef):
         return f"secret {value.secret}/{value.key}"
-    if _CREDENTIAL_NAME.search(name) or _CREDENTIAL_VALUE.search(value):
+    if looks_like_credential(value, name):
         return f"hidden ({_short_hash(value.encode())})"
     return value
 
