@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from specs.errors import KubeServeError
-from specs.loader import SpecFile
+
+if TYPE_CHECKING:
+    from specs.loader import SpecFile
+
+CHUNK = 1024 * 1024
+"""Bytes read at a time; no stream of an artifact holds more than a few of them."""
 
 
 class SourceError(KubeServeError):
@@ -27,14 +32,24 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class SourceArtifact:
-    """A file or folder (packed deterministically while read) of a revision."""
+    """A file or folder (packed deterministically while read) of a revision.
+
+    Nothing of it has been read yet: `read_head` and `open` may take long for a file that Git LFS keeps, so
+    `size` is checked against limits before. Both raise SourceError, retryable where the bytes have changed since.
+    """
 
     path: str  # POSIX, from the source's root
     is_folder: bool
     size: int  # bytes of the stream that `open` yields
     identity: str  # changes when the bytes may have changed; keys the digest cache
-    head: bytes  # the first bytes (up to 512), to recognise the format; b"" for a folder
+    read_head: Callable[[], bytes]  # the first bytes (up to HEAD_SIZE), to recognise the format; b"" for a folder
     open: Callable[[], AbstractContextManager[Iterator[bytes]]]
+    sha256: str | None = None  # hex, where it is known without reading (Git LFS)
+    settled: bool = True  # False: changed so lately that another change could leave the identity as it is
+
+    @property
+    def head(self) -> bytes:
+        return self.read_head()
 
 
 class Source(Protocol):
@@ -50,10 +65,10 @@ class Source(Protocol):
         """The newest revision; fetches where that is needed. SourceError with a retryable flag."""
 
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
-        """Every kubeserve.yaml of the revision, in path order."""
+        """Every spec of the revision, in path order. A larger one than a spec may be is cut just above that limit."""
 
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
-        """Opens nothing yet. SourceError: absent (with the nearest names), a symlink anywhere on the way,
+        """Reads no content yet. SourceError: absent (with the nearest names), a symlink anywhere on the way,
         outside of the source, not a file or folder, or a Git LFS pointer that can't be resolved."""
 
     def close(self) -> None:

@@ -1,0 +1,121 @@
+"""Paths inside a source, and what is said of those that are refused.
+
+The one place that decides which paths an artifact may have and which files of a folder belong to it, so that a
+directory and a Git repository with the same files give the same answers. Called by both kinds of source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.sources.protocol import SourceError
+from specs.names import listing, nearest, quoted
+from specs.paths import PathError, resolve_path
+
+RESERVED_FOLDERS = frozenset({".git", ".kubeserve"})
+"""What Git and KubeServe keep beside the sources; secrets among it."""
+
+MAX_FOLDER_FILES = 10_000
+"""Files of one folder artifact; the runtime unpacks as many (`runtime.packing.UnpackLimits`)."""
+
+IRREGULAR_SPEC = b"This is a symlink or no regular file, and so is not read. Put the spec itself here.\n"
+"""Stands for a spec that can't be one. It is no YAML mapping: the loader refuses it, shows this line, and nothing of
+what the spec may have declared is taken for deleted. To leave the file out would delete it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePath:
+    """A path as its components from the source's root. `depth` counts them from 0 in the errors."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> SourcePath:
+        """SourceError for a path that leads out of the source, names its root, or what is kept there for Git and
+        KubeServe."""
+        try:
+            parts = tuple(resolve_path("", text).split("/"))
+        except PathError as error:
+            raise SourceError(error.summary, error.detail) from error
+        if parts == (".",):
+            raise SourceError(
+                "The whole source is no artifact", "Put the files of the model into a folder, and name that."
+            )
+        if reserved := RESERVED_FOLDERS.intersection(parts):
+            raise SourceError(
+                "Not an artifact", f"{quoted(text)} lies in {min(reserved)}, which is never read as a model."
+            )
+        return cls(parts)
+
+    def __str__(self) -> str:
+        return "/".join(self.parts)
+
+    def __truediv__(self, name: str) -> SourcePath:
+        return SourcePath((*self.parts, name))
+
+    def upto(self, depth: int) -> str:
+        return quoted("/".join(self.parts[: depth + 1]))
+
+    def absent(self, depth: int, siblings: Iterable[str]) -> SourceError:
+        """Component `depth` is missing among the `siblings` that are there."""
+        names = sorted(siblings)
+        if near := nearest(self.parts[depth], names):
+            hint = f"Did you mean {quoted('/'.join((*self.parts[:depth], near)))}?"
+        else:
+            hint = f"It holds {listing(map(quoted, names))}." if names else "It is empty."
+        where = self.upto(depth - 1) if depth else "The source's root"
+        detail = f"{quoted(str(self))} does not exist: {where} has no {quoted(self.parts[depth])}. {hint}"
+        return SourceError("No such artifact", detail)
+
+    def through_a_file(self, depth: int) -> SourceError:
+        detail = f"{quoted(str(self))} does not exist: {self.upto(depth)} is a file, not a folder."
+        return SourceError("No such artifact", detail)
+
+    def symlink(self, depth: int) -> SourceError:
+        detail = f"{quoted(str(self))}: {self.upto(depth)} is a symlink, and could lead anywhere."
+        return SourceError("Symlinks are refused", f"{detail} Put the file itself there.")
+
+    def submodule(self, depth: int) -> SourceError:
+        detail = f"{quoted(str(self))}: {self.upto(depth)} is a submodule, whose files are another repository's."
+        return SourceError("Submodules are refused", f"{detail} Commit the file here, or `kubeserve push` it.")
+
+    def special(self, depth: int) -> SourceError:
+        detail = f"{quoted(str(self))}: {self.upto(depth)} is a device, pipe or socket."
+        return SourceError("Not a file or folder", f"{detail} Only regular files and folders are read.")
+
+    def empty(self) -> SourceError:
+        detail = f"{quoted(str(self))} has no files to serve (dot-files and Python's caches don't count)."
+        return SourceError("An empty folder", f"{detail} A folder needs at least a predictor.py.")
+
+    def too_many_files(self) -> SourceError:
+        return SourceError("Too many files", f"The folder {quoted(str(self))} has more than {MAX_FOLDER_FILES} files.")
+
+    def lfs_pointer(self, mend: str) -> SourceError:
+        detail = f"{quoted(str(self))} is a pointer to a file that Git LFS keeps. {mend}"
+        return SourceError(
+            "A Git LFS pointer instead of the file",
+            f"{detail}, or put the file itself into the store with `kubeserve push`.",
+        )
+
+    def changed(self, how: str) -> SourceError:
+        """It was written to while it was being read."""
+        return SourceError(
+            "Changed while it was read",
+            f"{quoted(str(self))}: {how}. Try again once whoever writes it has finished.",
+            retryable=True,
+        )
+
+
+def printable(path: str) -> str:
+    """A path whose bytes needn't be UTF-8 (surrogates stand for those) as text that can be shown and stored."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file or folder of this name belongs to the folder artifact that holds it.
+
+    Dot-files don't: .git, .env, .DS_Store, .ipynb_checkpoints, editors' swap files are the work on a model and
+    not the model. Nor do Python's caches, whose bytes differ from machine to machine.
+    """
+    return not name.startswith(".") and name != "__pycache__" and not name.endswith(".pyc")
