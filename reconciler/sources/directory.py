@@ -1,0 +1,119 @@
+"""A directory as a source: the working tree as it is, committed or not.
+
+In: a folder on this machine. Out: its specs and, for each path that they name, the artifact there. Nothing outside of
+the folder is read, no symlink is followed. Built by `opening.py`, read by `reconcile.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reconciler.sources.beneath import Stamp, names_in, open_file_in, open_folder, open_folder_in, unreadable
+from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable
+from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
+from reconciler.sources.worktree import Clock, directory_artifact
+from specs.loader import SpecFile
+from specs.names import quoted
+from specs.paths import is_skipped_folder, is_spec_path
+from specs.reader import MAX_FILE_BYTES
+
+MAX_ENTRIES = 1_000_000
+"""Files and folders that are looked at for specs: who has more has named his home, or /."""
+
+
+class DirectorySource:
+    def __init__(self, name: str, root: Path, clock: Clock = time.time_ns) -> None:
+        """`root` may be relative; it is looked at when the source is resolved."""
+        self._name = name
+        self._root = Path(os.path.realpath(root))
+        self._clock = clock
+        self._read: tuple[str, Sequence[SpecFile]] | None = None  # revision id -> its specs
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def location(self) -> str:
+        return str(self._root)
+
+    def resolve(self) -> Revision:
+        """The digest of all specs as they are now. Artifacts are looked at one by one when they are asked for."""
+        specs = self._read_specs()
+        hasher = hashlib.sha256()
+        for spec in specs:
+            hasher.update(f"{len(spec.path)} {len(spec.content)} {spec.path}".encode(errors="surrogateescape"))
+            hasher.update(spec.content)
+        revision = Revision(f"sha256:{hasher.hexdigest()}", "this directory")
+        self._read = (revision.id, specs)
+        return revision
+
+    def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
+        """The specs as `resolve` read them; only those of the newest revision are kept."""
+        if self._read is None or self._read[0] != revision.id:
+            raise SourceError(
+                "The directory has changed", f"{self.location} is no longer at {revision.id}.", retryable=True
+            )
+        return self._read[1]
+
+    def artifact(self, revision: Revision, path: str) -> SourceArtifact:
+        """The file or folder as it is now, whichever revision is asked for."""
+        return directory_artifact(self._root, SourcePath.parse(path), self._clock)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _read_specs(self) -> list[SpecFile]:
+        with open_folder(self._root, SourcePath(())) as folder:
+            found = list(_Walk(self._root).specs(folder, SourcePath(())))
+        return sorted(found, key=lambda spec: spec.path)
+
+
+class _Walk:
+    """One look at a whole directory. What can't be read is an error and not left out: a spec that nobody sees would
+    look as if its deployments were to be deleted."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._left = MAX_ENTRIES
+
+    def specs(self, folder: int, at: SourcePath) -> Iterator[SpecFile]:
+        names = names_in(folder, at)
+        self._left -= len(names)
+        if self._left < 0:
+            raise SourceError(
+                "Too large a directory",
+                f"{quoted(str(self._root))} has more than {MAX_ENTRIES} files. Name the folder with the specs.",
+            )
+        for name in names:
+            path = at / name
+            try:
+                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                continue  # deleted since the folder was listed
+            if stat.S_ISDIR(mode):
+                if not is_skipped_folder(name):
+                    with open_folder_in(folder, path) as inner:
+                        yield from self.specs(inner, path)
+            elif is_spec_path(str(path)):
+                content = _content(folder, path) if stat.S_ISREG(mode) else IRREGULAR_SPEC
+                yield SpecFile(printable(str(path)), content)
+
+
+def _content(folder: int, path: SourcePath) -> bytes:
+    """The file, or its beginning up to just above what a spec may have, so that the loader refuses it."""
+    descriptor = open_file_in(folder, path)
+    with os.fdopen(descriptor, "rb") as file:
+        before = Stamp.of(os.fstat(descriptor))
+        try:
+            content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if Stamp.of(os.fstat(descriptor)) != before:
+            raise path.changed("somebody wrote to it")
+    return content
