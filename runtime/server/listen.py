@@ -3,6 +3,7 @@ connects early waits in its backlog."""
 
 from __future__ import annotations
 
+import os
 import socket
 
 from runtime.errors import RuntimeFault
@@ -22,7 +23,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise AddressError("Can't listen", f"{host} port {port}: {error.strerror or error}.") from error
+        is_name = isinstance(error, socket.gaierror)  # with numbers of its own
+        cause = error.strerror if is_name or error.errno is None else os.strerror(error.errno)
+        raise AddressError("Can't listen", f"{host} port {port}: {cause}.") from error
     listener.setblocking(False)
     return listener
 
