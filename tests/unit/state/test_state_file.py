@@ -1,0 +1,71 @@
+"""The state file: read back as written, atomic, and clear about what it can't use."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.resources import Kind, ResourceId
+from reconciler.state.file import StateFile
+from reconciler.state.model import Phase, Record, RoundRecord, State, StateError, from_bytes, to_bytes
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=10)
+IDS = st.one_of(
+    st.builds(ResourceId, st.just(Kind.TENANT), NAMES),
+    st.builds(ResourceId, st.sampled_from([Kind.DEPLOYMENT, Kind.VARIANT, Kind.VERSION]), NAMES, NAMES),
+)
+RECORDS = st.builds(Record, phase=st.sampled_from(Phase), message=st.text(max_size=40), attempts=st.integers(0, 9))
+
+
+@given(st.dictionaries(IDS, RECORDS))
+def test_a_state_is_read_back_as_it_was_written(resources: dict[ResourceId, Record]) -> None:
+    rounds = (RoundRecord("1", "main", "a", "b", "succeeded", {"create": 2}),)
+    state = State("lineage", 7, "prod", "local", resources, rounds)
+    assert from_bytes(to_bytes(state), "state.json") == state
+
+
+def test_without_a_file_the_state_is_new_and_of_its_own_lineage(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.json", "default", "local")
+    assert file.load().resources == {}
+    assert file.load().lineage != file.load().lineage
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"version": 1}', b"\xff\xfe", b'{"version": "1"}'])
+def test_what_is_no_state_file_is_refused_with_advice(content: bytes) -> None:
+    with pytest.raises(StateError) as caught:
+        from_bytes(content, "state.json")
+    assert "Move it away" in caught.value.detail
+
+
+def test_a_newer_state_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StateError) as caught:
+        from_bytes(b'{"version": 99}', "state.json")
+    assert caught.value.summary == "State file is of a newer KubeServe"
+
+
+def test_another_installations_state_file_is_refused(tmp_path: Path) -> None:
+    StateFile(tmp_path / "state.json", "prod", "local").save(State.new("prod", "local"))
+    with pytest.raises(StateError) as caught:
+        StateFile(tmp_path / "state.json", "default", "local").load()
+    assert "'prod'" in caught.value.detail
+
+
+def test_the_file_is_its_owners_and_no_temporary_file_stays(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "deep" / "state.json", "default", "local")
+    file.save(State.new("default", "local"))
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert [p.name for p in file.path.parent.iterdir()] == ["state.json"]
+
+
+def test_a_folder_in_its_place_is_an_error_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    file = StateFile(tmp_path / "state.json", "default", "local")
+    with pytest.raises(StateError):
+        file.load()
+    with pytest.raises(StateError):
+        file.save(State.new("default", "local"))
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
