@@ -77,7 +77,7 @@ def infer_format(filename: str, head: bytes, *, folder: bool = False, named: For
     its author says it is, for a name that doesn't tell. Raises FormatError, which says what it looks like."""
     if folder:
         return _folder_format(filename, named)
-    found = named or _by_suffix(filename)
+    found = named or format_by_suffix(filename)
     if found is Format.PYTHON:
         raise FormatError("Not a folder", f"'{filename}' is a file; format python wants a folder with predictor.py.")
     if not _MAGIC[found].match(head) or is_lfs_pointer(head):
@@ -105,7 +105,8 @@ def _folder_format(name: str, named: Format | None) -> Format:
     )
 
 
-def _by_suffix(filename: str) -> Format:
+def format_by_suffix(filename: str) -> Format:
+    """What a file's name promises, for bytes that can't be looked at yet. Raises FormatError."""
     suffix = PurePosixPath(filename).suffix.lower()
     if found := SUFFIXES.get(suffix):
         return found

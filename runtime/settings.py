@@ -100,7 +100,7 @@ def apply_threads(threads: int | None) -> int:
 
 def _check(document: Mapping[str, Any]) -> Check:
     inputs, outputs = document["inputs"], document.get("outputs")
-    tolerance = float(document.get("tolerance") or DEFAULT_TOLERANCE)
+    tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
     if not isinstance(inputs, list) or not isinstance(outputs, list | None) or not inputs:
         raise ValueError("inputs and outputs are lists")
     if outputs is not None and len(outputs) != len(inputs):
