@@ -191,7 +191,7 @@ def _taken(address: Address) -> TargetError:
     return TargetError(
         "The gateway's port is taken",
         f"Another process listens on {address[0]}:{address[1]}, where the URLs of all deployments here begin. They "
-        "don't change by themselves: end that process, or name another port as local.port in platform.yaml.",
+        "don't change by themselves: end that process, or name another port in platform.yaml (gateway: {port: …}).",
     )
 
 

@@ -20,8 +20,10 @@ from pathlib import Path
 
 import orjson
 from filelock import FileLock, Timeout
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from reconciler.targets.local.environment import installer_environment
 from reconciler.targets.local.marks import make_folder
@@ -39,7 +41,7 @@ def prepare_overlay(requirements: Path, cache: Path) -> Path | None:
 
     TargetError: a line that is no plain requirement, or pip's last words. Safe to call from many processes.
     """
-    wanted = parse_requirements(requirements.read_text())
+    wanted = parse_requirements(_text(requirements))
     if not missing(wanted):
         return None
     folder = cache / "overlays" / _digest(wanted)
@@ -55,9 +57,7 @@ def parse_requirements(text: str) -> list[Requirement]:
         content = line.partition(" #")[0].strip()
         if not content or content.startswith("#"):
             continue
-        requirement = _parse_line(number, content)
-        if requirement.marker is None or requirement.marker.evaluate():
-            found.append(requirement)
+        found += _parse_line(number, content)
     return sorted(found, key=str)
 
 
@@ -66,18 +66,27 @@ def missing(requirements: Iterable[Requirement]) -> list[Requirement]:
     return [requirement for requirement in requirements if not _is_satisfied(requirement, frozenset())]
 
 
-def _parse_line(number: int, content: str) -> Requirement:
+def _text(requirements: Path) -> str:
+    try:
+        return requirements.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError("requirements.txt can't be read", f"{requirements}: {error}.") from error
+
+
+def _parse_line(number: int, content: str) -> list[Requirement]:
+    """The requirement of a line; none where it is not for this Python and platform."""
     try:
         requirement = Requirement(content)
-    except InvalidRequirement:
-        requirement = None
+        applies = requirement.marker is None or requirement.marker.evaluate()
+    except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        requirement, applies = None, False
     if requirement is None or requirement.url:
         raise TargetError(
             "Unsupported line in requirements.txt",
             f"Line {number} is {content[:80]!r}. Only plain requirements such as `pandas>=2,<3` are installed: no "
             "options, paths, URLs or hashes. Where packages come from is the operator's to say (PIP_INDEX_URL).",
         )
-    return requirement
+    return [requirement] if applies else []
 
 
 def _is_satisfied(requirement: Requirement, seen: frozenset[str]) -> bool:
@@ -85,13 +94,20 @@ def _is_satisfied(requirement: Requirement, seen: frozenset[str]) -> bool:
         installed = importlib.metadata.distribution(requirement.name)
     except importlib.metadata.PackageNotFoundError:
         return False
-    if not requirement.specifier.contains(installed.version, prereleases=True):
+    if not _fits(requirement, installed.version):
         return False
     name = canonicalize_name(requirement.name)
     if name in seen:
         return True
     wanted = (Requirement(text) for text in installed.requires or () if requirement.extras)
     return all(_is_satisfied(r, seen | {name}) for r in wanted if _belongs_to_extras(r, requirement.extras))
+
+
+def _fits(requirement: Requirement, version: str) -> bool:
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:  # of a package from before versions had rules
+        return not requirement.specifier
 
 
 def _belongs_to_extras(requirement: Requirement, extras: Iterable[str]) -> bool:

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reconciler.targets.local import processes
+from reconciler.targets.local.processes import RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[ProcessId]:
+    environment = {"PATH": os.environ["PATH"], RUN_DIR_VARIABLE: str(tmp_path), TOKEN_VARIABLE: "abc"}
+    process = processes.spawn(("sleep", "3600"), environment, tmp_path, tmp_path / "output")
+    assert process is not None
+    yield process
+    processes.kill(process)
+    wait_until_gone(process)
+
+
+def wait_until_gone(process: ProcessId) -> None:
+    deadline = time.monotonic() + 30
+    while processes.is_alive(process):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    processes.reap()
+
+
+def test_a_process_of_ours_is_known_by_pid_and_start_time(sleeper: ProcessId) -> None:
+    assert processes.is_alive(sleeper)
+    assert processes.identify(sleeper.pid) == sleeper
+
+
+def test_the_same_pid_with_another_start_time_is_somebody_else(sleeper: ProcessId) -> None:
+    recycled = replace(sleeper, started=sleeper.started - 60)
+    assert not processes.is_alive(recycled)
+    processes.terminate(recycled)
+    processes.kill(recycled)
+    assert processes.is_alive(sleeper)
+
+
+def test_its_token_knows_a_process_whose_start_time_a_changed_clock_moved(sleeper: ProcessId) -> None:
+    moved = replace(sleeper, started=sleeper.started - 3600)
+    assert processes.is_alive(moved, "abc")
+    assert not processes.is_alive(moved, "another")
+
+
+def test_what_was_started_for_a_run_directory_is_found_by_its_environment(sleeper: ProcessId, tmp_path: Path) -> None:
+    (bearer,) = processes.bearers(tmp_path)
+    assert (bearer.process, bearer.token) == (sleeper, "abc")
+    assert list(processes.bearers(tmp_path / "other")) == []
+
+
+def test_it_leads_its_own_session(sleeper: ProcessId) -> None:
+    assert os.getsid(sleeper.pid) == sleeper.pid
+    assert os.getsid(sleeper.pid) != os.getsid(0)
+
+
+def test_sigterm_ends_it_and_nothing_of_it_is_left(sleeper: ProcessId) -> None:
+    processes.terminate(sleeper)
+    wait_until_gone(sleeper)
+    assert not processes.has_group(sleeper.pid)
+    assert not psutil.pid_exists(sleeper.pid)
+    processes.kill(sleeper)
+
+
+def test_sigkill_takes_its_children_along(tmp_path: Path) -> None:
+    command = ("sh", "-c", "sleep 3600 & wait")
+    process = processes.spawn(command, {"PATH": os.environ["PATH"]}, tmp_path, tmp_path / "output")
+    assert process is not None
+    deadline = time.monotonic() + 30
+    while not (children := psutil.Process(process.pid).children()):
+        assert time.monotonic() < deadline
+    processes.kill(process)
+    wait_until_gone(process)
+    for child in children:
+        wait_until_gone(ProcessId(child.pid, child.create_time()))
+
+
+def test_a_zombie_is_not_alive() -> None:
+    with subprocess.Popen(["true"]) as child:
+        identity = processes.identify(child.pid)
+        assert identity is not None
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not processes.is_alive(identity)
+
+
+def test_a_pid_that_nobody_has_is_nobody() -> None:
+    with subprocess.Popen(["true"]) as child:
+        pass
+    assert processes.identify(child.pid) is None
+    assert not processes.is_alive(ProcessId(child.pid, 0.0))
