@@ -110,6 +110,13 @@ def no_websocket() -> Refusal:
     )  # fmt: skip
 
 
+def no_such_version() -> Refusal:
+    return Refusal(
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Unknown version of HTTP", "The gateway speaks HTTP/1.1 and HTTP/1.0.",
+        {"Connection": "close"},
+    )  # fmt: skip
+
+
 def wrong_method(method: str, allowed: str) -> Refusal:
     return Refusal(
         HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", f"{method} means nothing here; use {allowed}.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from reconciler.targets.local.gateway import answers
 from reconciler.targets.local.gateway.answers import Refusal
@@ -27,13 +27,20 @@ class Proxy:
         self._balancer = balancer
         self._metrics = metrics
         self._pages = pages
+        self.busy: set[web.RequestHandler] = set()
+        """The connections whose request is being answered."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = origin_form(request.raw_path)
-        route = self._balancer.routes.get(route_key(target)) if target is not None else None
-        if target is None or route is None:
-            return self._own_answer(request, target or request.raw_path)
-        return await self._forward(request, route, target)
+        connection = request.protocol
+        self.busy.add(connection)
+        try:
+            target = origin_form(request.raw_path)
+            route = self._balancer.routes.get(route_key(target)) if target is not None else None
+            if target is None or route is None:
+                return self._own_answer(request, target or request.raw_path)
+            return await self._forward(request, route, target)
+        finally:
+            self.busy.discard(connection)
 
     async def _forward(self, request: web.BaseRequest, route: LiveRoute, target: str) -> web.StreamResponse:
         clock = asyncio.get_running_loop().time
@@ -49,8 +56,7 @@ class Proxy:
 
     async def _within_limit(self, exchange: Exchange, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
-                raise answers.no_websocket()
+            _refuse_other_protocols(request)
             async with asyncio.timeout(exchange.route.request_seconds):
                 return await exchange.run()
         except Refusal as refusal:
@@ -71,6 +77,13 @@ class Proxy:
             response = refusal.response()
         self._metrics.answered(None, response.status, 0.0)
         return response
+
+
+def _refuse_other_protocols(request: web.BaseRequest) -> None:
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        raise answers.no_websocket()
+    if request.version > HttpVersion11:
+        raise answers.no_such_version()
 
 
 def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:

@@ -108,18 +108,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _table(data: Mapping[str, Any]) -> RouteTable:
-    return RouteTable(_at_least(0, data["generation"]), tuple(_route(route) for route in data["routes"]))
+    return RouteTable(_at_least(0, data["generation"]), tuple(_route(route) for route in _list(data["routes"])))
 
 
 def _route(data: Mapping[str, Any]) -> Route:
-    seconds = float(data["request_seconds"])
-    if not 0 < seconds < float("inf"):
-        raise RouteTableError(f"request_seconds is {seconds}, which is no time to answer in")
+    seconds = data["request_seconds"]
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise RouteTableError(f"request_seconds is {seconds!r}, which is no time to answer in")
     return Route(
         _matching(_LABEL, data["tenant"]),
         _matching(_LABEL, data["deployment"]),
-        seconds,
-        tuple(_variant(variant) for variant in data["variants"]),
+        float(seconds),
+        tuple(_variant(variant) for variant in _list(data["variants"])),
     )
 
 
@@ -129,7 +129,7 @@ def _variant(data: Mapping[str, Any]) -> RouteVariant:
         _matching(_VERSION, data["version"]),
         str(data["digest"]),
         _at_least(0, data["weight"]),
-        tuple(_replica(replica) for replica in data["replicas"]),
+        tuple(_replica(replica) for replica in _list(data["replicas"])),
     )
 
 
@@ -138,6 +138,12 @@ def _replica(data: Mapping[str, Any]) -> Replica:
     if port > _HIGHEST_PORT:
         raise RouteTableError(f"{port} is no port")
     return Replica(str(data["host"]), port)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise RouteTableError(f"{value!r} stands where a list belongs")
+    return value
 
 
 def _matching(pattern: re.Pattern[str], value: Any) -> str:

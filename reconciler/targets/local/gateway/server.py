@@ -80,7 +80,8 @@ async def serve(run_dir: Path, host: str, port: int) -> None:
         load(balancer, run_dir)
     except (RouteTableError, OSError) as error:
         raise StartError(f"{run_dir / ROUTES_FILE}: {error}") from error
-    public = _public_server(Proxy(balancer, metrics, Pages(balancer, metrics)))
+    proxy = Proxy(balancer, metrics, Pages(balancer, metrics))
+    public = _public_server(proxy)
     public_runner = web.ServerRunner(public, shutdown_timeout=0)
     admin_runner = web.AppRunner(admin_app(balancer, run_dir), access_log=None, shutdown_timeout=0)
     port = await _listen(public_runner, bind(host, port))
@@ -89,7 +90,7 @@ async def serve(run_dir: Path, host: str, port: int) -> None:
     sweeping = asyncio.create_task(_sweep(balancer))
     await stopped.wait()
     log.info("Stopping: %d requests are being answered", sum(balancer.inflight().values()))
-    await _drain(public_runner, public)
+    await _drain(public_runner, public, proxy)
     sweeping.cancel()
     upstream.close_idle(balancer.replicas())
     await admin_runner.cleanup()
@@ -123,15 +124,19 @@ async def _sweep(balancer: Balancer) -> None:
         upstream.close_idle(balancer.replicas(), upstream.IDLE_SECONDS)
 
 
-async def _drain(runner: web.BaseRunner, server: web.Server) -> None:
+async def _drain(runner: web.BaseRunner, server: web.Server, proxy: Proxy) -> None:
     """Accepts nothing new, closes what is unused, and waits for the rest, but not for ever."""
     for site in runner.sites:
         await site.stop()
     deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+    await asyncio.sleep(0)
+    server.pre_shutdown()
     while server.connections and asyncio.get_running_loop().time() < deadline:
-        # Again each time: one may have been accepted in the very last moment.
-        server.pre_shutdown()
+        # A request that was read before pre_shutdown is busy by now; what isn't will never be.
         await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        for connection in server.connections:
+            if connection not in proxy.busy:
+                connection.force_close()
     if server.connections:
         log.warning("%d connections were cut after %g s", len(server.connections), DRAIN_SECONDS)
     await runner.cleanup()

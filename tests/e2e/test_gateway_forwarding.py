@@ -1,0 +1,244 @@
+"""What of HTTP passes through the gateway unchanged, what does not, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.gateway import RunningGateway, churn, read_all, running_gateway, variant
+from tests.support.upstreams import Upstream, scripted, upstream
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Upstream]:
+    with upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest.fixture
+def echo(gateway: RunningGateway, behind: Upstream) -> RunningGateway:
+    """A gateway whose one deployment answers with what it got."""
+    gateway.route(churn(variant("churn-a", behind.port)))
+    return gateway
+
+
+def seen(body: bytes) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in json.loads(body)["headers"]:
+        headers.setdefault(name.lower(), []).append(value)
+    return headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_every_method_passes_with_its_body(echo: RunningGateway, method: str) -> None:
+    reply = json.loads(echo.ask(method=method, body=b"x" * 10).body)
+    assert (reply["method"], reply["size"]) == (method, 10)
+
+
+def test_head_has_the_length_and_no_body(echo: RunningGateway) -> None:
+    reply = echo.ask(method="HEAD")
+    assert reply.status == 200
+    assert int(reply.headers["content-length"]) > 0
+    assert reply.body == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_000_000])
+def test_a_body_passes_whole_at_any_size(echo: RunningGateway, size: int) -> None:
+    reply = echo.ask(method="POST", body=b"x" * size)
+    assert json.loads(reply.body)["size"] == size
+    assert seen(reply.body)["content-length"] == [str(size)]
+
+
+def test_a_chunked_body_stays_chunked(echo: RunningGateway) -> None:
+    reply = echo.ask(method="POST", body=iter([b"a" * 10, b"b" * 100_000]))
+    assert json.loads(reply.body)["size"] == 100_010
+    assert seen(reply.body)["transfer-encoding"] == ["chunked"]
+
+
+def test_a_request_without_a_body_gets_none(echo: RunningGateway) -> None:
+    headers = seen(echo.ask().body)
+    assert "content-length" not in headers
+    assert "transfer-encoding" not in headers
+
+
+def test_the_replica_learns_for_whom_it_answers(echo: RunningGateway) -> None:
+    headers = seen(echo.ask(headers={"Host": "models.example", "X-Forwarded-For": "203.0.113.7"}).body)
+    assert headers["host"] == ["models.example"]
+    assert headers["x-forwarded-for"] == ["203.0.113.7, 127.0.0.1"]
+    assert headers["x-forwarded-proto"] == ["http"]
+
+
+def test_headers_for_one_hop_go_no_further(echo: RunningGateway) -> None:
+    sent = {
+        "Connection": "keep-alive, X-Mine",
+        "X-Mine": "1",
+        "Keep-Alive": "timeout=5",
+        "TE": "trailers",
+        "X-Kept": "2",
+    }
+    headers = seen(echo.ask(headers=sent).body)
+    assert headers["x-kept"] == ["2"]
+    assert not {"connection", "x-mine", "keep-alive", "te"} & headers.keys()
+
+
+def test_connection_can_not_strip_what_the_gateway_sets(echo: RunningGateway) -> None:
+    headers = seen(echo.ask(headers={"Connection": "X-Forwarded-For, Host, X-Forwarded-Proto"}).body)
+    assert headers["x-forwarded-for"] == ["127.0.0.1"]
+    assert headers["host"] == [f"127.0.0.1:{echo.port}"]
+
+
+def test_repeated_headers_stay_apart_in_both_directions(gateway: RunningGateway) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n"
+    with scripted(lambda connection, head: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        message = b"GET /fraud/churn/x HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-A: 2\r\nConnection: close\r\n\r\n"
+        received = gateway.speak_and_listen(message)
+    assert received.count(b"Set-Cookie: ") == 2
+    assert b"X-A: 1\r\nX-A: 2\r\n" in server.heads[0]
+
+
+def test_compressed_bodies_are_left_alone(gateway: RunningGateway) -> None:
+    packed = gzip.compress(b"predictions" * 1000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with scripted(lambda connection, _: connection.sendall(head + packed)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        reply = gateway.ask(headers={"Accept-Encoding": "gzip"})
+    assert reply.headers["content-encoding"] == "gzip"
+    assert reply.body == packed
+
+
+@pytest.mark.parametrize("status", [201, 204, 304, 404, 418, 500, 503])
+def test_a_replicas_own_status_passes(gateway: RunningGateway, status: int) -> None:
+    answer = b"HTTP/1.1 %d Words of its own\r\nX-Own: yes\r\n" % status
+    answer += b"\r\n" if status in (204, 304) else b"Content-Length: 2\r\n\r\nno"
+    with scripted(lambda connection, _: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        received = gateway.speak_and_listen(b"GET /fraud/churn/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 %d Words of its own\r\n" % status)
+    assert b"X-Own: yes\r\n" in received
+    assert b"X-KubeServe-Variant: churn-a\r\n" in received
+
+
+def test_interim_answers_are_not_taken_for_the_answer(gateway: RunningGateway) -> None:
+    answer = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with scripted(lambda connection, _: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        reply = gateway.ask()
+    assert (reply.status, reply.body) == (200, b"ok")
+
+
+def test_a_replica_can_not_name_another_variant(gateway: RunningGateway) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nX-KubeServe-Variant: other\r\nContent-Length: 2\r\n\r\nok"
+    with scripted(lambda connection, _: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        assert gateway.ask().headers["x-kubeserve-variant"] == "churn-a"
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_client_that_waits_for_permission_gets_it(echo: RunningGateway, size: int) -> None:
+    head = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    with echo.speak(head + b"Content-Length: %d\r\n\r\n" % size) as connection:
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"x" * size)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'"size": %d' % size in answer
+
+
+def test_a_client_that_waits_for_permission_is_refused_without_it(echo: RunningGateway) -> None:
+    head = b"POST /fraud/nothing/predict HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    with echo.speak(head) as connection:
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
+def test_http_1_0_is_answered_without_chunks(gateway: RunningGateway) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    with scripted(lambda connection, _: connection.sendall(chunked)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        answer = gateway.speak_and_listen(b"GET /fraud/churn/x HTTP/1.0\r\n\r\n")
+    assert b"Transfer-Encoding" not in answer
+    assert answer.endswith(b"\r\n\r\nok")
+
+
+def test_an_answer_that_ends_with_its_connection_passes(gateway: RunningGateway) -> None:
+    with scripted(lambda connection, _: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nold style")) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        assert gateway.ask().body == b"old style"
+
+
+def test_requests_may_follow_each_other_on_one_connection(echo: RunningGateway) -> None:
+    one = b"GET /fraud/churn/1 HTTP/1.1\r\nHost: h\r\n\r\n"
+    last = b"GET /fraud/churn/2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    answers = echo.speak_and_listen(one + last)
+    assert answers.index(b"/fraud/churn/1") < answers.index(b"/fraud/churn/2")
+
+
+def test_websocket_is_refused_as_not_implemented(echo: RunningGateway) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "eA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    reply = echo.ask(headers=upgrade)
+    assert reply.status == 501
+    assert json.loads(reply.body)["error"] == "WebSocket is not supported"
+
+
+def test_other_upgrades_are_ignored(echo: RunningGateway) -> None:
+    reply = echo.ask(headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AA"})
+    assert reply.status == 200
+    assert not {"upgrade", "http2-settings", "connection"} & seen(reply.body).keys()
+
+
+def test_a_version_of_http_that_we_do_not_speak_is_505(echo: RunningGateway, behind: Upstream) -> None:
+    before = behind.requests
+    answer = echo.speak_and_listen(b"GET /fraud/churn/predict HTTP/2.0\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert answer.split(b" ")[1] == b"505"
+    assert behind.requests == before
+
+
+_POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        _POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        _POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        _POST + b"Content-Length: +5\r\n\r\nhello",
+        _POST + b"Content-Length: 5, 5\r\n\r\nhello",
+        _POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        _POST + b"X-A: 1\r\n folded\r\nContent-Length: 0\r\n\r\n",
+        _POST + b"X-A: 1\rX-B: 2\r\nContent-Length: 0\r\n\r\n",
+        _POST + b"X-A: \x001\r\nContent-Length: 0\r\n\r\n",
+        _POST + b"Host: other\r\nContent-Length: 0\r\n\r\n",
+        b"POST /fraud/churn/pre dict HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_request_that_could_be_read_in_two_ways_is_refused(
+    echo: RunningGateway, behind: Upstream, message: bytes
+) -> None:
+    before = behind.requests
+    assert echo.speak_and_listen(message).startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert behind.requests == before
+
+
+@pytest.mark.parametrize("target", [b"*", b"fraud/churn/predict", b"ftp://host/fraud/churn/predict"])
+def test_a_target_without_a_path_is_served_by_nobody(echo: RunningGateway, behind: Upstream, target: bytes) -> None:
+    before = behind.requests
+    answer = echo.speak_and_listen(b"OPTIONS %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % target)
+    assert answer.split(b" ")[1] in (b"400", b"404")
+    assert behind.requests == before
