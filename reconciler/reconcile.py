@@ -1,4 +1,136 @@
-"""One round, in the order in which it happens: resolve, load, digest, compile, observe, prepare, plan, apply.
+"""One round, in the order in which it happens: resolve, load, digest, compile, observe, prepare, plan; then apply.
 
 Called by the commands that plan and apply. Each stage is a module of its own; this one only connects them.
 """
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from reconciler.artifacts.protocol import Content
+from reconciler.desired import Compilable, compile_graph
+from reconciler.engine.context import Event, Round
+from reconciler.engine.execute import Outcome, execute
+from reconciler.plan.diff import Options, make_plan
+from reconciler.plan.model import Plan
+from reconciler.reading import NOTHING, Read, in_file_order, read_sources
+from reconciler.resources import Desired, FileOrigin, ResourceId
+from reconciler.sources.digests import DigestCache
+from reconciler.state.model import State
+from reconciler.state.recorder import Recorder
+from reconciler.targets.protocol import Live, Prepared
+from reconciler.versions import Digested, OpenSource, digest_versions
+from reconciler.workspace import Workspace
+from specs.problems import Problem
+
+LISTING_THREADS = 8
+DIGEST_CACHE = "digests"
+NO_DIGESTS = Digested({}, (), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what it was made from; `apply` carries out exactly this."""
+
+    plan: Plan
+    desired: Desired
+    live: Live
+    prepared: Prepared
+    state: State
+    read: Read
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a spec has an error: its tenant is left as it is, the others are applied all the same."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+
+def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None]) -> Planned:
+    """Everything up to the plan. Changes nothing but caches."""
+    if options.destroy:  # what is to go does not hang on what the specs say, or on whether they can be read
+        read, digested, desired = NOTHING, NO_DIGESTS, Desired({}, {}, {}, {})
+    else:
+        say("reading specs")
+        read = read_sources(workspace)
+        say("computing digests")
+        digested = _digest(workspace, read)
+        desired = _compile(workspace, read, digested)
+    say("looking at what runs")
+    state = workspace.state_file.load()
+    live = workspace.target.observe(options.scope)
+    stored = _stored(workspace, {tenant.tenant for tenant in desired.tenants})
+    prepared = workspace.target.prepare(desired, live)
+    plan = make_plan(desired, live, stored, prepared, state, options, target=workspace.target.name, revision=read.label)
+    problems = in_file_order((*read.problems, *digested.problems))
+    return Planned(plan, desired, live, prepared, state, read, problems)
+
+
+def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event], None]) -> Outcome:
+    """Carries out a plan. The caller holds the target's lock since before the plan was made."""
+    cancelled = threading.Event()
+    return execute(
+        Round(
+            plan=planned.plan,
+            desired=planned.desired,
+            live=planned.live,
+            prepared=planned.prepared.resources,
+            target=workspace.target,
+            store=workspace.store,
+            contents=lambda origin: _content(workspace, planned.read.sources, origin),
+            recorder=Recorder(workspace.state_file, planned.state),
+            url_of=workspace.target.url,
+            listen=listen,
+            cancelled=cancelled,
+        )
+    )
+
+
+def _digest(workspace: Workspace, read: Read) -> Digested:
+    cache = DigestCache(workspace.cache_dir / DIGEST_CACHE)
+    healthy = read.healthy
+    parts = tuple(parts for parts in read.found.parts if parts.tenant in healthy)
+    return digest_versions(replace(read.found, parts=parts), healthy, cache, lambda _: None)
+
+
+def _compile(workspace: Workspace, read: Read, digested: Digested) -> Desired:
+    tenants = [
+        Compilable(
+            name,
+            {deployment.name: deployment.spec for deployment in spec.deployments.values()},
+            digested.versions[name],
+        )
+        for name, spec in read.healthy.items()
+        if name not in digested.broken
+    ]
+    protected = read.loaded.protected
+    if protected is not None:
+        protected |= read.found.broken | digested.broken
+    return compile_graph(tenants, workspace.platform, workspace.target.runtime, protected)
+
+
+def _stored(workspace: Workspace, tenants: Iterable[str]) -> Mapping[ResourceId, frozenset[str]]:
+    """One listing a tenant, several at once."""
+    found: dict[ResourceId, frozenset[str]] = {}
+    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="listing") as pool:
+        for refs in pool.map(workspace.store.list, sorted(tenants)):
+            for ref in refs:
+                found[ref.id] = found.get(ref.id, frozenset()) | {ref.digest}
+    return found
+
+
+def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: FileOrigin) -> Content:
+    if origin.source:
+        artifact = sources[origin.source].artifact(origin.path)
+        return Content(artifact.open, artifact.size)
+    from reconciler.sources.remote import open_remote
+
+    return open_remote(
+        origin.path,
+        origin.sha256,
+        max_bytes=workspace.platform.limits.artifact_bytes,
+        allow_private=workspace.platform.allow.private_addresses,
+    )

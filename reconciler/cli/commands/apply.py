@@ -1,0 +1,54 @@
+"""`kubeserve apply`: plan, ask, and make it so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import deletion_options, only_option, opened, output_option, workspace_options
+
+if TYPE_CHECKING:
+    from reconciler.resources import Scope
+
+
+@click.command()
+@workspace_options
+@only_option
+@output_option("text", "json")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option(
+    "--plan",
+    "saved",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Apply a plan that `plan --out` saved; refused when anything it rests on has changed. Doesn't ask.",
+)
+@click.option("--lock-timeout", type=float, default=0.0, metavar="SECONDS", help="Wait so long for another round.")
+@deletion_options
+def command(
+    source: str,
+    ref: str | None,
+    platform: Path | None,
+    only: Scope,
+    output: str,
+    yes: bool,
+    saved: Path | None,
+    lock_timeout: float,
+    allow_deletions: bool,
+    prune_unclaimed: bool,
+) -> int:
+    """Make what runs equal to what the specs ask for.
+
+    Shows the plan and asks. A new version takes traffic only after it answers; if it fails, the old one keeps serving.
+
+    Exits with 0, with 3 when a rollout kept its old version, with 1 when something failed with nothing serving or a
+    spec has an error.
+    """
+    from reconciler.cli.rounds import Ask, run_round
+    from reconciler.plan.diff import Options
+
+    with opened(source, ref, platform) as workspace:
+        options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
+        ask = Ask("Apply this plan?", yes=yes, saved=saved, output=output, lock_timeout=lock_timeout)
+        return run_round(workspace, options, ask, "kubeserve apply")

@@ -1,0 +1,43 @@
+"""`kubeserve destroy`: the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import only_option, opened, output_option, workspace_options
+
+if TYPE_CHECKING:
+    from reconciler.resources import Scope
+
+
+@click.command()
+@workspace_options
+@only_option
+@output_option("text", "json")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("--prune-unclaimed", is_flag=True, help="Also remove what carries our mark and no state file knows.")
+@click.option("--lock-timeout", type=float, default=0.0, metavar="SECONDS", help="Wait so long for another round.")
+def command(
+    source: str,
+    ref: str | None,
+    platform: Path | None,
+    only: Scope,
+    output: str,
+    yes: bool,
+    prune_unclaimed: bool,
+    lock_timeout: float,
+) -> int:
+    """Remove deployments, with all that runs for them. Stored versions stay.
+
+    Shows what goes and asks. Works whatever the specs say, even when they can't be read.
+    """
+    from reconciler.cli.rounds import Ask, run_round
+    from reconciler.plan.diff import Options
+
+    with opened(source, ref, platform) as workspace:
+        options = Options(only, workspace.budget, prune_unclaimed=prune_unclaimed, destroy=True)
+        ask = Ask("Remove all of this?", yes=yes, output=output, lock_timeout=lock_timeout)
+        return run_round(workspace, options, ask, "kubeserve destroy")

@@ -1,0 +1,56 @@
+"""`kubeserve plan`: what apply would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import deletion_options, only_option, opened, output_option, workspace_options
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.resources import Scope
+
+
+@click.command()
+@workspace_options
+@only_option
+@output_option("text", "json", "markdown")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `apply --plan`.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@click.option("--show-unchanged", is_flag=True, help="Show what stays as it is too.")
+@deletion_options
+def command(
+    source: str,
+    ref: str | None,
+    platform: Path | None,
+    only: Scope,
+    output: str,
+    out: Path | None,
+    detailed_exitcode: bool,
+    show_unchanged: bool,
+    allow_deletions: bool,
+    prune_unclaimed: bool,
+) -> int:
+    """Show what `apply` would do. Changes nothing.
+
+    Exits with 1 when a spec has an error or a change can't be carried out.
+    """
+    from reconciler.cli.console import show_problems, working
+    from reconciler.cli.plans import print_plan, save_plan
+    from reconciler.plan.diff import Options
+    from reconciler.reconcile import plan_round
+
+    with opened(source, ref, platform) as workspace:
+        options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
+        with working() as say:
+            planned = plan_round(workspace, options, say)
+        show_problems(workspace.shown(planned.problems))
+    print_plan(planned.plan, output, show_unchanged=show_unchanged)
+    if out is not None:
+        save_plan(planned.plan, out)
+    if planned.is_broken or planned.plan.errors:
+        return ExitCode.FAILED
+    return ExitCode.CHANGES if detailed_exitcode and not planned.plan.is_empty else ExitCode.OK

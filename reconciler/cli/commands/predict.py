@@ -1,0 +1,63 @@
+"""`kubeserve predict`: one question to a deployment, the way any client asks it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import deployment_argument, opened, workspace_options
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+
+@click.command()
+@click.argument("deployment", metavar="[TENANT/]DEPLOYMENT")
+@workspace_options
+@click.option("-d", "--data", help="The inputs as JSON: '[[5.1, 3.5]]', or a whole body '{\"inputs\": …}'.")
+@click.option("-f", "--file", "body_file", type=click.File("rb"), help="Read them from a file; - is standard input.")
+@click.option("--variant", help="Ask this variant or version, whatever its share of the traffic.")
+def command(
+    deployment: str,
+    source: str,
+    ref: str | None,
+    platform: Path | None,
+    data: str | None,
+    body_file: BinaryIO | None,
+    variant: str | None,
+) -> int:
+    """Ask a deployment for predictions and print its JSON answer.
+
+    For example: kubeserve predict iris -d '[[5.1, 3.5, 1.4, 0.2]]'
+    """
+    from reconciler.resources import deployment_id
+
+    body = _body(data, body_file)
+    with opened(source, ref, platform) as workspace:
+        name = deployment_argument(workspace, deployment)
+        status, answer, headers = workspace.target.predict(deployment_id(*name), body, variant)
+    sys.stdout.buffer.write(answer if answer.endswith(b"\n") else answer + b"\n")
+    if status != 200:
+        click.echo(f"HTTP status {status}.", err=True)
+        return ExitCode.FAILED
+    answered = {key.lower(): value for key, value in headers.items()}.get("x-kubeserve-variant")
+    if answered and sys.stderr.isatty():
+        click.echo(f"Answered by {answered}.", err=True)
+    return ExitCode.OK
+
+
+def _body(data: str | None, body_file: BinaryIO | None) -> bytes:
+    import orjson
+
+    if (data is None) == (body_file is None):
+        raise click.UsageError("Give the inputs by --data or by --file.")
+    raw = data.encode() if data is not None else body_file.read() if body_file else b""
+    try:
+        parsed = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise click.UsageError(f"The inputs are not JSON: {error}. For example: -d '[[5.1, 3.5]]'") from None
+    return raw if isinstance(parsed, dict) else orjson.dumps({"inputs": parsed})

@@ -1,0 +1,58 @@
+"""The first stages of a round: resolve, load, and look for what the specs name. Changes nothing; light to import.
+
+Called by `reconcile.py`, and by `kubeserve validate`, which needs no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.versions import Found, OpenSource, find_parts
+from reconciler.workspace import Workspace
+from specs.loader import Loaded, TenantSpec, load_tenants
+from specs.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the sources hold at one revision each: specs, the files that they name, and every problem."""
+
+    sources: Mapping[str, OpenSource]
+    loaded: Loaded
+    found: Found
+
+    @property
+    def healthy(self) -> Mapping[str, TenantSpec]:
+        return {name: spec for name, spec in self.loaded.tenants.items() if name not in self.found.broken}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return in_file_order((*self.loaded.problems, *self.found.problems))
+
+    @property
+    def label(self) -> str:
+        """The revisions for people."""
+        return ", ".join(opened.revision.label for opened in self.sources.values())
+
+
+def read_sources(workspace: Workspace) -> Read:
+    """Resolves every source, loads all specs with one loader, and looks for the files that they name."""
+    sources = {source.name: OpenSource(source, source.resolve()) for source in workspace.sources}
+    files = [
+        replace(file, source=name)
+        for name, opened in sources.items()
+        for file in opened.source.spec_files(opened.revision)
+    ]
+    loaded = load_tenants(files, workspace.platform)
+    found = find_parts(loaded.tenants.values(), sources, workspace.platform.limits)
+    return Read(sources, loaded, found)
+
+
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems without a place come first."""
+    return tuple(sorted(problems, key=lambda p: (p.place is not None, p.place)))
+
+
+NOTHING = Read({}, Loaded({}, (), frozenset(), unreadable=False), Found((), (), frozenset()))
+"""Of a round that reads no specs."""

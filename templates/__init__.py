@@ -1,0 +1,1 @@
+"""Files that KubeServe writes or renders for its users: scaffolds."""
