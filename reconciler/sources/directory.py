@@ -70,7 +70,7 @@ class DirectorySource:
 
     def _read_specs(self) -> list[SpecFile]:
         with open_folder(self._root, SourcePath(())) as folder:
-            found = list(_Walk(self._root).specs(folder, SourcePath(())))
+            found = list(_Walk(self._name, self._root).specs(folder, SourcePath(())))
         return sorted(found, key=lambda spec: spec.path)
 
 
@@ -78,7 +78,8 @@ class _Walk:
     """One look at a whole directory. What can't be read is an error and not left out: a spec that nobody sees would
     look as if its deployments were to be deleted."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, source: str, root: Path) -> None:
+        self._source = source
         self._root = root
         self._left = MAX_ENTRIES
 
@@ -102,7 +103,7 @@ class _Walk:
                         yield from self.specs(inner, path)
             elif is_spec_path(str(path)):
                 content = _content(folder, path) if stat.S_ISREG(mode) else IRREGULAR_SPEC
-                yield SpecFile(printable(str(path)), content)
+                yield SpecFile(printable(str(path)), content, self._source)
 
 
 def _content(folder: int, path: SourcePath) -> bytes:

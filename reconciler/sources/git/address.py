@@ -1,0 +1,122 @@
+"""Which repositories may be fetched from, and which refs may be asked for. Purely lexical, but for local paths.
+
+In: a URL and a ref as a user or platform.yaml wrote them. Out: an Address and a Wanted that can't be taken for an
+option or another transport by git. Called by `source.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from reconciler.sources.protocol import SourceError
+from specs.names import quoted
+from specs.problems import Refusal
+from specs.urls import check_git_url, is_local_git, is_url
+
+MAX_REF = 255
+HEAD = "HEAD"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# What git-check-ref-format(1) forbids.
+_FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|^-|^/|/$|\.$|^@$")
+
+
+class Transport(StrEnum):
+    """The only ones that git is allowed for a repository: each its own and no other."""
+
+    HTTPS = "https"
+    SSH = "ssh"
+    FILE = "file"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a repository is. Never holds a credential."""
+
+    url: str  # as git is given it; an absolute path for a local one
+    transport: Transport
+
+    @property
+    def origin(self) -> str | None:
+        """scheme://host[:port], which credentials belong to; None where there are none over HTTP."""
+        if self.transport not in (Transport.HTTPS, Transport.HTTP):
+            return None
+        return f"{self.transport}://{urlsplit(self.url).netloc.lower()}"
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be fetched: `text` as a user wrote it, and the full names that it may stand for, best first."""
+
+    text: str
+    refs: tuple[str, ...] = ()
+    commit: str | None = None
+
+    @property
+    def may_be_abbreviated(self) -> bool:
+        return _ABBREVIATED.fullmatch(self.text) is not None
+
+
+def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: bool = False) -> Address:
+    """SourceError for every other transport, and for what holds a credential or an option; it is not repeated then.
+
+    `allow_loopback_http` is for servers in tests.
+    """
+    if not is_url(text) and Path(text).is_dir():
+        return _local(text, text, allow_local=allow_local)
+    if allow_loopback_http and text.startswith("http://"):
+        return _loopback(text)
+    try:
+        check_git_url(text)
+    except Refusal as refusal:
+        raise SourceError(refusal.summary, refusal.detail) from refusal
+    if is_local_git(text):
+        path = unquote(urlsplit(text).path) if is_url(text) else text
+        return _local(text, path, allow_local=allow_local)
+    return Address(text, Transport.HTTPS if text.startswith("https://") else Transport.SSH)
+
+
+def parse_ref(text: str | None) -> Wanted:
+    """None stands for the repository's default branch. SourceError for what can't be a branch, tag or commit."""
+    if text is None or text == HEAD:
+        return Wanted(HEAD, (HEAD,))
+    if len(text) > MAX_REF or not text or _FORBIDDEN_IN_REF.search(text):
+        raise SourceError(
+            "Not a branch, tag or commit",
+            f"{quoted(text)} can't be the name of one. Write it as `git branch` and `git tag` show it, or all 40 hex "
+            "digits of a commit.",
+        )
+    if _COMMIT.fullmatch(text.lower()):
+        return Wanted(text.lower(), commit=text.lower())
+    if text.startswith("refs/"):
+        return Wanted(text, (text,))
+    return Wanted(text, (f"refs/heads/{text}", f"refs/tags/{text}"))
+
+
+def _local(text: str, path: str, *, allow_local: bool) -> Address:
+    if not allow_local:
+        raise SourceError(
+            "A local path as repository",
+            f"{quoted(text)} is a path of this machine, which is not allowed here. Give an https:// or ssh:// URL.",
+        )
+    if not Path(path).is_dir():
+        raise SourceError("No such repository", f"{quoted(text)} is not a directory.")
+    return Address(os.path.realpath(path), Transport.FILE)
+
+
+def _loopback(text: str) -> Address:
+    url = urlsplit(text)
+    if url.hostname not in _LOOPBACK or url.username is not None:
+        raise SourceError("Unsupported kind of Git URL", "http:// is for servers on this machine only.")
+    return Address(text, Transport.HTTP)

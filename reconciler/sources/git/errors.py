@@ -1,0 +1,116 @@
+"""What git's messages mean to a user: what happened, and what to do about it.
+
+In: a GitFailed. Out: a SourceError, and whether the other side or our mirror is to blame. Called by `mirror.py`,
+`lfs.py` and `source.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reconciler.sources.git import credentials
+from reconciler.sources.git.address import Address, Transport
+from reconciler.sources.git.command import GitFailed
+from reconciler.sources.git.configuration import SSH_KEY, SSH_KNOWN_HOSTS
+from reconciler.sources.protocol import SourceError
+
+_QUOTED_LINES = 3
+_NOISE = re.compile(
+    r"Please make sure you have the correct access rights|and the repository exists\.|^hint:|^Cloning|^From |^\s*\* ",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    pattern: re.Pattern[str]
+    summary: str
+    mend: str
+    retryable: bool = False
+
+
+def _meaning(pattern: str, summary: str, mend: str, *, retryable: bool = False) -> _Meaning:
+    return _Meaning(re.compile(pattern, re.I), summary, mend, retryable)
+
+
+_WITH_CREDENTIALS = {
+    Transport.SSH: f"Load a key that the server knows into ssh-agent, or name its file in {SSH_KEY}.",
+    Transport.FILE: "Check the permissions of the repository.",
+}
+_OVER_HTTPS = (
+    f"Provide {credentials.TOKEN}, or {credentials.USERNAME} and {credentials.PASSWORD}, or a file in "
+    f"{credentials.FILE}, that may read the repository."
+)
+
+# In this order: the first that is found decides.
+_MEANINGS = (
+    _meaning(r"No space left on device|disk quota exceeded", "The disk is full", "Make room for the repository."),
+    _meaning(
+        r"dubious ownership", "The repository belongs to another user", "Let its owner run the command, or copy it."
+    ),
+    _meaning(
+        r"host key verification failed|no matching host key",
+        "The server's SSH key is not known",
+        f"Add the server to ~/.ssh/known_hosts once it is verified, or name a file that has it in {SSH_KNOWN_HOSTS}.",
+    ),
+    _meaning(
+        r"certificate|SSL peer",
+        "The server's certificate is not trusted",
+        "If it is issued by your own authority, name a file with its certificate in SSL_CERT_FILE.",
+    ),
+    _meaning(
+        r"authentication failed|could not read (username|password)|terminal prompts disabled|access denied"
+        r"|permission denied \(|requested URL returned error: 40[13]|invalid credentials|not authorized|unauthorized",
+        "Access to the repository was refused",
+        "{credentials}",
+    ),
+    _meaning(r"permission denied|read-only file system", "Access to a file was refused", "Check its permissions."),
+    _meaning(
+        r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref",
+        "The server does not give that commit",
+        "It does not exist, or this server gives only branches and tags. Name a branch or tag that has it.",
+    ),
+    _meaning(
+        r"repository .*not found|does not appear to be a git repository|returned error: 404|not found: did you run"
+        r"|not valid: is this a git repository|project you were looking for could not",
+        "No such repository",
+        "Check its URL, and that the credentials in use may see it: many servers hide what one may not read.",
+    ),
+    _meaning(
+        r"could not resolve|name or service not known|temporary failure in name|failed to connect|couldn't connect"
+        r"|connection (refused|reset|timed out|closed)|timed out|unreachable|no route to host|early EOF|hung up"
+        r"|unexpected disconnect|transfer closed|RPC failed|returned error: (429|5\d\d)|too slow|gnutls|ssl_|curl \d+",
+        "The server can't be reached",
+        "Check the network and the host's name. It is tried again.",
+        retryable=True,
+    ),
+    _meaning(r"transport '.*' not allowed", "A transport that is not allowed", "The server leads elsewhere."),
+    _meaning(
+        r"could not read from remote repository|remote error|protocol error|bad line length|mismatched algorithms",
+        "The server did not give the repository",
+        "Try `git ls-remote` with the same URL.",
+    ),
+)
+
+
+def explain(failure: GitFailed, address: Address) -> SourceError:
+    """The error that a user is shown."""
+    if failure.timed_out:
+        return SourceError("Git took too long", f"{address} did not answer in time. It is tried again.", retryable=True)
+    for meaning in _MEANINGS:
+        if meaning.pattern.search(failure.stderr):
+            mend = meaning.mend.format(credentials=_WITH_CREDENTIALS.get(address.transport, _OVER_HTTPS))
+            return SourceError(meaning.summary, _detail(address, mend, failure.stderr), retryable=meaning.retryable)
+    mend = "The mirror is made anew when this happens again."
+    return SourceError("Git failed", _detail(address, mend, failure.stderr), retryable=True)
+
+
+def blames_remote(failure: GitFailed) -> bool:
+    """Whether the failure is the server's or the network's, so that a new mirror would not help."""
+    return failure.timed_out or any(meaning.pattern.search(failure.stderr) for meaning in _MEANINGS)
+
+
+def _detail(address: Address, mend: str, stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _NOISE.search(line)]
+    quoted = "\n".join(f"git: {line[:300]}" for line in lines[-_QUOTED_LINES:])
+    return f"{address}: {mend}" + (f"\n{quoted}" if quoted else "")

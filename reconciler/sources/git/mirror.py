@@ -1,0 +1,243 @@
+"""The bare mirror of one repository: made, fetched into, put right, and made anew when it is broken.
+
+In: an address and what is wanted of it. Out: a commit whose objects are all in the mirror. Several processes may use
+one mirror; a file lock lets one of them write. Called by `source.py`.
+
+    {cache}/{host and path}-{hash}/   lock, gitconfig, mirror.git/, heads.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.sources.git.address import HEAD, Address, Transport, Wanted
+from reconciler.sources.git.command import DEFAULTS, Git, GitFailed, Options, Progress
+from reconciler.sources.git.configuration import git_config, git_variables
+from reconciler.sources.git.credentials import Credentials
+from reconciler.sources.git.errors import blames_remote, explain
+from reconciler.sources.git.objects import Listing, read_listing
+from reconciler.sources.protocol import SourceError
+from specs.names import listing, nearest, quoted
+
+MAX_PACKS = 50
+"""Packs before they are put together; each fetch that brought something adds one."""
+
+KEPT_SECONDS = 86_400
+"""How long objects that no fetched ref has any more stay, for a round in another process that still reads them."""
+
+_CONDEMNED = "condemned"
+_OID = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class GitLimits:
+    """Seconds that git may take over the network."""
+
+    list_seconds: float = 60.0
+    fetch_seconds: float = 1800.0
+    lfs_seconds: float = 1800.0  # for one file
+
+    @property
+    def lock_seconds(self) -> float:
+        """How long another process that fetches is waited for."""
+        return self.list_seconds + self.fetch_seconds
+
+
+class Mirror:
+    def __init__(
+        self,
+        address: Address,
+        cache: Path,
+        credentials: Credentials | None,
+        environ: Mapping[str, str],
+        limits: GitLimits,
+        progress: Progress | None,
+    ) -> None:
+        self.address = address
+        self.folder = cache / _folder_name(address)
+        self.git_dir = self.folder / "mirror.git"
+        self.limits = limits
+        self._progress = progress
+        config = self.folder / "gitconfig"
+        self._config = (config, git_config(address, environ, has_credentials=credentials is not None))
+        secrets = credentials.secrets if credentials else ()
+        # Reading the mirror needs no credentials; only what talks to the server is given them.
+        self.git = Git(self.git_dir, git_variables(address, config, None, environ), secrets)
+        self.remote_git = Git(self.git_dir, git_variables(address, config, credentials, environ), secrets)
+
+    def update(self, wanted: Wanted, known: Listing | None) -> Listing:
+        """What the newest commit of a branch, tag or commit holds; all its objects are in the mirror then.
+
+        `known` is returned when it still is the newest. SourceError when it can't be had.
+        """
+        with self._lock():
+            for attempt in (1, 2):
+                try:
+                    self._ensure()
+                    return self._update(wanted, known)
+                except GitFailed as failure:
+                    if blames_remote(failure) or attempt == 2:
+                        raise explain(failure, self.address) from failure
+                    self._discard()
+            raise AssertionError("unreachable")
+
+    def condemn(self) -> None:
+        """Has the mirror made anew by the next update: an object of it could not be read."""
+        with contextlib.suppress(OSError):
+            (self.folder / _CONDEMNED).touch()
+
+    def _update(self, wanted: Wanted, known: Listing | None) -> Listing:
+        ours = f"refs/kubeserve/{hashlib.sha256(wanted.text.encode()).hexdigest()[:16]}"
+        have = self._resolved(ours)
+        theirs, oid = (wanted.commit, wanted.commit) if wanted.commit else self._look_up(wanted)
+        if oid != have:
+            self._fetch(theirs, ours)
+        commit = self._resolved(f"{ours}^{{commit}}")
+        if commit is None:
+            kind = self.git.run("cat-file", "-t", ours).decode().strip()  # fails where the object itself is missing
+            raise SourceError("Not a commit", f"{quoted(wanted.text)} of {self.address} names a {kind}.")
+        return known if known and known.commit == commit else read_listing(self.git, commit)
+
+    def _resolved(self, name: str) -> str | None:
+        try:
+            return self._rev_parse(name)
+        except GitFailed as failure:
+            if failure.stderr:
+                raise
+            return None
+
+    def _rev_parse(self, name: str, options: Options = DEFAULTS) -> str:
+        output = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, options=options)
+        return output.decode().strip()
+
+    def _look_up(self, wanted: Wanted) -> tuple[str, str]:
+        """The name on the server and the object that it has there now."""
+        refs = self._list(*wanted.refs)
+        for name in wanted.refs:
+            if name in refs:
+                return name, refs[name]
+        tips = self._list_tips()
+        if wanted.may_be_abbreviated and (commit := self._expanded(wanted.text, tips)):
+            return commit, commit
+        raise _no_such_ref(wanted, self.address, tips)
+
+    def _list(self, *patterns: str) -> dict[str, str]:
+        options = Options(seconds=self.limits.list_seconds)
+        output = self.remote_git.run(
+            "ls-remote", "--quiet", "--end-of-options", self.address.url, *patterns, options=options
+        )
+        rows = (line.split("\t", 1) for line in output.decode(errors="replace").splitlines() if "\t" in line)
+        return {name: oid for oid, name in rows if _OID.fullmatch(oid)}
+
+    def _list_tips(self) -> dict[str, str]:
+        """Every branch and tag; none when there are more of them than a message could use."""
+        try:
+            return self._list("refs/heads/*", "refs/tags/*")
+        except GitFailed:
+            return {}
+
+    def _expanded(self, abbreviated: str, tips: Mapping[str, str]) -> str | None:
+        """The one commit that has an abbreviated name, where the repository can be asked or it is a tip."""
+        if self.address.transport is Transport.FILE:
+            return self._expanded_locally(abbreviated)
+        found = {oid for oid in tips.values() if oid.startswith(abbreviated)}
+        return found.pop() if len(found) == 1 else None
+
+    def _expanded_locally(self, abbreviated: str) -> str | None:
+        name = f"{abbreviated}^{{commit}}"
+        for git_dir in (Path(self.address.url, ".git"), Path(self.address.url)):
+            with contextlib.suppress(GitFailed):
+                return self._rev_parse(name, Options(git_dir=git_dir))
+        return None
+
+    def _fetch(self, theirs: str, ours: str) -> None:
+        options = Options(seconds=self.limits.fetch_seconds, progress=self._progress)
+        self.remote_git.run(
+            "fetch",
+            *("--depth=1", "--force", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
+            *("--progress", "--end-of-options", self.address.url, f"+{theirs}:{ours}"),
+            options=options,
+        )
+        with contextlib.suppress(GitFailed, OSError):
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Keeps a mirror that is fetched into for years from growing by all that it ever held."""
+        old = time.time() - KEPT_SECONDS
+        for file in (self.git_dir / "lfs" / "objects").rglob("*"):
+            if file.is_file() and file.stat().st_mtime < old:
+                file.unlink()
+        if sum(1 for _ in (self.git_dir / "objects" / "pack").glob("*.pack")) > MAX_PACKS:
+            self.git.run("gc", "--quiet", f"--prune={KEPT_SECONDS}.seconds.ago")
+
+    def _ensure(self) -> None:
+        """A mirror that is whole as far as its outside tells. Only the holder of the lock may."""
+        for leftover in (*self.folder.glob("new-*"), *self.folder.glob("old-*")):
+            shutil.rmtree(leftover, ignore_errors=True)
+        path, text = self._config
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+        if (self.folder / _CONDEMNED).exists() or not (self.git_dir / "HEAD").is_file():
+            self._discard()
+        if not self.git_dir.exists():
+            self._create()
+
+    def _create(self) -> None:
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))
+        self.git.run("init", "--bare", "--quiet", "--template=", options=Options(git_dir=new))
+        new.rename(self.git_dir)
+
+    def _discard(self) -> None:
+        if self.git_dir.exists():
+            old = Path(tempfile.mkdtemp(prefix="old-", dir=self.folder))
+            self.git_dir.rename(old / self.git_dir.name)
+            shutil.rmtree(old, ignore_errors=True)
+        (self.folder / _CONDEMNED).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with FileLock(self.folder / "lock", timeout=self.limits.lock_seconds):
+                yield
+        except Timeout:
+            raise SourceError(
+                "Another process is fetching",
+                f"{self.address}: it has held {self.folder / 'lock'} for very long.",
+                retryable=True,
+            ) from None
+        except OSError as error:
+            raise SourceError(
+                "Can't write the Git cache", f"{self.folder}: {error.strerror}. Make room, or check its permissions."
+            ) from error
+
+
+def _no_such_ref(wanted: Wanted, address: Address, tips: Mapping[str, str]) -> SourceError:
+    names = [name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in tips]
+    if not names:
+        return SourceError(
+            "The repository is empty", f"{address} has no branch yet. Push a commit to it.", retryable=True
+        )
+    if wanted.text == HEAD:
+        mend = f"Name one with --ref or `ref:`. It has {listing(map(quoted, names))}."
+        return SourceError("No default branch", f"{address} has none that exists. {mend}")
+    near = nearest(wanted.text, names)
+    hint = f"Did you mean {quoted(near)}?" if near else f"It has {listing(map(quoted, names))}."
+    if wanted.may_be_abbreviated:
+        hint += f" Servers don't know abbreviated commits: give all 40 digits, as `git rev-parse {wanted.text}` prints."
+    return SourceError("No such branch, tag or commit", f"{address} has no {quoted(wanted.text)}. {hint}")
+
+
+def _folder_name(address: Address) -> str:
+    words = re.sub(r"[^A-Za-z0-9]+", "-", address.url.partition("://")[2] or address.url).strip("-")
+    return f"{words[-40:].strip('-')}-{hashlib.sha256(address.url.encode(errors='surrogateescape')).hexdigest()[:16]}"

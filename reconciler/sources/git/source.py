@@ -1,0 +1,104 @@
+"""What the round sees of a Git repository: its newest commit, the specs of it, and its artifacts.
+
+In: a URL and a ref. Out: as `sources/protocol.py` says. Built by `opening.py`, read by `reconcile.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.sources.git.address import parse_address, parse_ref
+from reconciler.sources.git.artifact import git_artifact
+from reconciler.sources.git.command import GitFailed, Progress
+from reconciler.sources.git.contents import Contents
+from reconciler.sources.git.credentials import find_credentials
+from reconciler.sources.git.mirror import GitLimits, Mirror
+from reconciler.sources.git.objects import Entry, Listing, read_listing
+from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable
+from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
+from specs.loader import SpecFile
+from specs.paths import is_spec_path
+from specs.reader import MAX_FILE_BYTES
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How repositories are reached, and where their mirrors are kept."""
+
+    cache: Path
+    allow_local: bool = False  # paths of this machine as well as https:// and ssh://
+    allow_loopback_http: bool = False  # for servers in tests
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # where credentials are found
+    limits: GitLimits = field(default_factory=GitLimits)
+    progress: Progress | None = None
+
+
+class GitSource:
+    """Safe for threads once it is resolved."""
+
+    def __init__(self, name: str, url: str, ref: str | None, access: GitAccess) -> None:
+        """`ref`: a branch, a tag or a commit; None for the default branch. SourceError for what is refused."""
+        self._name = name
+        self._address = parse_address(
+            url, allow_local=access.allow_local, allow_loopback_http=access.allow_loopback_http
+        )
+        self._wanted = parse_ref(ref)
+        credentials = find_credentials(self._address.origin, access.environ)
+        self._mirror = Mirror(self._address, access.cache, credentials, access.environ, access.limits, access.progress)
+        self._contents = Contents(self._mirror)
+        self._newest: Listing | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def location(self) -> str:
+        return str(self._address)
+
+    def resolve(self) -> Revision:
+        """The newest commit of the ref. Asks the server, and fetches what the mirror lacks."""
+        self._contents.save()
+        self._newest = self._mirror.update(self._wanted, self._newest)
+        commit = self._newest.commit
+        label = f"commit {commit[:7]}" if self._wanted.commit else f"{self._wanted.text} at {commit[:7]}"
+        return Revision(commit, label)
+
+    def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
+        listing = self._listing(revision)
+        return [
+            SpecFile(printable(path), self._spec(path, entry), self._name)
+            for path, entry in sorted(listing.entries.items())
+            if is_spec_path(path)
+        ]
+
+    def artifact(self, revision: Revision, path: str) -> SourceArtifact:
+        return git_artifact(self._listing(revision), self._contents, SourcePath.parse(path))
+
+    def close(self) -> None:
+        self._contents.close()
+
+    def _spec(self, path: str, entry: Entry) -> bytes:
+        if not entry.is_file:
+            return IRREGULAR_SPEC
+        return self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_FILE_BYTES + 1)
+
+    def _listing(self, revision: Revision) -> Listing:
+        if self._newest and self._newest.commit == revision.id:
+            return self._newest
+        try:
+            if not _COMMIT.fullmatch(revision.id):
+                raise GitFailed(f"{revision.id} is not a commit")
+            return read_listing(self._mirror.git, revision.id)
+        except GitFailed as failure:
+            raise SourceError(
+                "The commit is no longer in the mirror",
+                f"{self.location}: {revision.label} was replaced by a newer one.",
+                retryable=True,
+            ) from failure
