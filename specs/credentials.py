@@ -1,20 +1,23 @@
 """What looks like a credential, so that it is warned about and never shown.
 
-The loader warns of literal ones in `env`; every message and excerpt hides what is found here.
+The loader warns of literal ones in `env`; every message and every excerpt hides what is found here. Hiding too much
+is harmless, so a line is hidden from where a secret may begin to its end.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 HIDDEN = "********"
 
-_NAME = re.compile(
-    r"(?:^|[_.-])(?:TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PWD|KEY|APIKEY|CREDENTIAL|CREDENTIALS|AUTH)$",
-    re.IGNORECASE,
+_WORDS = (
+    r"(?:(?i:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY)"
+    r"|(?<![A-Za-z])(?i:KEY|PWD|AUTH)|(?<=[a-z0-9])(?:Key|Auth))"
 )
+_NAME = re.compile(rf"{_WORDS}$")
 _VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
     r"|\bgithub_pat_[A-Za-z0-9_]{20,}"
@@ -23,23 +26,66 @@ _VALUE = re.compile(
     r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}"
     r"|\bsk-[A-Za-z0-9_-]{20,}"
     r"|\bAIza[A-Za-z0-9_-]{30,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"
-    r"|[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@"
-)
-_NOT_SECRET = re.compile(r"[\d.]*|true|false|yes|no|on|off|none|null", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"(?P<name>[\w.-]*?(?:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|PWD|KEY|CREDENTIALS?|AUTH))[\"']?\s*[:=]\s*(?P<value>\S.*)",
+    r"|\beyJ[A-Za-z0-9_-]{10,500}\.eyJ[A-Za-z0-9_-]{10,}"
+    r"|(?<=://)[^/\s@]{1,512}@"
+    r"|[?&](?:X-Amz-Signature|X-Amz-Credential|sig|signature|token|access_token|key|api_?key|password)=",
     re.IGNORECASE,
 )
+_HARMLESS = re.compile(r"[\d.]{0,12}|true|false|yes|no|on|off|none|null", re.IGNORECASE)
+
+_REFERENCE = r"\{\s{0,50}[\"']?(?:secret|key)\b"  # `TOKEN: {secret: …`: its braces are shown, its names are not
+_ASSIGNED = re.compile(rf"{_WORDS}[\"']?\s{{0,50}}[:=]\s{{0,50}}(?!\s|{_REFERENCE})")
+_OPENED = re.compile(rf"{_WORDS}[\"']?\s{{0,50}}:\s{{0,50}}(?!\s|{_REFERENCE})(?P<rest>.*)")
+_ENTRY = re.compile(r"\s*[\w.\"'-]+\s*:(?:\s|$)")
+_PEM_BEGIN = "-----BEGIN"
+_PEM_END = "-----END"
+_REACH = 200  # lines that a scalar is followed upwards
 
 
 def is_credential_name(name: str) -> bool:
-    """Whether a variable or field of this name usually holds a credential: HUB_TOKEN, password, …"""
+    """Whether a variable or field of this name usually holds a credential: HUB_TOKEN, password, apiKey."""
     return _NAME.search(name) is not None
 
 
 def looks_like_credential(value: str, name: str = "") -> bool:
-    """Whether a literal value gives itself away, or is named as one and isn't a plain word or number."""
+    """Whether a literal value gives itself away, or is named as one and is more than a plain word or number."""
     if _VALUE.search(value):
         return True
-    return is_credential_name(name) and _NOT_SECRET.fullmatch(value) is None
+    return is_credential_name(name) and _HARMLESS.fullmatch(value) is None
+
+
+def hide_credentials(line: str) -> str:
+    """The line up to where a credential may begin."""
+    starts = [match.end() for match in _ASSIGNED.finditer(line) if match.end() < len(line)][:1]
+    starts += [match.start() for match in _VALUE.finditer(line)][:1]
+    return line[: min(starts)] + HIDDEN if starts else line
+
+
+def continues_credential(lines: Sequence[str], index: int) -> bool:
+    """Whether a line may belong to a credential that began above it: the rest of a scalar, or of a private key."""
+    before = [line for line in lines[max(0, index - _REACH) : index] if line.strip()]
+    if not before:
+        return False
+    line = lines[index]
+    parent = next((other for other in reversed(before) if _indent(other) < _indent(line)), "")
+    return _inside_pem(before) or _leads_into(before[-1], line, below=False) or _leads_into(parent, line, below=True)
+
+
+def _leads_into(opener: str, line: str, *, below: bool) -> bool:
+    """Whether `line` can be more of the credential that `opener` names; `below`: it is indented deeper."""
+    match = _OPENED.search(opener)
+    if not match:
+        return False
+    rest = match["rest"].strip()
+    if not rest:
+        return not _ENTRY.match(line)
+    return below or rest[0] in "|>" or (rest[0] in "\"'" and rest.count(rest[0]) % 2 == 1)
+
+
+def _inside_pem(before: Sequence[str]) -> bool:
+    marks = [line for line in before if _PEM_BEGIN in line or _PEM_END in line]
+    return bool(marks) and _PEM_END not in marks[-1]
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

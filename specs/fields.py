@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from specs import names, quantities
@@ -38,6 +38,11 @@ def _quantity(pattern: str, description: str) -> WithJsonSchema:
     text = {"type": "string", "pattern": f"^{pattern}$"}
     return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}], "description": description})
 
+
+# As YAML gives them: true is no number, and "5" is text.
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Boolean = Annotated[bool, Strict()]
 
 TenantName = Annotated[
     str,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from specs.cluster import StoreAccess
-from specs.fields import Cpu, Memory, Model
+from specs.fields import Cpu, Integer, Memory, Model
 from specs.names import LABEL_PATTERN, MAX_NAME, quoted
 from specs.paths import matches_any
 from specs.problems import Refusal
@@ -33,7 +33,7 @@ class Quota(Model):
 
     cpu_millicores: Cpu | None = Field(default=None, validation_alias="cpu", serialization_alias="cpu")
     memory_bytes: Memory | None = Field(default=None, validation_alias="memory", serialization_alias="memory")
-    pods: Annotated[int, Field(ge=0)] | None = None
+    pods: Annotated[Integer, Field(ge=0)] | None = None
 
 
 def _check_cidr(value: str) -> str:
@@ -53,7 +53,7 @@ def _check_cidr(value: str) -> str:
 class EgressRule(Model):
     name: Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^{LABEL_PATTERN}$")]
     cidrs: Annotated[tuple[Annotated[str, AfterValidator(_check_cidr)], ...], Field(min_length=1, max_length=MAX_CIDRS)]
-    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1, max_length=MAX_PORTS)]
+    ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Field(min_length=1, max_length=MAX_PORTS)]
 
 
 def _egress_kind(value: Any) -> str:

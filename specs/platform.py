@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 
 from specs import urls
 from specs.cluster import Endpoint, Kubernetes, Routing, SecretName, StoreAccess, check_host
-from specs.fields import API_VERSION, Duration, Memory, Model, TenantName
+from specs.fields import API_VERSION, Boolean, Duration, Integer, Memory, Model, TenantName
 from specs.grants import EgressRule, Quota, TenantGrant, TenantState
 from specs.names import check_label, quoted
 from specs.problems import Refusal
@@ -130,7 +130,7 @@ class S3Store(Model):
     prefix: Annotated[str, AfterValidator(urls.check_prefix)] = ""
     endpoint: Endpoint | None = None
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
-    path_style: bool = False
+    path_style: Boolean = False
     pod_endpoint: Endpoint | None = None
     pod_access: StoreAccess | None = None
 
@@ -159,23 +159,23 @@ class Limits(Model):
 class Guards(Model):
     """A round that would delete more deployments than both stops before its first deletion."""
 
-    max_deletions: Annotated[int, Field(ge=0)] = DEFAULT_MAX_DELETIONS
-    max_deletion_percent: Annotated[int, Field(ge=0, le=100)] = DEFAULT_MAX_DELETION_PERCENT
+    max_deletions: Annotated[Integer, Field(ge=0)] = DEFAULT_MAX_DELETIONS
+    max_deletion_percent: Annotated[Integer, Field(ge=0, le=100)] = DEFAULT_MAX_DELETION_PERCENT
 
 
 class Gateway(Model):
     """Where the local gateway listens. Without a port one is chosen once and recorded."""
 
     host: Annotated[str, AfterValidator(_check_listen_host)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    port: Annotated[Integer, Field(ge=1, le=65535)] | None = None
 
 
 class Allowed(Model):
     """What is refused unless the operator says otherwise."""
 
-    local_git: bool = False
+    local_git: Boolean = False
     """Git sources that are paths of this machine."""
-    private_addresses: bool = False
+    private_addresses: Boolean = False
     """Remote artifacts whose host resolves to a private address."""
 
 

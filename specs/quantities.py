@@ -52,7 +52,7 @@ def parse_memory(value: str | int | float) -> int:
             "memory-in-milli-bytes",
             "Memory in thousandths of a byte",
             f"The 'm' in {quoted(text)} means thousandths, as in '500m' of CPU, and not megabytes. "
-            f"Did you mean '{text}i' with a capital M: '{text[:-1]}Mi'?",
+            f"Did you mean '{text[:-1]}Mi'?",
         )
     raise Refusal(
         "invalid-memory",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 
 from specs import quantities
-from specs.fields import Cpu, Duration, Memory, Model
+from specs.fields import Cpu, Duration, Integer, Memory, Model, Number
 from specs.names import LABEL_PATTERN
 from specs.problems import Refusal
 
@@ -32,17 +32,19 @@ DEFAULT_TOLERANCE = 1e-6
 class Replicas(Model):
     """How many processes of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
 
-    min: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 1
-    max: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 1
+    min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
+    max: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
 
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return {"min": value, "max": value}
-        if isinstance(value, dict) and "max" not in value and "min" in value:
-            return {**value, "max": value["min"]}
-        return value
+        if isinstance(value, dict):
+            return {**value, "max": value["min"]} if "min" in value and "max" not in value else value
+        raise Refusal(
+            "replicas", "Not a number of replicas", "Write a number, like 2, or a range, like {min: 1, max: 5}."
+        )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -120,7 +122,7 @@ class Check(Model):
 
     inputs: Annotated[tuple[Any, ...], Field(min_length=1)]
     outputs: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
-    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = DEFAULT_TOLERANCE
+    tolerance: Annotated[Number, Field(ge=0, allow_inf_nan=False)] = DEFAULT_TOLERANCE
 
     @model_validator(mode="after")
     def _answerable(self) -> Self:

@@ -12,13 +12,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from specs import urls
-from specs.fields import DeploymentName, EnvName, Model, ModelName, TenantName, VersionName
+from specs.fields import DeploymentName, EnvName, Integer, Model, ModelName, TenantName, VersionName
 from specs.problems import Refusal
 from specs.serving import Check, EnvValue, Replicas, Resources, SecretRef, Timeouts
 
 __all__ = [
     "Check",
     "DeploymentSpec",
+    "Description",
     "EnvValue",
     "ModelFormat",
     "ModelSpec",
@@ -26,7 +27,6 @@ __all__ = [
     "Resources",
     "SecretRef",
     "TenantFile",
-    "TenantHeader",
     "Timeouts",
     "VersionSpec",
 ]
@@ -103,7 +103,7 @@ class DeploymentSpec(Model):
 
     model: ModelName
     version: VersionName | None = None
-    traffic: dict[VersionName, Annotated[int, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
+    traffic: dict[VersionName, Annotated[Integer, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
     replicas: Replicas = Replicas()
     resources: Resources = Resources()
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
@@ -147,15 +147,10 @@ class DeploymentSpec(Model):
         return self
 
 
-class TenantHeader(Model):
-    """What every document of a kubeserve.yaml starts with."""
+class TenantFile(Model):
+    """One document of a kubeserve.yaml. Several may speak for one tenant."""
 
     api_version: Literal["kubeserve.io/v1"]
     tenant: TenantName
-
-
-class TenantFile(TenantHeader):
-    """One document of a kubeserve.yaml. Several may speak for one tenant."""
-
     models: dict[ModelName, ModelSpec] = Field(default_factory=dict)
     deployments: dict[DeploymentName, DeploymentSpec] = Field(default_factory=dict)
