@@ -17,7 +17,8 @@ from runtime.manifest import Manifest
 from specs.errors import KubeServeError
 
 Report = Callable[[int], None]
-"""Called with the number of bytes that went on since the last call; used for progress."""
+"""Called with the number of bytes that went on since the last call, from the caller's own thread; negative when a
+try that failed starts over. What it raises (an interruption) ends the upload and leaves nothing visible."""
 
 
 class StoreError(KubeServeError):
@@ -35,18 +36,25 @@ class VersionRef:
     version: str
     digest: str
 
+    def __str__(self) -> str:
+        return f"version '{self.version}' of model '{self.model}' of tenant '{self.tenant}'"
+
     @property
     def id(self) -> ResourceId:
         return version_id(self.tenant, self.model, self.version)
 
     @property
+    def hex(self) -> str:
+        return self.digest.removeprefix("sha256:")
+
+    @property
     def folder(self) -> str:
-        return f"{self.tenant}/{self.model}/{self.version}/{self.digest.removeprefix('sha256:')}/"
+        return f"{self.tenant}/{self.model}/{self.version}/{self.hex}/"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes to store: opened as often as needed (a retry opens it again), read in chunks."""
+    """Bytes to store: opened as often as needed (a retry opens it again), read in chunks of a few MiB at most."""
 
     open: Callable[[], AbstractContextManager[Iterator[bytes]]]
     size: int | None = None  # bytes, where known beforehand

@@ -1,0 +1,25 @@
+"""The store that platform.yaml names. Called once a command, by whoever opens a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_never
+
+from reconciler.artifacts.protocol import ArtifactStore
+from specs import platform
+
+
+def open_store(spec: platform.ArtifactStore, base: Path) -> ArtifactStore:
+    """Opens nothing yet. `base`: where a relative path of platform.yaml starts from."""
+    match spec:
+        case platform.FilesystemStore():
+            from reconciler.artifacts.filesystem import FilesystemStore
+
+            return FilesystemStore(base / spec.path)
+        case platform.S3Store():
+            from reconciler.artifacts.s3 import S3Store
+            from reconciler.artifacts.s3client import S3Settings
+
+            return S3Store(spec.bucket, spec.prefix, S3Settings(spec.endpoint, spec.region, spec.path_style))
+        case _:
+            assert_never(spec)
