@@ -33,7 +33,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
     ARTIFACT is a model's file (.joblib .pkl .pickle .skops .onnx .ubj .json .txt), a folder with predictor.py, or a
     version's folder with manifest.json, whose every byte is verified first. Each option can be given as
-    KUBESERVE_OPTION in the environment.""",
+    KUBESERVE_OPTION in the environment.
+
+    Exit codes: 0 stopped by SIGTERM, 1 not served (the last line of the log says why), 64 wrong usage, 130
+    interrupted.""",
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
@@ -66,10 +69,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--log-file", type=_FILE, help="Send stdout and stderr here.")
 @click.option("--log-limit", default=10 * 1024**2, type=click.IntRange(1024), help="Bytes of the log file.")
 def command(**options: Any) -> None:
-    if options["log_file"]:
-        redirect_output(options["log_file"], options["log_limit"])
-    set_up_logging()
     try:
+        if options["log_file"]:
+            redirect_output(options["log_file"], options["log_limit"])
+        set_up_logging()
         code = _serve(options)
     except RuntimeFault as fault:
         code = _report(fault, options["reason_file"])

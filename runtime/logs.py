@@ -11,7 +11,10 @@ import os
 import sys
 import threading
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
+
+from runtime.errors import SettingsError
 
 _CHECK_SECONDS = 0.5
 _COPY_BYTES = 1024 * 1024
@@ -20,6 +23,8 @@ _log = logging.getLogger("runtime")
 
 def set_up_logging() -> None:
     """One line an event on stderr; libraries from WARNING up, Python's warnings among them."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what a model prints is there when it crashes
+        sys.stdout.reconfigure(line_buffering=True)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     _log.setLevel(logging.INFO)
     warnings.showwarning = _log_warning
@@ -30,8 +35,11 @@ def set_up_logging() -> None:
 
 def redirect_output(path: Path, limit: int) -> None:
     """Sends stdout and stderr of this process, crashes included, to a file; `limit`: bytes that it and the
-    older part beside it, `{path}.1`, may each hold. OSError."""
-    _point_output_at(path)
+    older part beside it, `{path}.1`, may each hold. SettingsError when it can't be written."""
+    try:
+        _point_output_at(path)
+    except OSError as error:
+        raise SettingsError("The log can't be written", f"{path}: {error.strerror}.") from error
     threading.Thread(target=_cap, args=(path, limit), name="log-cap", daemon=True).start()
 
 

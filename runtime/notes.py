@@ -8,7 +8,7 @@ import logging
 import os
 from pathlib import Path
 
-from runtime.errors import RuntimeFault
+from runtime.errors import RuntimeFault, SettingsError
 from runtime.settings import Identity
 
 TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
@@ -17,7 +17,8 @@ _MAX_REASON = 2000  # Kubernetes keeps 4096 bytes of a termination message
 
 def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
     """Who this process is and where it listens, as JSON; there in one piece, before the model is loaded, so that
-    a starter that died meanwhile still finds it. `started`: seconds since the epoch, as psutil gives them."""
+    a starter that died meanwhile still finds it. `started`: seconds since the epoch, as psutil gives them.
+    SettingsError when it can't be written."""
     import psutil
 
     record = {
@@ -29,12 +30,10 @@ def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
         "replica": identity.replica,
         "token": os.environ.get(TOKEN_VARIABLE, ""),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(record, file)
-    temporary.replace(path)
+    try:
+        _replace(path, json.dumps(record))
+    except OSError as error:
+        raise SettingsError("The record can't be written", f"{path}: {error.strerror}.") from error
 
 
 def write_reason(path: Path, fault: RuntimeFault) -> None:
@@ -45,6 +44,15 @@ def write_reason(path: Path, fault: RuntimeFault) -> None:
         path.write_text(json.dumps({"code": fault.code, "reason": reason}, ensure_ascii=False) + "\n")
     except OSError as error:
         logging.getLogger("runtime").warning("The reason can't be written to %s: %s", path, error.strerror)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
 
 
 def one_line(text: str) -> str:

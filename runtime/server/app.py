@@ -116,7 +116,7 @@ class Paths:
 
     def _respond(self, content: bytes, status: int = 200, media_type: str = _JSON) -> Response:
         response = Response(content, status, media_type=media_type)
-        if self._lifecycle.phase is Phase.DRAINING:
+        if self._lifecycle.draining:
             response.headers["connection"] = "close"
         return response
 

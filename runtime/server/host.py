@@ -22,6 +22,7 @@ from runtime.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than any proxy keeps an idle connection, so that it is never us who closes the one it just chose."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, lifecycle: Lifecycle, listener: socket.socket) -> int:
@@ -59,16 +60,19 @@ class Host(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Replaces uvicorn's way, which closes the socket at once and raises the signal again at the end."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._drain, number)
         yield
+        for number in _SIGNALS:  # what comes now must not turn a good end into a bad one
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _drain(self, number: signal.Signals) -> None:
         if self.signal is not None:  # a second Ctrl-C is impatience; SIGTERM may be sent by several that stop us
             self.force_exit |= number is signal.SIGINT
             return
         self.signal = number
-        self._lifecycle.drain()
+        self._lifecycle.draining = True
         asyncio.get_running_loop().call_later(self._linger_seconds, self._stop_accepting)
 
     def _stop_accepting(self) -> None:

@@ -26,8 +26,8 @@ def serve(settings: Settings, listener: socket.socket) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server drains at it
     with ExitStack() as cleanup:
         lifecycle = Lifecycle()
-        address = own_address(listener)
-        _log.info("Listening on http://%s:%d", *address)
+        host, port = address = own_address(listener)
+        _log.info("Listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         from runtime.server.host import run
 
         Startup(settings, lifecycle, address, cleanup).start()

@@ -156,6 +156,15 @@ def test_it_can_be_stopped_while_the_model_loads(tmp_path: Path, number: signal.
         assert runtime.wait() == code
 
 
+def test_it_can_be_stopped_while_it_asks_its_checks(tmp_path: Path) -> None:
+    model = write_python_predictor(tmp_path / "model", ANSWERS_WHEN_TOLD)
+    options = ["--checks", '[{"inputs": ["wait"]}]', "--grace", "0"]
+    with RuntimeProcess(tmp_path / "run", model, *options) as runtime:
+        eventually((model / "waiting").exists, "the check was not asked")
+        assert runtime.stop() == 0
+        assert not runtime.reason_file.exists()
+
+
 def test_it_writes_down_who_it_is_before_the_model_is_loaded(tmp_path: Path) -> None:
     model = write_python_predictor(tmp_path / "model", LOADS_WHEN_TOLD)
     environment = {"KUBESERVE_VARIANT": "churn-0a1b2c3d4e", "KUBESERVE_REPLICA": "2", "KUBESERVE_TOKEN": "secret"}

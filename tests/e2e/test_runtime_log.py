@@ -16,7 +16,7 @@ TALKS = """
 
         def predict(self, inputs):
             for _ in range(inputs[0]):
-                print(f"line {self.count:06d} " + "." * 80, flush=True)
+                print(f"line {self.count:06d} " + "." * 80)
                 self.count += 1
             return inputs
 """
@@ -26,7 +26,7 @@ CRASHES = """
 
     class Predictor:
         def __init__(self, path):
-            print("about to crash", flush=True)
+            print("about to crash")
             ctypes.string_at(0)
 
         def predict(self, inputs): ...

@@ -107,7 +107,12 @@ def test_a_port_that_is_taken_is_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--prefixes", "/{tenant}"], "Bad path prefix"), (["--checks", "[1"], "Bad checks")],
+    [
+        (["--prefixes", "/{tenant}"], "Bad path prefix"),
+        (["--checks", "[1"], "Bad checks"),
+        (["--log-file", "absent/log"], "The log can't be written: absent/log: No such file or directory."),
+        (["--record-file", "absent/record"], "The record can't be written"),
+    ],
 )
 def test_wrong_settings_are_wrong_usage(tmp_path: Path, options: list[str], words: str) -> None:
     last, reason = ended(tmp_path, write_python_predictor(tmp_path / "model"), *options, code=64)
