@@ -75,7 +75,9 @@ def _status(
         )
         for variant in sorted(variants, key=lambda v: (-weights.get(v.id, 0), v.id))
     )
-    base = record or Record(Phase.PROGRESSING, reason="Unclaimed", message="It runs, but the state file does not know it.")
+    base = record or Record(
+        Phase.PROGRESSING, reason="Unclaimed", message="It runs, but the state file does not know it."
+    )
     phase, reason, message = _now(base, shown)
     return DeploymentStatus(
         deployment.tenant,

@@ -31,6 +31,9 @@ WORDS = {
     Action.ADOPT: "to take over",
     Action.UNCHANGED: "unchanged",
 }
+SHOWN_OF_NEW = frozenset({"version", "traffic", "replicas", "cpu", "memory"})
+"""What is said of a new deployment on its line; the JSON has all."""
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -91,7 +94,7 @@ def _change(change: Change, plan: Plan, paint: Paint) -> Iterator[str]:
     if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
         head += f"  upload {size(change.size)}" if change.size else "  upload"
     if change.action is Action.CREATE and change.fields:
-        head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.new is not None)
+        head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.field in SHOWN_OF_NEW)
     yield head + _because(change, paint)
     if change.action is not Action.CREATE:
         yield from (f"        {line}" for line in _fields(change.fields))
