@@ -110,9 +110,24 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
             "A local path as repository",
             f"{quoted(text)} is a path of this machine, which is not allowed here. Give an https:// or ssh:// URL.",
         )
-    if not Path(path).is_dir():
+    folder = Path(os.path.realpath(path))
+    if not folder.is_dir():
         raise SourceError("No such repository", f"{quoted(text)} is not a directory.")
-    return Address(os.path.realpath(path), Transport.FILE)
+    if not is_repository(folder):
+        top = next((parent for parent in folder.parents if is_repository(parent)), None)
+        mend = f"It lies in one: name {quoted(str(top))}." if top else "Name the top of one, or a URL."
+        raise SourceError("Not a Git repository", f"{quoted(text)} is not the top of a repository. {mend}")
+    return Address(str(folder), Transport.FILE)
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether a directory is the top of a working tree, or a bare repository."""
+    return (folder / ".git").exists() or is_bare_repository(folder)
+
+
+def is_bare_repository(folder: Path) -> bool:
+    """Whether a directory has no files to read, but a repository's insides."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
 
 
 def _loopback(text: str) -> Address:

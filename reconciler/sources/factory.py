@@ -1,0 +1,60 @@
+"""The one place that chooses between the kinds of source.
+
+In: an entry of platform.yaml, or what a user typed. Out: a Source; nothing is read or fetched before it is asked to
+resolve. Called by `workspace.py`. GitPython stays unimported until a repository is really read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.sources.directory import DirectorySource
+from reconciler.sources.git.address import is_bare_repository
+from reconciler.sources.protocol import Source, SourceError
+from specs.names import quoted
+from specs.urls import is_local_git, is_url
+
+if TYPE_CHECKING:
+    from reconciler.sources.git.command import Progress
+    from specs.platform import DirectorySource as DirectorySpec
+    from specs.platform import GitSource as GitSpec
+
+DEFAULT_NAME = "default"
+MIRRORS = "git"
+
+
+def open_source(spec: GitSpec | DirectorySpec, base: Path, cache_dir: Path, progress: Progress | None = None) -> Source:
+    """A source of platform.yaml, whose folder is `base`. Mirrors of repositories are kept in `cache_dir`."""
+    from specs.platform import GitSource as GitSpec
+
+    if not isinstance(spec, GitSpec):
+        return DirectorySource(spec.name, base / spec.path)
+    url = str(base / spec.url) if spec.is_local and not is_url(spec.url) else spec.url
+    # platform.yaml is only valid with a local repository if the operator allowed them.
+    return _git_source(spec.name, url, spec.ref, cache_dir, allow_local=spec.is_local, progress=progress)
+
+
+def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: Progress | None = None) -> Source:
+    """What a user typed: a directory is read as it is; a URL, a bare repository, and a directory with a ref, as a
+    repository. SourceError for what is none of them."""
+    folder = Path(text)
+    if folder.is_dir() and ref is None and not is_bare_repository(folder):
+        return DirectorySource(DEFAULT_NAME, folder)
+    if not is_git_argument(text):
+        raise SourceError("No such directory", f"{quoted(text)} is no directory of this machine, and no Git URL.")
+    return _git_source(DEFAULT_NAME, text, ref, cache_dir, allow_local=True, progress=progress)
+
+
+def is_git_argument(text: str) -> bool:
+    """Whether a repository may be meant: a URL, user@host:path, or a directory (which is one with a ref)."""
+    return is_url(text) or Path(text).is_dir() or not is_local_git(text)
+
+
+def _git_source(
+    name: str, url: str, ref: str | None, cache_dir: Path, *, allow_local: bool, progress: Progress | None
+) -> Source:
+    from reconciler.sources.git.source import GitAccess, GitSource
+
+    access = GitAccess(cache_dir / MIRRORS, allow_local=allow_local, progress=progress)
+    return GitSource(name, url, ref, access)
