@@ -154,7 +154,7 @@ def test_a_taken_port_is_an_error_before_anything_is_done_and_never_a_new_url(be
     url = bench.target.url(variant.deployment)
     bench.destroy(desired)
     recorded = json.loads((bench.run_dir / "address.json").read_bytes())
-    with socket.create_server((recorded["host"], recorded["port"])):
+    with socket.create_server(("127.0.0.1", recorded["port"])):
         prepared = bench.prepare(desired)
         assert "The gateway's port is taken" in str(prepared.resources[variant.deployment].error)
         bench.start(desired)

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from reconciler.resources import ResourceId
 from reconciler.targets.local import failures
+from reconciler.targets.local.gateway_process import url_of
 from reconciler.targets.local.logs import Follower, merged, said
 from reconciler.targets.local.marks import RunDir
+from reconciler.targets.local.probe import Address
 from reconciler.targets.local.replicas import Replica, ReplicaFolder, replicas_of
 from reconciler.targets.protocol import TargetError
 
@@ -31,15 +33,15 @@ def logs(run_dir: RunDir, variant: ResourceId, *, lines: int, follow: bool, fail
 
 
 def predict(
-    gateway: str | None, deployment: ResourceId, body: bytes, variant: str | None
+    gateway: Address | None, deployment: ResourceId, body: bytes, variant: str | None
 ) -> tuple[int, bytes, Mapping[str, str]]:
     """Asks a deployment through the gateway, as any client does. TargetError when it can't be reached."""
     if gateway is None:
         raise TargetError("The gateway does not run", "Nothing is served here. `kubeserve apply` starts it.")
     from reconciler.targets.local.gateway.headers import VARIANT_HEADER
 
-    address = urlsplit(gateway)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PREDICT_SECONDS)
+    url = urlsplit(url_of(gateway))
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=PREDICT_SECONDS)
     headers = {"Content-Type": "application/json"} | ({VARIANT_HEADER: variant} if variant else {})
     try:
         path = f"/api/v1/predict/{deployment.tenant}/{deployment.name}"
@@ -47,7 +49,7 @@ def predict(
         answer = connection.getresponse()
         return answer.status, answer.read(), dict(answer.getheaders())
     except (OSError, http.client.HTTPException) as error:
-        raise TargetError("The gateway does not answer", f"{gateway}: {error}", retryable=True) from error
+        raise TargetError("The gateway does not answer", f"{url_of(gateway)}: {error}", retryable=True) from error
     finally:
         connection.close()
 
@@ -61,7 +63,7 @@ def _failed(run_dir: RunDir, variant: ResourceId) -> ReplicaFolder:
 
 def _replicas(run_dir: RunDir, variant: ResourceId) -> list[tuple[str, Replica]]:
     """Every replica with what its lines are prefixed by: nothing where there is only one."""
-    replicas = replicas_of(run_dir.variant(variant))
+    replicas = [r for r in replicas_of(run_dir.variant(variant)) if r.alive or r.kill_at is None]
     if not replicas:
         detail = f"Nothing of {variant.name} runs here. If it failed, `kubeserve logs --failed` shows why."
         raise TargetError("No log is there", detail)

@@ -38,8 +38,7 @@ _TAKEN_LOOKS, _TAKEN_PAUSE_SECONDS = 5, 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedAddress:
-    host: str
+class RecordedPort:
     port: int
 
 
@@ -60,32 +59,31 @@ class GatewayProcess:
     @property
     def address(self) -> Address | None:
         """Where it listens, or will once it runs; None while no port was chosen."""
-        if self._port is not None:
-            return self._host, self._port
-        recorded = read(self._run_dir.address_file, RecordedAddress)
-        return (recorded.host, recorded.port) if recorded else None
+        port = self._port or self._recorded_port()
+        return (self._host, port) if port else None
+
+    @property
+    def live_address(self) -> Address | None:
+        """Of the gateway that runs; None when none does."""
+        info = self.client.info()
+        return (info.host, info.port) if info and self.client.alive() else None
 
     @property
     def url(self) -> str | None:
-        return _url(self.address) if self.address else None
-
-    @property
-    def live_url(self) -> str | None:
-        """Of the gateway that runs; None when none does."""
-        info = self.client.info()
-        return _url((info.host, info.port)) if info and self.client.alive() else None
+        """Of its address, without a slash at the end; for this machine, where it listens on all addresses."""
+        return url_of(self.address) if self.address else None
 
     def trouble(self) -> TargetError | None:
         """Why it could not start, asked before anything is changed."""
         address = self.address
-        if address is None or self.live_url == _url(address):
+        if address is None or self.live_address == address or self._running():
             return None
         return _refusal(address)
 
     def start(self) -> None:
         """Makes it run at its address. TargetError when the port is somebody else's or it doesn't start."""
         with self._lock():
-            if self.address and self.live_url == self.url and read(self._stopping_file, Stopping) is None:
+            if self.address and self.live_address == self.address and not self._stopping_file.exists():
                 return
             self._end_all()
             address = self.address or self._choose()
@@ -113,6 +111,11 @@ class GatewayProcess:
     def _stopping_file(self) -> Path:
         return self._run_dir.root / "gateway-stopping.json"
 
+    def _recorded_port(self) -> int | None:
+        """The chosen one; the last gateway's own record serves where ours was deleted."""
+        recorded = read(self._run_dir.address_file, RecordedPort) or self.client.info()
+        return recorded.port if recorded else None
+
     def _lock(self) -> FileLock:
         make_folder(self._run_dir.root)
         return FileLock(self._run_dir.root / "gateway.lock", mode=0o600)
@@ -137,7 +140,7 @@ class GatewayProcess:
         for port in random.sample(_PORTS, _TRIED_PORTS):
             error = _bind_error((self._host, port))
             if error is None:
-                write(self._run_dir.address_file, RecordedAddress(self._host, port))
+                write(self._run_dir.address_file, RecordedPort(port))
                 return self._host, port
             if error.errno != errno.EADDRINUSE:
                 raise _unusable((self._host, port), error)
@@ -150,7 +153,7 @@ class GatewayProcess:
         marked = {**base_environment(), RUN_DIR_VARIABLE: str(self._run_dir.root), TOKEN_VARIABLE: _TOKEN}
         process = processes.spawn(arguments, marked, self._run_dir.root, self._run_dir.gateway_output)
         deadline = time.monotonic() + START_SECONDS
-        while not (self.client.alive() and self.live_url == _url(address)):
+        while self.live_address != address:
             ended = process is None or not processes.is_alive(process, _TOKEN)
             if ended and (refusal := _refusal(address)):
                 raise refusal
@@ -159,7 +162,7 @@ class GatewayProcess:
             time.sleep(_POLL_SECONDS)
 
 
-def _url(address: Address) -> str:
+def url_of(address: Address) -> str:
     host, port = address
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - listens everywhere: on this machine too
         host = "127.0.0.1"

@@ -117,6 +117,10 @@ class VariantFolder:
         return self.path / "served"
 
     @property
+    def checks_file(self) -> Path:
+        return self.path / "checks.json"
+
+    @property
     def replicas(self) -> Path:
         return self.path / "replicas"
 
@@ -206,11 +210,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write(path: Path, mark: Any) -> None:
     """Replaces a mark as a whole; it is on the disk when this returns."""
+    write_json(path, asdict(mark))
+
+
+def write_json(path: Path, content: Any) -> None:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(orjson.dumps(asdict(mark)))
+        stream.write(orjson.dumps(content))
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)

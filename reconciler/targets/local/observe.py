@@ -17,7 +17,7 @@ import orjson
 
 from reconciler.resources import JSON, Kind, ResourceId, Scope, variant_id
 from reconciler.targets.local.gateway.routes import Route
-from reconciler.targets.local.gateway_process import GatewayProcess
+from reconciler.targets.local.gateway_process import GatewayProcess, url_of
 from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantFolder, VariantMark
 from reconciler.targets.local.probe import Address, Answer, probe
 from reconciler.targets.local.processes import Bearer
@@ -58,11 +58,12 @@ class Observer:
         }
         answers = probe([a for v in variants.values() for a in v.observed.addresses], PROBE_SECONDS)
         unknown = self._strays(scope)
+        address = self.gateway.live_address
         found = [_tenant(mark) for mark in tenants.values()]
         found += [_variant(v, answers, unknown.pop(identity, [])) for identity, v in variants.items()]
         found += [_unmarked(identity, bearers) for identity, bearers in unknown.items()]
         found += [
-            self._deployment(identity, route, variants, answers)
+            self._deployment(identity, route, variants, answers, address)
             for identity, route in self.routing.routes().items()
             if identity in scope and route.tenant in tenants
         ]
@@ -113,11 +114,11 @@ class Observer:
         route: Route,
         variants: Mapping[ResourceId, Variant],
         answers: Mapping[Address, Answer],
+        address: Address | None,
     ) -> LiveResource:
-        live_url = self.gateway.live_url
-        fields = {GATEWAY_FIELD: "running" if live_url else "not running"}
-        if live_url:
-            fields[URL_FIELD] = f"{live_url}/{identity.tenant}/{identity.name}"
+        fields = {GATEWAY_FIELD: "not running"}
+        if address is not None:
+            fields = {GATEWAY_FIELD: "running", URL_FIELD: f"{url_of(address)}/{identity.tenant}/{identity.name}"}
         if unrouted := _unrouted(route, variants, answers):
             fields[UNROUTED_FIELD] = str(unrouted)
         weights = {variant_id(route.tenant, variant.name): variant.weight for variant in route.variants}

@@ -53,7 +53,9 @@ class Preparer:
         there = live.resources.get(variant.id)
         changes = list(_differences(there.fields if there else {}, wanted))
         drifted = list(_drift(there, variant, wanted)) if there else []
-        errors = [lacking] if lacking else secret_errors(variant.env, self.secrets_dir)
+        errors = []
+        if changes or drifted:  # what runs as it should needs nothing, and so lacks nothing
+            errors = [lacking] if lacking else secret_errors(variant.env, self.secrets_dir)
         return PreparedResource(
             variant.id,
             str(variant.id),
@@ -73,7 +75,7 @@ class Preparer:
             deployment.id,
             str(deployment.id),
             (*changes, *drifted),
-            error,
+            error if changes or drifted else None,
             drift=bool(drifted) and not changes,
             payload=deployment,
         )

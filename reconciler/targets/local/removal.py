@@ -22,6 +22,7 @@ from reconciler.targets.protocol import TargetError
 @dataclass(frozen=True, slots=True)
 class Remover:
     run_dir: RunDir
+    installation: str
     routing: Routing
     gateway: GatewayProcess
 
@@ -65,13 +66,14 @@ class Remover:
         if not all(ended):
             return False
         served = folder.served_file.exists()
-        failures.keep(self.run_dir, mark, [r for r in replicas if r.kill_at is None or not served])
+        failed = [r for r in replicas if r.process is not None and (r.kill_at is None or not served)]
+        failures.keep(self.run_dir, mark, failed)
         return True
 
     def _remove_unmarked(self, variant: ResourceId) -> bool:
-        """What a deleted run directory left running, if anything."""
-        found = kill_strays(self.run_dir, variant)
+        """What is left where the mark was deleted or spoiled, if anything."""
         self.run_dir.discard(self.run_dir.variant(variant).path)
+        found = kill_strays(self.run_dir, self.installation, variant)
         return not found and self._stop_unused_gateway()
 
     def _stop_unused_gateway(self) -> bool:

@@ -21,9 +21,10 @@ def strays(run_dir: RunDir) -> Iterator[tuple[Owner, Bearer]]:
             yield owner, bearer
 
 
-def kill_strays(run_dir: RunDir, variant: ResourceId) -> bool:
+def kill_strays(run_dir: RunDir, installation: str, variant: ResourceId) -> bool:
     """Ends those of one variant at once: where they listen is not known. True where there were some."""
-    found = [bearer for owner, bearer in strays(run_dir) if owner.variant_id == variant]
+    wanted = (installation, variant)
+    found = [bearer for owner, bearer in strays(run_dir) if (owner.installation, owner.variant_id) == wanted]
     for bearer in found:
         processes.kill(bearer.process, bearer.token)
     return bool(found)

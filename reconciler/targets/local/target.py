@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from reconciler.artifacts.protocol import ArtifactStore
@@ -32,7 +33,8 @@ class LocalTarget:
     """Runs an installation's deployments out of `run_dir`. Both protocols of a target: Target and Access.
 
     `cache_dir` holds fetched versions and overlays, `secrets_dir` has NAME/KEY files of mode 0600. `port` None:
-    the gateway's port is chosen once and kept with the run directory.
+    the gateway's port is chosen once and kept with the run directory. A variant's cpu sets its thread counts; its
+    memory is not enforced: limits of address space or data break NumPy and ONNX, which reserve what they never use.
     """
 
     name = "local"
@@ -57,9 +59,9 @@ class LocalTarget:
         self._starter = Starter(
             self._run_dir, installation, store, cache_dir.resolve(), secrets_dir.resolve(), self._routing
         )
-        self._remover = Remover(self._run_dir, self._routing, self._gateway)
+        self._remover = Remover(self._run_dir, installation, self._routing, self._gateway)
 
-    @property
+    @cached_property
     def runtime(self) -> str:
         return f"kubeserve {importlib.metadata.version('kubeserve')}"
 
@@ -115,7 +117,7 @@ class LocalTarget:
     def predict(
         self, deployment: ResourceId, body: bytes, variant: str | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        return access.predict(self._gateway.live_url, deployment, body, variant)
+        return access.predict(self._gateway.live_address, deployment, body, variant)
 
     def _ensure_tenant(self, tenant: DesiredTenant) -> None:
         mark = self._run_dir.tenant(tenant.id.tenant)

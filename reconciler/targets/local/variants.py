@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
-
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
 from reconciler.fields import variant_fields
 from reconciler.resources import DesiredVariant
 from reconciler.targets.local import failures, replicas
 from reconciler.targets.local.environment import thread_count, variant_environment
-from reconciler.targets.local.marks import Owner, RunDir, VariantFolder, VariantMark, write
-from reconciler.targets.local.overlay import prepare_overlay
+from reconciler.targets.local.marks import Owner, RunDir, VariantFolder, VariantMark, write, write_json
 from reconciler.targets.local.replicas import TERM_SECONDS, Replica
 from reconciler.targets.local.routing import Routing
 from reconciler.targets.local.strays import kill_strays
@@ -53,9 +50,10 @@ class Starter:
 
     def ensure(self, variant: DesiredVariant, count: int) -> None:
         """Has `count` replicas run, not ready yet when this returns. TargetError or StoreError."""
-        launch = self._launch(variant)
         folder = self.run_dir.variant(variant.id)
+        launch = self._launch(variant, folder)
         _write_mark(folder, self._mark(variant, count, folder.mark()))
+        write_json(folder.checks_file, variant.checks)
         folder.removal_file.unlink(missing_ok=True)
         self._clear(variant, folder)
         running = [replica for replica in replicas.replicas_of(folder) if replica.serves]
@@ -68,21 +66,26 @@ class Starter:
             raise
         self._retire(variant, running[count:])
 
-    def _launch(self, variant: DesiredVariant) -> Launch:
+    def _launch(self, variant: DesiredVariant, folder: VariantFolder) -> Launch:
         reference = VersionRef(variant.id.tenant, variant.model, variant.version_name, variant.digest)
         version = self.store.fetch(reference, self.cache_dir)
         environment = variant_environment(variant, self.secrets_dir) | self._owner(variant).to_environment()
-        requirements = version / REQUIREMENTS_NAME
-        overlay = prepare_overlay(requirements, self.cache_dir) if requirements.exists() else None
-        if overlay is not None:
+        if overlay := self._overlay(version / REQUIREMENTS_NAME):
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(overlay), environment.get("PYTHONPATH"))))
         command = (
-            *(sys.executable, "-P", "-m", "runtime", str(version), "--digest", variant.digest, "--port", "0"),
+            *(sys.executable, "-P", "-m", "runtime", str(version), "--digest", variant.digest),
+            *("--host", "127.0.0.1", "--port", "0", "--checks", str(folder.checks_file)),
             *("--threads", str(thread_count(variant.cpu_millicores)), "--log-limit", str(LOG_LIMIT_BYTES)),
             *("--request-timeout", str(variant.request_seconds), "--grace", str(variant.drain_seconds)),
-            *("--checks", orjson.dumps(variant.checks).decode()),
         )
         return Launch(command, environment)
+
+    def _overlay(self, requirements: Path) -> Path | None:
+        if not requirements.exists():
+            return None
+        from reconciler.targets.local.overlay import prepare_overlay  # few need it, and it has much to import
+
+        return prepare_overlay(requirements, self.cache_dir)
 
     def _owner(self, variant: DesiredVariant) -> Owner:
         return Owner(
@@ -115,14 +118,14 @@ class Starter:
     def _clear(self, variant: DesiredVariant, folder: VariantFolder) -> None:
         """Takes away what has ended, on its own or because it was asked to, and what nobody knows."""
         known = replicas.replicas_of(folder)
-        crashed = [replica for replica in known if not replica.alive and replica.kill_at is None]
+        crashed = [r for r in known if r.process is not None and not r.alive and r.kill_at is None]
         if crashed:
             self.routing.drop_replicas(variant.id, [r.address for r in crashed if r.address])
             failures.keep(self.run_dir, self._mark(variant, 0, None), crashed)
         for replica in known:
             if not replica.serves and replicas.end(replica, TERM_SECONDS):
                 self.run_dir.discard(replica.folder.path)
-        kill_strays(self.run_dir, variant.id)
+        kill_strays(self.run_dir, self.installation, variant.id)
 
     def _retire(self, variant: DesiredVariant, surplus: Sequence[Replica]) -> None:
         """Ends replicas that serve: the runtime answers what it has accepted before it goes."""
