@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from reconciler.targets.local.marks import RunDir, VariantMark, write
 from reconciler.targets.local.processes import identify
 from reconciler.targets.local.replicas import Start
 from reconciler.targets.protocol import FieldChange, ReadinessState, TargetError
-from tests.support.local import EVERYTHING, Bench, bench_at
+from tests.support.local import EVERYTHING, Bench, bench_at, eventually
 from tests.support.wheels import write_wheel
 
 SAYS_ENVIRONMENT = """
@@ -241,25 +242,62 @@ def test_of_many_failures_the_newest_logs_are_kept(bench: Bench, monkeypatch: py
 def test_ten_rollouts_under_load_lose_no_request(bench: Bench) -> None:
     variant = bench.variant(env={"N": "0"})
     bench.apply(bench.desired(variant))
-    stopped = threading.Event()
-    answers: list[int] = []
-    clients = [
-        threading.Thread(target=_ask_until, args=(bench, variant.deployment, stopped, answers)) for _ in range(2)
-    ]
-    for client in clients:
-        client.start()
-    try:
+    with under_load(bench, variant.deployment) as answers:
         for number in range(1, 11):
             old, variant = variant, bench.variant(env={"N": str(number)})
             bench.apply(bench.desired(variant))
             bench.remove(old.id)
+    assert set(answers) == {200}
+    assert len(bench.replicas()) == 1
+
+
+def test_fewer_replicas_lose_no_request(bench: Bench) -> None:
+    many, few = bench.variant(replicas=3), bench.variant(replicas=1)
+    bench.apply(bench.desired(many))
+    with under_load(bench, many.deployment) as answers:
+        bench.apply(bench.desired(few))
+        eventually(lambda: len(bench.replicas()) == 1)
+    assert set(answers) == {200}
+
+
+def test_a_replica_that_became_ready_after_the_round_died_gets_its_traffic(bench: Bench) -> None:
+    few, many = bench.variant(replicas=1), bench.variant(replicas=2)
+    bench.apply(bench.desired(few))
+    desired = bench.desired(many)
+    bench.start(desired)
+    bench.wait_ready(many.id)
+    prepared = bench.prepare(desired)
+    assert prepared.resources[many.deployment].drift
+    assert prepared.resources[many.deployment].changes == (FieldChange("ready replicas without traffic", "1", None),)
+    bench.route(desired, prepared)
+    assert not any(resource.changes for resource in bench.prepare(desired).resources.values())
+
+
+def test_a_spoiled_routing_table_is_written_anew(bench: Bench) -> None:
+    variant = bench.variant()
+    desired = bench.desired(variant)
+    bench.apply(desired)
+    (bench.run_dir / "routes.json").write_text("{")
+    assert variant.deployment not in bench.target.observe(EVERYTHING).resources
+    bench.apply(desired)
+    assert bench.ask(variant.deployment)[0] == 200
+    assert not any(resource.changes for resource in bench.prepare(desired).resources.values())
+
+
+@contextmanager
+def under_load(bench: Bench, deployment: ResourceId) -> Iterator[list[int]]:
+    """Asks all the time, two at once; the statuses (0: no answer) are all there in the end."""
+    stopped = threading.Event()
+    answers: list[int] = []
+    clients = [threading.Thread(target=_ask_until, args=(bench, deployment, stopped, answers)) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        yield answers
     finally:
         stopped.set()
         for client in clients:
             client.join()
-    assert answers
-    assert set(answers) == {200}
-    assert len(bench.replicas()) == 1
 
 
 def _ask_until(bench: Bench, deployment: ResourceId, stopped: threading.Event, answers: list[int]) -> None:
