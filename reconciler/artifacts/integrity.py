@@ -100,6 +100,6 @@ def absent(ref: VersionRef, location: str) -> StoreError:
 def taken(ref: VersionRef, digests: Collection[str]) -> StoreError:
     return StoreError(
         "Version is already stored with another digest",
-        f"{ref} is {', '.join(sorted(digests))} and was asked to become {ref.digest}. "
+        f"The {ref} is {', '.join(sorted(digests))} and was asked to become {ref.digest}. "
         "A version never changes once it is stored: name a new version.",
     )

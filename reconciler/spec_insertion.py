@@ -1,0 +1,131 @@
+"""Where and how an entry is put into the text of a spec. Pure; called by `spec_edit.py`, which verifies the result.
+
+The parsed document tells positions; the text is changed nowhere else. Block style stays block style, flow style stays
+flow style, lines end as they did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+_LINE_END = re.compile(r"\r\n|\n|\r|\Z")
+_DEFAULT_STEP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Names, each inside of the one before, and the value of the last one, as YAML on one line."""
+
+    names: Sequence[str]
+    value: str
+
+    def after(self, depth: int) -> Entry:
+        """Without the first names, which are there."""
+        return Entry(self.names[depth:], self.value)
+
+    def flow(self) -> str:
+        return ": {".join(map(_key, self.names)) + f": {self.value}" + "}" * (len(self.names) - 1)
+
+    def block(self, column: int, step: int) -> list[str]:
+        """A line a name, the first one at `column`."""
+        lines = [" " * (column + depth * step) + f"{_key(name)}:" for depth, name in enumerate(self.names)]
+        return [*lines[:-1], f"{lines[-1]} {self.value}"]
+
+
+def insert(text: str, document: int, entry: Entry) -> str:
+    """The text with the entry, put behind the last one of the innermost mapping that is there already.
+
+    ValueError where there is no place for it. What comes out has to be parsed: aliases and other rarities can make it
+    say something else."""
+    root = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))[document]
+    if not isinstance(root, yaml.MappingNode) or not root.value:
+        raise ValueError("the document is no mapping")
+    mappings = [root]
+    for depth, name in enumerate(entry.names):
+        found = next(((key, value) for key, value in mappings[-1].value if key.value == name), None)
+        if found is None:
+            return _beside(text, mappings, entry.after(depth))
+        key, value = found
+        if not isinstance(value, yaml.MappingNode):
+            return _instead_of_null(text, mappings, key, value, entry.after(depth + 1))
+        if not value.value:
+            brace = text.index("{", value.start_mark.index) + 1
+            return text[:brace] + entry.after(depth + 1).flow() + text[brace:]
+        mappings.append(value)
+    raise ValueError("the entry is there already")
+
+
+def _beside(text: str, mappings: Sequence[yaml.MappingNode], entry: Entry) -> str:
+    """After an entry of a mapping: `tenant:` at the top of a document, else the last one."""
+    entries = mappings[-1].value
+    tenant = next((e for e in entries if e[0].value == "tenant"), None) if len(mappings) == 1 else None
+    key, value = tenant or entries[-1]
+    end = _end(text, value)
+    if mappings[-1].flow_style:
+        return f"{text[:end]}, {entry.flow()}{text[end:]}"
+    return _new_lines(text, end, entry.block(key.start_mark.column, _step(mappings[0])))
+
+
+def _instead_of_null(
+    text: str, mappings: Sequence[yaml.MappingNode], key: yaml.Node, null: yaml.Node, entry: Entry
+) -> str:
+    start, end = null.start_mark.index, null.end_mark.index
+    if start == end and not mappings[-1].flow_style:
+        step = _step(mappings[0])
+        return _new_lines(text, end, entry.block(key.start_mark.column + step, step))
+    space = "" if text[start - 1].isspace() else " "
+    return f"{text[:start]}{space}{{{entry.flow()}}}{text[end:]}"
+
+
+def _step(root: yaml.MappingNode) -> int:
+    """By how many columns this document indents, told by its first mapping inside a mapping."""
+    for key, value in root.value:
+        if isinstance(value, yaml.MappingNode) and value.value and not value.flow_style:
+            step: int = value.value[0][0].start_mark.column - key.start_mark.column
+            return step
+    return _DEFAULT_STEP
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Where the text of a node ends. The marks of some lie after empty lines and comments that follow."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    start: int = node.start_mark.index
+    end: int = node.end_mark.index
+    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+        written = text[start:end]
+        return end if _keeps_empty_lines(written) else start + len(written.rstrip())
+    return end
+
+
+def _keeps_empty_lines(block: str) -> bool:
+    """Whether empty lines at the end of a block of text belong to it: its first line says so by a plus."""
+    return "+" in block.splitlines()[0]
+
+
+def _new_lines(text: str, end: int, lines: Sequence[str]) -> str:
+    """Lines of their own after the line in which `end` lies, ended the way that this file ends its lines."""
+    if text[end - 1] in "\r\n":  # after a block of text, which ends where the next line starts
+        newline = _newline(text)
+        return text[:end] + "".join(line + newline for line in lines) + text[end:]
+    stop = _LINE_END.search(text, end)
+    assert stop is not None  # noqa: S101 - the pattern matches the end of the text
+    newline = stop[0] or _newline(text)
+    return text[: stop.start()] + "".join(newline + line for line in lines) + text[stop.start() :]
+
+
+def _newline(text: str) -> str:
+    """How the first line ends."""
+    found = _LINE_END.search(text)
+    return found[0] if found and found[0] else "\n"
+
+
+def _key(name: str) -> str:
+    """A name as a key, in quotes where YAML would take it for a number, a boolean or a null."""
+    plain = name[0].isalpha() and yaml.safe_load(name) == name
+    return name if plain else f'"{name}"'
