@@ -63,13 +63,21 @@ class Kubernetes(Model):
     """Where in a cluster deployments run, and how they are reached."""
 
     context: Annotated[str, Field(min_length=1, max_length=MAX_HOST)] | None = None
+    """The context of the kubeconfig; its current one where it isn't said."""
     namespace_prefix: Annotated[str, Field(max_length=MAX_PREFIX, pattern=r"^[a-z0-9][a-z0-9-]*$")] = "kubeserve-"
+    """What the namespaces of tenants start with."""
     routing: Routing = Routing.GATEWAY
+    """What routes requests to deployments."""
     gateway: NamespacedName | None = None
+    """The Gateway that routes hang on, as NAMESPACE/NAME; without one the stable Service serves."""
     host: Host | None = None
+    """The host name of the routes."""
     url: Endpoint | None = None
+    """What users are told."""
     gateway_namespace: Namespace | None = None
+    """Where requests come from, for the network policies."""
     monitoring_namespace: Namespace | None = None
+    """Where metrics are scraped from, for the network policies."""
 
     @model_validator(mode="after")
     def _gateway_is_used(self) -> Self:
@@ -88,6 +96,7 @@ class StoreAccess(Model):
     """How pods may read the store: by a Secret that the operator made, or by their service account's annotations."""
 
     secret: SecretName | None = None
+    """A Secret of the operator's, as NAMESPACE/NAME."""
     service_account_annotations: (
         Annotated[
             dict[
@@ -98,6 +107,7 @@ class StoreAccess(Model):
         ]
         | None
     ) = None
+    """What the tenant's service account is annotated with."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -6,16 +6,19 @@ validates: `tenant_document.py`, and `loader.load_platform`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
 from specs.documents import KEY, Key
 from specs.messages import Fault, Part, words_for
-
-__all__ = ["Part", "problems_of"]
 from specs.problems import Problem, Refusal
+
+__all__ = ["Part", "empty_fields", "problems_of"]
+
+_JSON_FIELDS = frozenset({"inputs", "outputs"})  # null is a value in them
 
 
 def problems_of(error: ValidationError, part: Part, limit: int) -> list[Problem]:
@@ -28,6 +31,25 @@ def problems_of(error: ValidationError, part: Part, limit: int) -> list[Problem]
         problem = _problem(part, item)
         found.setdefault((problem.place, problem.summary, problem.detail), problem)
     return list(found.values())[:limit]
+
+
+def empty_fields(part: Part, limit: int) -> list[Problem]:
+    """What is valid and yet has fields without a value, as in `sha256:` and nothing behind it: leaving a field out and
+    not finishing its line are not the same."""
+    nothing = islice(_nothing(part.data, part.keys), limit)
+    return [part.places.problem(keys, *words_for("empty", Fault(part, keys, "", None, {}, ""))) for keys in nothing]
+
+
+def _nothing(data: Any, keys: tuple[Key, ...]) -> Iterator[tuple[Key, ...]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if value is None:
+                yield (*keys, key)
+            elif key not in _JSON_FIELDS:
+                yield from _nothing(value, (*keys, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _nothing(value, (*keys, index))
 
 
 def _has_faulty_items(location: tuple[Key, ...], details: Sequence[Any]) -> bool:

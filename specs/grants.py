@@ -32,8 +32,11 @@ class Quota(Model):
     """The most that all variants of a tenant may use together; None where there is no limit."""
 
     cpu_millicores: Cpu | None = Field(default=None, validation_alias="cpu", serialization_alias="cpu")
+    """CPU of all its pods together."""
     memory_bytes: Memory | None = Field(default=None, validation_alias="memory", serialization_alias="memory")
+    """Memory of all its pods together."""
     pods: Annotated[Integer, Field(ge=0)] | None = None
+    """How many pods it may have."""
 
 
 def _check_cidr(value: str) -> str:
@@ -52,8 +55,11 @@ def _check_cidr(value: str) -> str:
 
 class EgressRule(Model):
     name: Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^{LABEL_PATTERN}$")]
+    """For the name of the policy."""
     cidrs: Annotated[tuple[Annotated[str, AfterValidator(_check_cidr)], ...], Field(min_length=1, max_length=MAX_CIDRS)]
+    """Networks, like 203.0.113.0/24."""
     ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Field(min_length=1, max_length=MAX_PORTS)]
+    """TCP ports."""
 
 
 def _egress_kind(value: Any) -> str:
@@ -82,13 +88,19 @@ class TenantGrant(Model):
         tuple[Annotated[str, Field(max_length=MAX_GLOB), AfterValidator(_check_glob)], ...],
         Field(min_length=1, max_length=MAX_GLOBS),
     ] = EVERYWHERE
+    """Globs of the files in which this tenant may speak, from a source's root; anywhere where it isn't said."""
     quota: Quota | None = None
+    """The most that it may use."""
     egress: Annotated[tuple[Egress, ...], Field(max_length=MAX_EGRESS_RULES)] = ()
+    """What its pods may reach: package-index, or rules."""
     store_access: StoreAccess | None = None
+    """How its pods read the store."""
     members: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=MAX_MEMBER)], ...], Field(max_length=MAX_MEMBERS)
     ] = ()
+    """Who may see it, as their login names them."""
     state: TenantState = TenantState.ACTIVE
+    """removed: the one way to remove a tenant."""
 
     def may_speak_at(self, path: str) -> bool:
         """Whether a spec at this path of a source (POSIX, from its root) may be this tenant's."""

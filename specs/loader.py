@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from specs.builder import MAX_PROBLEMS
 from specs.claims import claimants, tenants_at, tenants_in
-from specs.faults import Part, problems_of
+from specs.faults import Part, empty_fields, problems_of
 from specs.joining import check_names_once, check_references, join
 from specs.loaded import Loaded, LoadedDeployment, LoadedModel, LoadedVersion, SpecFile, TenantSpec
 from specs.names import did_you_mean, quoted
@@ -71,11 +71,13 @@ def load_platform(path: str, content: bytes) -> Platform:
         problems.append(reading.text.problem(0, "platform", "Not a platform.yaml", detail))
     if len(documents) == 1:
         [document] = documents
+        part = Part(Platform, document.data, document.places)
         try:
             platform = Platform.model_validate(document.data, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems += problems_of(error, Part(Platform, document.data, document.places), MAX_PROBLEMS)
+            problems += problems_of(error, part, MAX_PROBLEMS)
         else:
+            problems += empty_fields(part, MAX_PROBLEMS)
             if not problems:
                 return platform
     raise SpecErrors(sorted(problems, key=_position))

@@ -195,6 +195,7 @@ _FORMS = {
 }
 
 _WORDS: dict[str, Callable[[Fault], Words]] = {
+    "empty": _empty,
     "missing": _missing,
     "extra_forbidden": _unknown,
     "string_type": _not_text,

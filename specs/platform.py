@@ -89,9 +89,13 @@ class GitSource(Model):
     """A ref of a Git repository, looked at every `interval` seconds."""
 
     name: SourceName
+    """For messages and `kubeserve status`."""
     url: Annotated[str, AfterValidator(urls.check_git_url)]
+    """https://, ssh://, or git@host:path; a local path where `allow: {localGit: true}` says so."""
     ref: Annotated[str, Field(max_length=255), AfterValidator(_check_ref)] = "HEAD"
+    """A branch, tag or commit; the repository's default branch where it isn't said."""
     interval: Annotated[Duration, AfterValidator(_check_interval)] = DEFAULT_INTERVAL
+    """How often to look for new commits."""
 
     @property
     def is_local(self) -> bool:
@@ -103,7 +107,9 @@ class DirectorySource(Model):
     """A directory as it is, relative to the folder of platform.yaml."""
 
     name: SourceName
+    """For messages and `kubeserve status`."""
     path: FilePath
+    """The directory, relative to this file."""
 
 
 def _source_kind(value: Any) -> str:
@@ -120,6 +126,7 @@ class FilesystemStore(Model):
 
     type: Literal["filesystem"] = "filesystem"
     path: FilePath = DEFAULT_STORE
+    """The directory, relative to this file."""
 
 
 class S3Store(Model):
@@ -127,12 +134,19 @@ class S3Store(Model):
 
     type: Literal["s3"] = "s3"
     bucket: Annotated[str, Field(pattern=rf"^{urls.BUCKET_PATTERN}$")]
+    """The bucket's name."""
     prefix: Annotated[str, AfterValidator(urls.check_prefix)] = ""
+    """What every key starts with, like models/."""
     endpoint: Endpoint | None = None
+    """Where the store answers; AWS where it isn't said."""
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    """The bucket's region."""
     path_style: Boolean = False
+    """Whether the bucket is a part of the path, as MinIO and others want it."""
     pod_endpoint: Endpoint | None = None
+    """Where the store answers to pods, if elsewhere."""
     pod_access: StoreAccess | None = None
+    """How pods may read it; a tenant's own `storeAccess` comes first."""
 
 
 ArtifactStore = Annotated[FilesystemStore | S3Store, Field(discriminator="type")]
@@ -142,7 +156,9 @@ class Runtime(Model):
     """What runs variants on Kubernetes."""
 
     image: Annotated[str, Field(max_length=512, pattern=IMAGE_PATTERN)] | None = None
+    """The image of the model server; required with target kubernetes."""
     pull_secret: SecretName | None = None
+    """The secret to pull it with, as NAMESPACE/NAME."""
 
 
 class Limits(Model):
@@ -151,23 +167,29 @@ class Limits(Model):
     artifact_bytes: Memory = Field(
         default=DEFAULT_ARTIFACT_LIMIT, validation_alias="artifact", serialization_alias="artifact"
     )
+    """The most that the artifact of one version may have."""
     requirements_bytes: Memory = Field(
         default=DEFAULT_REQUIREMENTS_LIMIT, validation_alias="requirements", serialization_alias="requirements"
     )
+    """The most that its requirements.txt may have."""
 
 
 class Guards(Model):
     """A round that would delete more deployments than both stops before its first deletion."""
 
     max_deletions: Annotated[Integer, Field(ge=0)] = DEFAULT_MAX_DELETIONS
+    """So many deployments may always be deleted."""
     max_deletion_percent: Annotated[Integer, Field(ge=0, le=100)] = DEFAULT_MAX_DELETION_PERCENT
+    """And so many percent of all."""
 
 
 class Gateway(Model):
     """Where the local gateway listens. Without a port one is chosen once and recorded."""
 
     host: Annotated[str, AfterValidator(_check_listen_host)] = "127.0.0.1"
+    """The address to listen on."""
     port: Annotated[Integer, Field(ge=1, le=65535)] | None = None
+    """The port; without it, one is chosen once and recorded."""
 
 
 class Allowed(Model):
@@ -183,20 +205,33 @@ class Platform(Model):
     """The whole file; every field but `api_version` has a default."""
 
     api_version: Literal["kubeserve.io/v1"]
+    """The language of this file."""
     installation: Annotated[str, AfterValidator(lambda name: check_label(name, "installation"))] = "default"
+    """The name that everything is marked with, so that two of them can share a target."""
     target: Target = Target.LOCAL
+    """Where deployments run."""
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=MAX_SOURCES)] = (
         DirectorySource(name="default", path="."),
     )
+    """Where specs are read from."""
     artifact_store: ArtifactStore = FilesystemStore()
+    """Where artifacts are kept."""
     state: Annotated[str, AfterValidator(urls.check_state)] = DEFAULT_STATE
+    """The state file: a path relative to this file, or s3://bucket/key."""
     runtime: Runtime = Runtime()
+    """What runs variants on Kubernetes."""
     kubernetes: Kubernetes = Kubernetes()
+    """How the cluster is used."""
     tenants: dict[TenantName, TenantGrant] = Field(default_factory=dict)
+    """What tenants there are, and what each is granted. Without any, whoever writes a spec is one."""
     limits: Limits = Limits()
+    """How large files may be."""
     guards: Guards = Guards()
+    """How much a round may delete."""
     gateway: Gateway = Gateway()
+    """Where the local gateway listens."""
     allow: Allowed = Allowed()
+    """What is refused unless it is allowed here."""
 
     def may_speak_at(self, tenant: str, path: str) -> bool:
         """Whether a spec at this path may be this tenant's. With no tenants listed, any may be, anywhere."""

@@ -19,7 +19,7 @@ from specs.text import SpecText, pack
 
 MAX_FILE_BYTES = 10 * 2**20
 
-_NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_YAML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # What libyaml says, and what it means to who wrote the file.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, WithJsonSchema, model_validator
 
 from specs import quantities
 from specs.fields import Cpu, Duration, Integer, Memory, Model, Number
@@ -33,7 +33,9 @@ class Replicas(Model):
     """How many processes of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
 
     min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
+    """At least so many."""
     max: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
+    """At most so many, when an autoscaler decides; `min` where it isn't said."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,16 +87,24 @@ class Resources(Model):
     cpu_millicores: Annotated[Cpu, AfterValidator(_check_cpu)] = Field(
         default=DEFAULT_CPU, validation_alias="cpu", serialization_alias="cpu"
     )
+    """CPU of one process; it sets its number of threads."""
     memory_bytes: Annotated[Memory, AfterValidator(_check_memory)] = Field(
         default=DEFAULT_MEMORY, validation_alias="memory", serialization_alias="memory"
     )
+    """Memory of one process."""
 
 
 class SecretRef(Model):
     """A value that is kept elsewhere: in a Secret of the tenant's namespace, or in .kubeserve/secrets/SECRET/KEY."""
 
     secret: Annotated[str, Field(max_length=253, pattern=rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*$")]
+    """The secret's name."""
     key: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+    """Which of its values."""
+
+
+# Numbers and booleans without quotes are taken as they are written.
+_ENV_TEXT = {"anyOf": [{"type": "string", "maxLength": MAX_ENV_VALUE}, {"type": "number"}, {"type": "boolean"}]}
 
 
 def _env_kind(value: Any) -> str:
@@ -112,7 +122,8 @@ def _check_env_value(value: str) -> str:
 
 
 EnvValue = Annotated[
-    Annotated[str, AfterValidator(_check_env_value), Tag("text")] | Annotated[SecretRef, Tag("reference")],
+    Annotated[str, AfterValidator(_check_env_value), Tag("text"), WithJsonSchema(_ENV_TEXT)]
+    | Annotated[SecretRef, Tag("reference")],
     Discriminator(_env_kind),
 ]
 
@@ -121,8 +132,11 @@ class Check(Model):
     """A question that a new variant is asked before it gets traffic, and the answer that it should give."""
 
     inputs: Annotated[tuple[Any, ...], Field(min_length=1)]
+    """The rows to predict, as in a request."""
     outputs: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    """The predictions to get, one for each row; without them any good answer will do."""
     tolerance: Annotated[Number, Field(ge=0, allow_inf_nan=False)] = DEFAULT_TOLERANCE
+    """How far numbers may be off."""
 
     @model_validator(mode="after")
     def _answerable(self) -> Self:
@@ -164,8 +178,11 @@ Timeout = Annotated[Duration, AfterValidator(_check_timeout)]
 
 
 class Timeouts(Model):
-    """Seconds: until a new replica must be ready, for requests in flight when one stops, and for one request."""
+    """How long things may take, in seconds."""
 
     ready: Timeout = DEFAULT_READY_TIMEOUT
+    """Until a new process has loaded its model and passed its checks."""
     drain: Timeout = DEFAULT_DRAIN_TIMEOUT
+    """For a process that stops, to answer the requests that it has."""
     request: Timeout = DEFAULT_REQUEST_TIMEOUT
+    """For one request."""

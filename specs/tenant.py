@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from specs import urls
 from specs.fields import DeploymentName, EnvName, Integer, Model, ModelName, TenantName, VersionName
@@ -50,14 +50,20 @@ class ModelFormat(StrEnum):
 
 
 class VersionSpec(Model):
-    """One immutable version: the bytes named by where they are, or by the digest under which the store has them."""
+    """One immutable version: its bytes are named by where they are, or by the digest that the store has them under."""
 
     artifact: Annotated[str, AfterValidator(urls.check_artifact)] | None = None
+    """The model: a file or folder relative to this file, or an s3:// or https:// URL."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """What the artifact's bytes must be; required for a URL."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Instead of an artifact: a version that the store has already, as `kubeserve push` prints it."""
     format: ModelFormat | None = None
+    """The format of the artifact, where its name doesn't tell."""
     requirements: Annotated[str, AfterValidator(urls.check_requirements)] | None = None
+    """The requirements.txt of what the model imports, relative to this file."""
     description: Description | None = None
+    """For people."""
 
     @property
     def is_remote(self) -> bool:
@@ -94,21 +100,33 @@ class VersionSpec(Model):
 
 
 class ModelSpec(Model):
+    """A named model and its versions."""
+
     versions: Annotated[dict[VersionName, VersionSpec], Field(min_length=1)]
+    """The versions by name. A version never changes: new bytes are a new version."""
     description: Description | None = None
+    """For people."""
 
 
 class DeploymentSpec(Model):
     """A model served under a stable URL: one version of it, or several that share the traffic."""
 
     model: ModelName
+    """The model to serve, one of this tenant's."""
     version: VersionName | None = None
+    """The version to serve."""
     traffic: dict[VersionName, Annotated[Integer, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
+    """Instead of a version: the percentage of the requests that each version gets, 100 together."""
     replicas: Replicas = Replicas()
+    """How many processes of each version run."""
     resources: Resources = Resources()
+    """What each process may use."""
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
+    """Environment variables: text, or {secret: NAME, key: KEY}."""
     checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS)] = ()
+    """Questions that a new version must answer before any traffic reaches it."""
     timeouts: Timeouts = Timeouts()
+    """How long things may take."""
 
     @property
     def weights(self) -> dict[str, int]:
@@ -150,7 +168,13 @@ class DeploymentSpec(Model):
 class TenantFile(Model):
     """One document of a kubeserve.yaml. Several may speak for one tenant."""
 
+    model_config = ConfigDict(defer_build=True)
+
     api_version: Literal["kubeserve.io/v1"]
+    """The language of this file."""
     tenant: TenantName
+    """The team whose models and deployments these are."""
     models: dict[ModelName, ModelSpec] = Field(default_factory=dict)
+    """Models by name."""
     deployments: dict[DeploymentName, DeploymentSpec] = Field(default_factory=dict)
+    """Deployments by name; the name is a part of the URL."""

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from specs.builder import MAX_PROBLEMS, unquoted
 from specs.credentials import looks_like_credential
 from specs.documents import KEY, Document, Key
-from specs.faults import Part, problems_of
+from specs.faults import Part, empty_fields, problems_of
 from specs.fields import Model, TenantName
 from specs.loaded import LoadedDeployment, LoadedModel, LoadedVersion, SpecFile
 from specs.names import check_label, check_tenant, check_version
@@ -43,6 +43,9 @@ class _ModelOutline(Model):
 
     versions: Annotated[dict[str, Any], Field(min_length=1)]
     description: Description | None = None
+
+
+_OUTLINES = (_TenantOutline, _ModelOutline)
 
 
 @dataclass(slots=True)
@@ -172,12 +175,16 @@ def _warn_of_credentials(found: TenantDocument, env: Any, keys: Keys) -> None:
 
 
 def _validate(found: TenantDocument, model: type[M], data: Any, keys: Keys) -> M | None:
+    part = Part(model, data, found.document.places, keys)
     try:
-        return model.model_validate(data, by_alias=True, by_name=False)
+        validated = model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        part = Part(model, data, found.document.places, keys)
         found.errors.extend(problems_of(error, part, MAX_PROBLEMS))
         return None
+    if model in _OUTLINES:  # their entries have their own turn
+        part = Part(model, {key: value for key, value in data.items() if value is None}, part.places, keys)
+    found.errors.extend(empty_fields(part, MAX_PROBLEMS))
+    return validated
 
 
 def _is_a_name(found: TenantDocument, keys: Keys, value: Any) -> bool:

@@ -12,8 +12,8 @@ from functools import cached_property
 from specs.credentials import HIDDEN, continues_credential, hide_credentials
 from specs.problems import Place, Problem, Severity
 
-_COLUMN_BITS = 24
-_COLUMN_MASK = (1 << _COLUMN_BITS) - 1
+COLUMN_BITS = 24
+_COLUMN_MASK = (1 << COLUMN_BITS) - 1
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # those of YAML
 _PLAIN = re.compile(r"(?:&\S+[ \t]+)?([-+.~\w]+)")
 _QUOTE = re.compile(r"(?:&\S+[ \t]+)?[\"'|>]")
@@ -23,7 +23,7 @@ _LOOK_AROUND = 2_000  # characters beside an excerpt in which a credential may b
 
 
 def pack(line: int, column: int) -> int:
-    return (line << _COLUMN_BITS) | column
+    return (line << COLUMN_BITS) | column
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,23 @@ class SpecText:
         return _LINE_BREAK.split(self.text)
 
     def place(self, position: int) -> Place:
-        return Place(self.path, (position >> _COLUMN_BITS) + 1, (position & _COLUMN_MASK) + 1)
+        return Place(self.path, (position >> COLUMN_BITS) + 1, (position & _COLUMN_MASK) + 1)
 
     def problem(
         self, position: int, code: str, summary: str, detail: str, severity: Severity = Severity.ERROR
     ) -> Problem:
         """A problem at a position, with its line as excerpt."""
-        excerpt, caret = self._excerpt(position >> _COLUMN_BITS, position & _COLUMN_MASK)
+        excerpt, caret = self._excerpt(position >> COLUMN_BITS, position & _COLUMN_MASK)
         return Problem(severity, code, self.place(position), summary, detail, excerpt, caret)
 
     def plain_scalar(self, position: int) -> str:
         """A number, boolean or null as it is written there; "" when something else is."""
-        match = _PLAIN.match(self._line(position >> _COLUMN_BITS), position & _COLUMN_MASK)
+        match = _PLAIN.match(self._line(position >> COLUMN_BITS), position & _COLUMN_MASK)
         return match[1] if match else ""
 
     def is_quoted(self, position: int) -> bool:
         """Whether a quoted or block scalar is written there."""
-        return _QUOTE.match(self._line(position >> _COLUMN_BITS), position & _COLUMN_MASK) is not None
+        return _QUOTE.match(self._line(position >> COLUMN_BITS), position & _COLUMN_MASK) is not None
 
     def _line(self, line: int) -> str:
         return self.lines[line] if line < len(self.lines) else ""
