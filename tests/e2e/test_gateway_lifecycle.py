@@ -120,6 +120,16 @@ def test_it_starts_with_the_table_that_is_there(tmp_path: Path, behind: Upstream
         assert gateway.ask().status == 200
 
 
+def test_it_serves_without_uvloop_too(tmp_path: Path, behind: Upstream) -> None:
+    code = (
+        "import sys; sys.modules['uvloop'] = None; from reconciler.targets.local.gateway.__main__ import main; main()"
+    )
+    with running_gateway(tmp_path, churn(variant("churn-a", behind.port)), start=("-c", code)) as gateway:
+        assert gateway.ask(method="POST", body=b"x" * 100_000).status == 200
+        gateway.process.terminate()
+        assert gateway.process.wait(DRAIN_SECONDS) == 0
+
+
 @pytest.mark.parametrize("broken", ["", "[]", '{"generation": 9}', '{"generation": 9, "routes": [{"tenant": "a b"}]}'])
 def test_a_bad_table_is_refused_and_the_old_one_stays(gateway: RunningGateway, behind: Upstream, broken: str) -> None:
     generation = gateway.route(churn(variant("churn-a", behind.port)))

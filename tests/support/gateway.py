@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,17 +101,21 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
-def start_gateway(run_dir: Path, *, host: str = "127.0.0.1", port: int = 0) -> subprocess.Popen[bytes]:
-    module = "reconciler.targets.local.gateway"
-    command = (sys.executable, "-m", module, "--run-dir", str(run_dir), "--host", host, "--port", str(port))
+START = ("-m", "reconciler.targets.local.gateway")
+
+
+def start_gateway(
+    run_dir: Path, *, host: str = "127.0.0.1", port: int = 0, start: Sequence[str] = START
+) -> subprocess.Popen[bytes]:
+    command = (sys.executable, *start, "--run-dir", str(run_dir), "--host", host, "--port", str(port))
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
 
 
 @contextmanager
-def running_gateway(run_dir: Path, *routes: Route) -> Iterator[RunningGateway]:
+def running_gateway(run_dir: Path, *routes: Route, start: Sequence[str] = START) -> Iterator[RunningGateway]:
     """Fails a test also when the gateway logged an error of its own that nobody saw."""
     RouteTable(1, routes).write(run_dir)
-    process = start_gateway(run_dir)
+    process = start_gateway(run_dir, start=start)
     gateway = RunningGateway(run_dir, process, GatewayClient(run_dir))
     try:
         until(gateway.client.alive, "the gateway listens")

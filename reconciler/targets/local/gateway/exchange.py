@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, HttpVersion11, web
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
@@ -70,11 +70,10 @@ class Exchange:
                 return await self._ask(variant, replica)
             except upstream.ConnectFailedError as error:
                 _put_last(variant, replica, error)
-            except NoAnswerError as error:
-                if self._body is None or self._request.method not in _IDEMPOTENT:
+            except (NoAnswerError, BadAnswerError) as error:
+                log.warning("%s at %s:%d gave no answer: %s", variant.key, replica.host, replica.port, error)
+                if isinstance(error, BadAnswerError) or not self._repeatable:
                     raise answers.no_answer(self.route, str(error)) from error
-            except BadAnswerError as error:
-                raise answers.no_answer(self.route, str(error)) from error
             self._tried.append(replica)
 
     def close(self) -> None:
@@ -82,6 +81,11 @@ class Exchange:
         if self.variant is not None and self._replica is not None:
             self._balancer.end(self.variant, self._replica)
             self._replica = None
+
+    @property
+    def _repeatable(self) -> bool:
+        """Whether doing it twice is as good as once (RFC 9110, section 9.2.2), and its body is still there."""
+        return self._body is not None and self._request.method in _IDEMPOTENT
 
     async def _take_body(self) -> None:
         """Reads a small body whole. Of a long one, or one of unknown length, only notes how it is framed."""
@@ -106,7 +110,8 @@ class Exchange:
     def _invite_body(self) -> None:
         """Tells a client that waits for permission to send its body to go on (RFC 9110, section 10.1.1)."""
         request = self._request
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        waits = request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue"
+        if waits and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _choose(self) -> tuple[LiveVariant, LiveReplica]:

@@ -105,7 +105,7 @@ async def read_answer(connection: ResponseHandler) -> Answer:
     except ClientError as error:
         raise NoAnswerError(str(error)) from error
     except HttpProcessingError as error:
-        raise BadAnswerError(error.message) from error
+        raise BadAnswerError("what came is no HTTP answer") from error
 
 
 async def send_stream(connection: ResponseHandler, head: bytes, body: StreamReader, chunked: bool, limit: int) -> None:
