@@ -59,7 +59,7 @@ class SourcePath:
 
     def absent(self, depth: int, siblings: Iterable[str]) -> SourceError:
         """Component `depth` is missing among the `siblings` that are there."""
-        names = sorted(siblings)
+        names = sorted(set(siblings) - RESERVED_FOLDERS)
         if near := nearest(self.parts[depth], names):
             hint = f"Did you mean {quoted('/'.join((*self.parts[:depth], near)))}?"
         else:
