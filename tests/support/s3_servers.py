@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class S3Server:
     access_key: str = "test-root"
     secret_key: str = "test-root-secret"
 
+    @cached_property
     def client(self) -> Any:
         """boto3's own, for what the store does not do: buckets, policies, looking behind it."""
         import boto3
@@ -57,7 +59,7 @@ class S3Server:
     def make_bucket(self) -> str:
         """A new one, so that tests share a server and nothing else."""
         name = f"test-{uuid.uuid4().hex[:12]}"
-        self.client().create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name)
         return name
 
     def environment(self) -> dict[str, str]:
