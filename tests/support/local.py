@@ -246,7 +246,7 @@ class Bench:
         return [
             psutil.Process(bearer.process.pid)
             for bearer in processes.bearers(self.run_dir)
-            if bearer.token == "gateway"
+            if bearer.token == processes.GATEWAY_TOKEN
         ]
 
     def destroy(self, desired: Desired) -> None:

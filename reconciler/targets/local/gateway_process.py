@@ -21,13 +21,12 @@ from reconciler.targets.local.gateway.client import LOG_FILE, GatewayClient
 from reconciler.targets.local.logs import last_lines
 from reconciler.targets.local.marks import RunDir, make_folder, read, write
 from reconciler.targets.local.probe import Address
-from reconciler.targets.local.processes import RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
+from reconciler.targets.local.processes import GATEWAY_TOKEN, RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
 from reconciler.targets.protocol import TargetError
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL; by then it has no routes and so nothing to answer
 
-_TOKEN = "gateway"  # noqa: S105 - a name
 _POLL_SECONDS = 0.02
 _PORTS = range(20_000, 30_000)
 """Below what Linux hands out for outgoing connections, so that a port chosen once is likely to stay free."""
@@ -101,10 +100,10 @@ class GatewayProcess:
             elif stopping is None:
                 write(self._stopping_file, Stopping(time.time() + STOP_SECONDS))
                 for process in running:
-                    processes.terminate(process, _TOKEN)
+                    processes.terminate(process, GATEWAY_TOKEN)
             elif time.time() >= stopping.kill_at:
                 for process in running:
-                    processes.kill(process, _TOKEN)
+                    processes.kill(process, GATEWAY_TOKEN)
             return not running
 
     @property
@@ -122,17 +121,17 @@ class GatewayProcess:
 
     def _running(self) -> list[ProcessId]:
         """Also one that was started by somebody who was killed, before it could write itself down."""
-        return [found.process for found in processes.bearers(self._run_dir.root) if found.token == _TOKEN]
+        return [found.process for found in processes.bearers(self._run_dir.root) if found.token == GATEWAY_TOKEN]
 
     def _end_all(self) -> None:
         """Ends what runs at another address, what is about to stop, and what never came up."""
         for process in self._running():
-            processes.terminate(process, _TOKEN)
+            processes.terminate(process, GATEWAY_TOKEN)
         deadline = time.monotonic() + STOP_SECONDS
         while running := self._running():
             if time.monotonic() > deadline:
                 for process in running:
-                    processes.kill(process, _TOKEN)
+                    processes.kill(process, GATEWAY_TOKEN)
             time.sleep(_POLL_SECONDS)
         self._stopping_file.unlink(missing_ok=True)
 
@@ -150,11 +149,11 @@ class GatewayProcess:
         host, port = address
         command = (sys.executable, "-P", "-m", "reconciler.targets.local.gateway", "--run-dir")
         arguments = (*command, str(self._run_dir.root), "--host", host, "--port", str(port))
-        marked = {**base_environment(), RUN_DIR_VARIABLE: str(self._run_dir.root), TOKEN_VARIABLE: _TOKEN}
+        marked = {**base_environment(), RUN_DIR_VARIABLE: str(self._run_dir.root), TOKEN_VARIABLE: GATEWAY_TOKEN}
         process = processes.spawn(arguments, marked, self._run_dir.root, self._run_dir.gateway_output)
         deadline = time.monotonic() + START_SECONDS
         while self.live_address != address:
-            ended = process is None or not processes.is_alive(process, _TOKEN)
+            ended = process is None or not processes.is_alive(process, GATEWAY_TOKEN)
             if ended and (refusal := _refusal(address)):
                 raise refusal
             if ended or time.monotonic() > deadline:

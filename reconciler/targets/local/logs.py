@@ -31,9 +31,9 @@ def said(log: Path, output: Path, count: int) -> list[str]:
 class Follower:
     """Yields what is added to one log, also when it is rotated or comes into being later."""
 
-    def __init__(self, log: Path, *, from_start: bool = False) -> None:
+    def __init__(self, log: Path) -> None:
         self._log = log
-        self._inode, self._offset = (0, 0) if from_start else _end(log)
+        self._inode, self._offset = _end(log)
         self._rest = b""
 
     @property

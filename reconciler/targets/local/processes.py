@@ -19,6 +19,9 @@ import psutil
 RUN_DIR_VARIABLE = "KUBESERVE_RUN_DIR"
 TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
 
+GATEWAY_TOKEN = "gateway"  # noqa: S105 - a name; there is one gateway in a run directory
+
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _SAME_START_SECONDS = 0.05
 """Start times are computed from the boot time, which is a float; the clock ticks in hundredths."""
 
@@ -50,7 +53,7 @@ def is_alive(process: ProcessId, token: str = "") -> bool:
     """Whether this very process runs. The token settles it where a changed clock moved all start times."""
     try:
         found = psutil.Process(process.pid)
-        if found.status() == psutil.STATUS_ZOMBIE:
+        if found.status() in _ENDED:
             return False
         if abs(found.create_time() - process.started) <= _SAME_START_SECONDS:
             return True
@@ -65,7 +68,7 @@ def bearers(run_dir: Path) -> Iterator[Bearer]:
     for found in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             environment = found.environ()
-            if environment.get(RUN_DIR_VARIABLE) != wanted or found.status() == psutil.STATUS_ZOMBIE:
+            if environment.get(RUN_DIR_VARIABLE) != wanted or found.status() in _ENDED:
                 continue
             identity = ProcessId(found.pid, found.create_time())
             yield Bearer(identity, environment.get(TOKEN_VARIABLE, ""), environment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from reconciler.resources import ResourceId
+from reconciler.resources import ResourceId, Scope
 from reconciler.targets.local import failures
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import Removal, RunDir, VariantFolder, VariantMark, write
@@ -48,7 +48,7 @@ class Remover:
     def remove_tenant(self, tenant: ResourceId) -> bool:
         """Its folder, once nothing of it is left. TargetError while something is."""
         name = tenant.tenant
-        left = sorted(mark.variant for _, mark in self.run_dir.variant_marks() if mark.tenant == name)
+        left = [mark.variant for _, mark in self.run_dir.variant_marks(Scope(name))]
         left += sorted(route.name for route in self.routing.routes() if route.tenant == name)
         if left:
             raise TargetError("Tenant is not empty", f"{name} still has {', '.join(left)}.", retryable=True)
