@@ -1,0 +1,162 @@
+"""The verbs that the target needs, on raw objects: list, get, server-side apply, delete with preconditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.targets.kubernetes.client.errors import KubeError, Reason
+from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
+from reconciler.targets.kubernetes.client.transport import Transport
+from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef
+
+PAGE = 500  # objects a page of a list
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How the API serves a kind."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        root = "/api" if "/" not in self.api_version else "/apis"
+        middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}/{self.api_version}{middle}/{self.plural}" + (f"/{name}" if name else "")
+
+
+class KubeClient:
+    """One cluster. Safe for threads."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self._api, self.context = open_api(settings)
+        self._transport = Transport(self._api)
+        self._resources: dict[tuple[str, str], Resource | None] = {}
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How many requests of each HTTP verb were sent."""
+        return self._transport.requests
+
+    def close(self) -> None:
+        self._api.rest_client.pool_manager.clear()
+
+    def version(self) -> str:
+        """`v1.36.3`."""
+        answer = self._transport.json("GET", "/version", what="version")
+        return str(answer["gitVersion"])
+
+    def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster knows a kind, built in or by its CRD. Asked once a group."""
+        return self._find(api_version, kind) is not None
+
+    def list(self, api_version: str, kind: str, *, labels: str = "", namespace: str = "") -> list[Object]:
+        """Every object that the labels select, page by page; begun again when a page's token has expired."""
+        resource = self._resource(api_version, kind)
+        try:
+            return list(self._pages(resource, labels, namespace))
+        except KubeError as error:
+            if error.reason is not Reason.EXPIRED:
+                raise
+            return list(self._pages(resource, labels, namespace))
+
+    def get(self, ref: ObjectRef) -> Object | None:
+        """The object, or None where there is none."""
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        try:
+            found: Object = self._transport.json("GET", path, what=f"get {ref}")
+        except KubeError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def apply(self, desired: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+        """Server-side apply with strict validation. KubeError CONFLICT names the other manager and the field."""
+        ref = ObjectRef.of(desired)
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        applied: Object = self._transport.json("PATCH", path, query, desired, what=f"apply {ref}", content_type=APPLY)
+        return applied
+
+    def delete(self, ref: ObjectRef, uid: str, *, resource_version: str = "") -> bool:
+        """Asks an object to go, if it still is the one with this UID. False: it was not there any more."""
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        body = {"preconditions": preconditions, "propagationPolicy": "Background"}
+        try:
+            self._transport.json("DELETE", path, None, body, what=f"delete {ref}")
+        except KubeError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def create(self, new: Object) -> Object:
+        """Creates, once: KubeError ALREADY_EXISTS when it is there."""
+        ref = ObjectRef.of(new)
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace)
+        query = {"fieldManager": MANAGER}
+        made: Object = self._transport.json("POST", path, query, new, what=f"create {ref}", once=True)
+        return made
+
+    def replace(self, changed: Object) -> Object:
+        """Updates with the resourceVersion that the object carries: KubeError CONFLICT when it has moved on."""
+        ref = ObjectRef.of(changed)
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        done: Object = self._transport.json("PUT", path, {"fieldManager": MANAGER}, changed, what=f"update {ref}")
+        return done
+
+    def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
+        """The last lines of a container's log; "" where there is none yet."""
+        query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        try:
+            return self._transport.send("GET", path, query, what=f"log of {pod}", accept="*/*").decode(errors="replace")
+        except KubeError as error:
+            if error.status in (400, 404):  # not started, or gone
+                return ""
+            raise
+
+    def _pages(self, resource: Resource, labels: str, namespace: str) -> Iterator[Object]:
+        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = self._transport.json("GET", resource.path(namespace), query, what=f"list {resource.plural}")
+            for item in page["items"]:
+                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    def _resource(self, api_version: str, kind: str) -> Resource:
+        found = self._find(api_version, kind)
+        if found is None:
+            raise KubeError(Reason.NOT_FOUND, kind, f"the cluster does not serve {api_version} {kind}", 404)
+        return found
+
+    def _find(self, api_version: str, kind: str) -> Resource | None:
+        key = (api_version, kind)
+        if key not in self._resources:
+            self._discover(api_version)
+            self._resources.setdefault(key, None)
+        return self._resources[key]
+
+    def _discover(self, api_version: str) -> None:
+        root = "/api" if "/" not in api_version else "/apis"
+        try:
+            group = self._transport.json("GET", f"{root}/{api_version}", what=f"discover {api_version}")
+        except KubeError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return
+            raise
+        for entry in group["resources"]:
+            if "/" not in entry["name"]:
+                found = Resource(api_version, entry["kind"], entry["name"], bool(entry["namespaced"]))
+                self._resources[api_version, entry["kind"]] = found

@@ -1,0 +1,130 @@
+"""The client against a real API server: what it sends is applied, and what is refused is said in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client import kube as kube_module
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks, owner, selector, stamped
+from reconciler.targets.protocol import TargetError
+from tests.support.cluster import cluster
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found.kubeconfig
+
+
+@pytest.fixture
+def kube(kubeconfig: Path) -> Iterator[KubeClient]:
+    client = KubeClient(ClusterSettings(kubeconfig))
+    yield client
+    client.close()
+
+
+def config_map(name: str, **data: str) -> Object:
+    metadata = {"name": name, "namespace": "default", "labels": marks("test", "fraud", "churn", name)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def test_an_applied_object_is_listed_as_ours_and_read_back(kube: KubeClient) -> None:
+    applied = kube.apply(stamped(config_map("one", a="1")))
+    assert str(owner(applied)) == "variant/fraud/one"
+    listed = kube.list("v1", "ConfigMap", labels=selector("test", "fraud"))
+    assert [found["metadata"]["name"] for found in listed] == ["one"]
+    assert kube.get(ObjectRef.of(applied)) is not None
+    assert kube.get(ObjectRef("v1", "ConfigMap", "default", "absent")) is None
+
+
+def test_a_dry_run_changes_nothing(kube: KubeClient) -> None:
+    kube.apply(config_map("dry", a="1"))
+    answer = kube.apply(config_map("dry", a="2"), dry_run=True)
+    assert answer["data"] == {"a": "2"}
+    found = kube.get(ObjectRef.of(answer))
+    assert found is not None
+    assert found["data"] == {"a": "1"}
+
+
+def test_a_field_that_another_manager_applies_is_a_conflict_that_names_both(
+    kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_module, "MANAGER", "somebody-else")
+    kube.apply(config_map("taken", a="2"))
+    monkeypatch.undo()
+    with pytest.raises(KubeError) as caught:
+        kube.apply(config_map("taken", a="1"))
+    assert caught.value.conflicts == (("somebody-else", ".data.a"),)
+    assert kube.apply(config_map("taken", a="1"), force=True)["data"] == {"a": "1"}
+
+
+def test_an_unknown_field_is_refused(kube: KubeClient) -> None:
+    with pytest.raises(KubeError, match=r"\.dat: field not declared"):
+        kube.apply({**config_map("strict"), "dat": {}})
+
+
+def test_an_object_that_was_made_again_meanwhile_is_not_deleted(kube: KubeClient) -> None:
+    applied = kube.apply(config_map("uid"))
+    ref = ObjectRef.of(applied)
+    with pytest.raises(KubeError) as caught:
+        kube.delete(ref, "00000000-0000-0000-0000-000000000000")
+    assert caught.value.reason is Reason.CONFLICT
+    assert kube.delete(ref, applied["metadata"]["uid"])
+    assert not kube.delete(ref, applied["metadata"]["uid"])
+
+
+def test_long_lists_are_read_page_by_page(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube_module, "PAGE", 2)
+    for number in range(5):
+        kube.apply(
+            {
+                **config_map(f"page-{number}"),
+                "metadata": {"name": f"page-{number}", "namespace": "default", "labels": {"page": "yes"}},
+            }
+        )
+    before = kube.requests["GET"]
+    assert len(kube.list("v1", "ConfigMap", labels="page=yes")) == 5
+    assert kube.requests["GET"] - before == 3
+
+
+def test_a_kind_that_the_cluster_does_not_serve_is_known_without_an_error(kube: KubeClient) -> None:
+    assert kube.serves("apps/v1", "Deployment")
+    assert not kube.serves("example.org/v9", "Nothing")
+
+
+def test_creating_twice_says_that_it_exists(kube: KubeClient) -> None:
+    kube.create(config_map("twice"))
+    with pytest.raises(KubeError) as caught:
+        kube.create(config_map("twice"))
+    assert caught.value.reason is Reason.ALREADY_EXISTS
+
+
+def test_an_update_of_what_has_moved_on_is_a_conflict(kube: KubeClient) -> None:
+    first = kube.apply(config_map("moved", a="1"))
+    kube.apply(config_map("moved", a="2"))
+    with pytest.raises(KubeError) as caught:
+        kube.replace({**first, "data": {"a": "3"}})
+    assert caught.value.reason is Reason.CONFLICT
+
+
+def test_a_kubeconfig_that_is_not_there_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="No cluster is configured") as caught:
+        KubeClient(ClusterSettings(tmp_path / "absent"))
+    assert "--kubeconfig" in caught.value.detail
+
+
+def test_a_server_that_does_not_answer_is_an_error_that_a_retry_may_help(tmp_path: Path, kubeconfig: Path) -> None:
+    text = kubeconfig.read_text()
+    port = text.partition("https://127.0.0.1:")[2].partition("\n")[0]
+    dead = tmp_path / "kubeconfig"
+    dead.write_text(text.replace(f":{port}", ":9"))
+    client = KubeClient(ClusterSettings(dead))
+    with pytest.raises(KubeError) as caught:
+        client.version()
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.retryable
