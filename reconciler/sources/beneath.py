@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sources.paths import SourcePath
+from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import SourceError
-from specs.names import quoted
 
 MAX_DEPTH = 64
 """Folders inside one another; each one that is walked holds a descriptor."""
@@ -91,7 +90,7 @@ def open_file_in(folder: int, path: SourcePath) -> int:
 def open_folder_in(folder: int, path: SourcePath) -> Iterator[int]:
     """A descriptor of the folder that lies directly in an open folder."""
     if len(path.parts) > MAX_DEPTH:
-        raise SourceError("Folders too deep", f"{quoted(str(path))} lies more than {MAX_DEPTH} folders deep.")
+        raise SourceError("Folders too deep", f"{shown(str(path))} lies more than {MAX_DEPTH} folders deep.")
     descriptor = _open(folder, path, len(path.parts) - 1, _FOLDER)
     try:
         yield descriptor
@@ -122,7 +121,7 @@ def names_in(folder: int, path: SourcePath) -> list[str]:
 
 
 def unreadable(path: SourcePath, error: OSError) -> SourceError:
-    return SourceError("Can't read the source", f"{quoted(str(path))}: {error.strerror}. Check its permissions.")
+    return SourceError("Can't read the source", f"{shown(str(path))}: {error.strerror}. Check its permissions.")
 
 
 def _open(folder: int, path: SourcePath, depth: int, flags: int) -> int:
@@ -150,5 +149,5 @@ def _refusal(folder: int, path: SourcePath, depth: int, error: OSError) -> Sourc
 
 def _unusable_root(root: Path, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return SourceError("No such directory", f"{quoted(str(root))} is not a directory.")
-    return SourceError("Can't read the source", f"{quoted(str(root))}: {error.strerror}. Check its permissions.")
+        return SourceError("No such directory", f"{shown(str(root))} is not a directory.")
+    return SourceError("Can't read the source", f"{shown(str(root))}: {error.strerror}. Check its permissions.")

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reconciler.sources.beneath import Stamp, names_in, open_file_in, open_folder, open_folder_in, unreadable
-from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable
+from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable, shown
 from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
 from reconciler.sources.worktree import Clock, directory_artifact
 from specs.loader import SpecFile
-from specs.names import quoted
 from specs.paths import is_skipped_folder, is_spec_path
 from specs.reader import MAX_FILE_BYTES
 
@@ -89,7 +88,7 @@ class _Walk:
         if self._left < 0:
             raise SourceError(
                 "Too large a directory",
-                f"{quoted(str(self._root))} has more than {MAX_ENTRIES} files. Name the folder with the specs.",
+                f"{shown(str(self._root))} has more than {MAX_ENTRIES} files. Name the folder with the specs.",
             )
         for name in names:
             path = at / name

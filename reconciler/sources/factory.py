@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git.address import is_bare_repository
+from reconciler.sources.paths import shown
 from reconciler.sources.protocol import Source, SourceError
-from specs.names import quoted
 from specs.urls import is_local_git, is_url
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: 
     if folder.is_dir() and ref is None and not is_bare_repository(folder):
         return DirectorySource(DEFAULT_NAME, folder)
     if not is_git_argument(text):
-        raise SourceError("No such directory", f"{quoted(text)} is no directory of this machine, and no Git URL.")
+        raise SourceError("No such directory", f"{shown(text)} is no directory of this machine, and no Git URL.")
     return _git_source(DEFAULT_NAME, text, ref, cache_dir, allow_local=True, progress=progress)
 
 

@@ -19,6 +19,9 @@ RESERVED_FOLDERS = frozenset({".git", ".kubeserve"})
 MAX_FOLDER_FILES = 10_000
 """Files of one folder artifact; the runtime unpacks as many (`runtime.packing.UnpackLimits`)."""
 
+SHOWN = 200
+"""Characters of a path in a message."""
+
 IRREGULAR_SPEC = b"This is a symlink or no regular file, and so is not read. Put the spec itself here.\n"
 """Stands for a spec that can't be one. It is no YAML mapping: the loader refuses it, shows this line, and nothing of
 what the spec may have declared is taken for deleted. To leave the file out would delete it."""
@@ -44,7 +47,7 @@ class SourcePath:
             )
         if reserved := RESERVED_FOLDERS.intersection(parts):
             raise SourceError(
-                "Not an artifact", f"{quoted(text)} lies in {min(reserved)}, which is never read as a model."
+                "Not an artifact", f"{shown(text)} lies in {min(reserved)}, which is never read as a model."
             )
         return cls(parts)
 
@@ -55,44 +58,44 @@ class SourcePath:
         return SourcePath((*self.parts, name))
 
     def upto(self, depth: int) -> str:
-        return quoted("/".join(self.parts[: depth + 1]))
+        return shown("/".join(self.parts[: depth + 1]))
 
     def absent(self, depth: int, siblings: Iterable[str]) -> SourceError:
         """Component `depth` is missing among the `siblings` that are there."""
         names = sorted(set(siblings) - RESERVED_FOLDERS)
         if near := nearest(self.parts[depth], names):
-            hint = f"Did you mean {quoted('/'.join((*self.parts[:depth], near)))}?"
+            hint = f"Did you mean {shown('/'.join((*self.parts[:depth], near)))}?"
         else:
-            hint = f"It holds {listing(map(quoted, names))}." if names else "It is empty."
+            hint = f"It holds {listing(map(shown, names))}." if names else "It is empty."
         where = self.upto(depth - 1) if depth else "The source's root"
-        detail = f"{quoted(str(self))} does not exist: {where} has no {quoted(self.parts[depth])}. {hint}"
+        detail = f"{shown(str(self))} does not exist: {where} has no {shown(self.parts[depth])}. {hint}"
         return SourceError("No such artifact", detail)
 
     def through_a_file(self, depth: int) -> SourceError:
-        detail = f"{quoted(str(self))} does not exist: {self.upto(depth)} is a file, not a folder."
+        detail = f"{shown(str(self))} does not exist: {self.upto(depth)} is a file, not a folder."
         return SourceError("No such artifact", detail)
 
     def symlink(self, depth: int) -> SourceError:
-        detail = f"{quoted(str(self))}: {self.upto(depth)} is a symlink, and could lead anywhere."
+        detail = f"{shown(str(self))}: {self.upto(depth)} is a symlink, and could lead anywhere."
         return SourceError("Symlinks are refused", f"{detail} Put the file itself there.")
 
     def submodule(self, depth: int) -> SourceError:
-        detail = f"{quoted(str(self))}: {self.upto(depth)} is a submodule, whose files are another repository's."
+        detail = f"{shown(str(self))}: {self.upto(depth)} is a submodule, whose files are another repository's."
         return SourceError("Submodules are refused", f"{detail} Commit the file here, or `kubeserve push` it.")
 
     def special(self, depth: int) -> SourceError:
-        detail = f"{quoted(str(self))}: {self.upto(depth)} is a device, pipe or socket."
+        detail = f"{shown(str(self))}: {self.upto(depth)} is a device, pipe or socket."
         return SourceError("Not a file or folder", f"{detail} Only regular files and folders are read.")
 
     def empty(self) -> SourceError:
-        detail = f"{quoted(str(self))} has no files to serve (dot-files and Python's caches don't count)."
+        detail = f"{shown(str(self))} has no files to serve (dot-files and Python's caches don't count)."
         return SourceError("An empty folder", f"{detail} A folder needs at least a predictor.py.")
 
     def too_many_files(self) -> SourceError:
-        return SourceError("Too many files", f"The folder {quoted(str(self))} has more than {MAX_FOLDER_FILES} files.")
+        return SourceError("Too many files", f"The folder {shown(str(self))} has more than {MAX_FOLDER_FILES} files.")
 
     def lfs_pointer(self, mend: str) -> SourceError:
-        detail = f"{quoted(str(self))} is a pointer to a file that Git LFS keeps. {mend}"
+        detail = f"{shown(str(self))} is a pointer to a file that Git LFS keeps. {mend}"
         return SourceError(
             "A Git LFS pointer instead of the file",
             f"{detail}, or put the file itself into the store with `kubeserve push`.",
@@ -102,9 +105,14 @@ class SourcePath:
         """It was written to while it was being read."""
         return SourceError(
             "Changed while it was read",
-            f"{quoted(str(self))}: {how}. Try again once whoever writes it has finished.",
+            f"{shown(str(self))}: {how}. Try again once whoever writes it has finished.",
             retryable=True,
         )
+
+
+def shown(path: str) -> str:
+    """A path as a message quotes it."""
+    return quoted(path, limit=SHOWN)
 
 
 def printable(path: str) -> str:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from reconciler.sources.paths import shown
 from reconciler.sources.protocol import SourceError
 from specs.names import quoted
 from specs.problems import Refusal
@@ -108,15 +109,15 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
     if not allow_local:
         raise SourceError(
             "A local path as repository",
-            f"{quoted(text)} is a path of this machine, which is not allowed here. Give an https:// or ssh:// URL.",
+            f"{shown(text)} is a path of this machine, which is not allowed here. Give an https:// or ssh:// URL.",
         )
     folder = Path(os.path.realpath(path))
     if not folder.is_dir():
-        raise SourceError("No such repository", f"{quoted(text)} is not a directory.")
+        raise SourceError("No such repository", f"{shown(text)} is not a directory.")
     if not is_repository(folder):
         top = next((parent for parent in folder.parents if is_repository(parent)), None)
-        mend = f"It lies in one: name {quoted(str(top))}." if top else "Name the top of one, or a URL."
-        raise SourceError("Not a Git repository", f"{quoted(text)} is not the top of a repository. {mend}")
+        mend = f"It lies in one: name {shown(str(top))}." if top else "Name the top of one, or a URL."
+        raise SourceError("Not a Git repository", f"{shown(text)} is not the top of a repository. {mend}")
     return Address(str(folder), Transport.FILE)
 
 

@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread, Timer
 from typing import IO, Any
@@ -60,9 +60,11 @@ class Git:
         self._variables = dict(variables)
         self._secrets = tuple(secrets)
 
-    def run(self, *arguments: str, options: Options = DEFAULTS) -> bytes:
-        """The output of a command that ended well, at most MAX_OUTPUT bytes of it."""
-        with self.start(*arguments, options=options) as process:
+    def run(self, *arguments: str, data: bytes = b"", options: Options = DEFAULTS) -> bytes:
+        """The output of a command that ended well, at most MAX_OUTPUT bytes of it. `data`: a few bytes to read."""
+        with self.start(*arguments, options=replace(options, stdin=bool(data))) as process:
+            if data:
+                process.feed(data)
             output = process.stdout.read(MAX_OUTPUT + 1)
             if len(output) > MAX_OUTPUT:
                 raise GitFailed(f"git {arguments[0]} printed more than {MAX_OUTPUT} bytes")
@@ -115,6 +117,13 @@ class Process:
     def stdin(self) -> IO[bytes]:
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         return self._process.stdin
+
+    def feed(self, data: bytes) -> None:
+        """All that the command reads, and no more. One that has ended already says why by its status."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.write(data)
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
 
     def stop_clock(self) -> None:
         """From here on the command may take as long as its reader does."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from reconciler.sources.paths import shown
 from reconciler.sources.protocol import SourceError
 from specs.credentials import HIDDEN
-from specs.names import quoted
 
 USERNAME = "KUBESERVE_GIT_USERNAME"
 PASSWORD = "KUBESERVE_GIT_PASSWORD"  # noqa: S105 - the variable's name
@@ -78,7 +78,7 @@ def _from_file(path: Path, origin: str) -> Credentials | None:
             lines = file.read(MAX_FILE_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SourceError("Can't read the Git credentials", f"{FILE} names {quoted(str(path))}: {reason}.") from None
+        raise SourceError("Can't read the Git credentials", f"{FILE} names {shown(str(path))}: {reason}.") from None
     for line in lines:
         url = urlsplit(line.strip())
         host = url.netloc.rpartition("@")[2].lower()

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from reconciler.sources.git.command import GitFailed, Options, Process
 from reconciler.sources.git.errors import explain
 from reconciler.sources.git.mirror import Mirror
-from reconciler.sources.paths import SourcePath
+from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import CHUNK, SourceError
 from runtime.formats import is_lfs_pointer
-from specs.names import quoted
 
 MAX_POINTER = 1024
 """Bytes; https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md"""
@@ -42,7 +41,7 @@ def parse_pointer(path: SourcePath, content: bytes) -> Pointer | None:
     match = _POINTER.fullmatch(content.replace(b"\r\n", b"\n"))
     if match is None:
         raise SourceError(
-            "A Git LFS pointer that can't be read", f"{quoted(str(path))} is malformed, or uses an extension of LFS."
+            "A Git LFS pointer that can't be read", f"{shown(str(path))} is malformed, or uses an extension of LFS."
         )
     return Pointer(match[1].decode(), int(match[2]), content)
 
@@ -58,8 +57,7 @@ def open_lfs(mirror: Mirror, path: SourcePath, pointer: Pointer) -> Iterator[Ite
     """The file in chunks. SourceError, at the end of the stream, for bytes that are not those of the pointer."""
     options = Options(seconds=mirror.limits.lfs_seconds, stdin=True)
     with mirror.remote_git.start("lfs", "smudge", options=options) as process:
-        process.stdin.write(pointer.content)
-        process.stdin.close()
+        process.feed(pointer.content)
         yield _verified(mirror, path, pointer, process)
 
 
@@ -82,7 +80,7 @@ def _verified(mirror: Mirror, path: SourcePath, pointer: Pointer, process: Proce
     if (size, found) != (pointer.size, pointer.sha256):
         raise SourceError(
             "Git LFS gave other bytes",
-            f"{quoted(str(path))}: the pointer says {pointer.size} bytes with sha256 {pointer.sha256}, "
+            f"{shown(str(path))}: the pointer says {pointer.size} bytes with sha256 {pointer.sha256}, "
             f"and git-lfs gave {size} bytes with sha256 {found}. Push the file again with `git lfs push --all`.",
         )
 
@@ -91,10 +89,8 @@ def _unavailable(mirror: Mirror, path: SourcePath, failure: GitFailed) -> Source
     if re.search(r"missing object|not found|does not exist|404", failure.stderr, re.I):
         return SourceError(
             "Git LFS lacks the file",
-            f"{quoted(str(path))}: the server of {mirror.address} does not have its object. Push it with "
+            f"{shown(str(path))}: the server of {mirror.address} does not have its object. Push it with "
             "`git lfs push --all`.",
         )
     error = explain(failure, mirror.address)
-    return SourceError(
-        error.summary, f"{quoted(str(path))}, through git-lfs: {error.detail}", retryable=error.retryable
-    )
+    return SourceError(error.summary, f"{shown(str(path))}, through git-lfs: {error.detail}", retryable=error.retryable)

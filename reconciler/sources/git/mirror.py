@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.sources.git.address import HEAD, Address, Transport, Wanted
-from reconciler.sources.git.command import DEFAULTS, Git, GitFailed, Options, Progress
+from reconciler.sources.git.command import Git, GitFailed, Options, Progress
 from reconciler.sources.git.configuration import git_config, git_variables
 from reconciler.sources.git.credentials import Credentials
 from reconciler.sources.git.errors import blames_remote, explain
@@ -49,6 +49,13 @@ class GitLimits:
     def lock_seconds(self) -> float:
         """How long another process that fetches is waited for."""
         return self.list_seconds + self.fetch_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    oid: str  # as the server lists it: a commit, or an annotated tag
+    peeled: str
+    kind: str  # of what it comes down to
 
 
 class Mirror:
@@ -96,27 +103,24 @@ class Mirror:
 
     def _update(self, wanted: Wanted, known: Listing | None) -> Listing:
         ours = f"refs/kubeserve/{hashlib.sha256(wanted.text.encode()).hexdigest()[:16]}"
-        have = self._resolved(ours)
+        have = self._tip(ours)
         theirs, oid = (wanted.commit, wanted.commit) if wanted.commit else self._look_up(wanted)
-        if oid != have:
+        if have is None or oid != have.oid:
             self._fetch(theirs, ours)
-        commit = self._resolved(f"{ours}^{{commit}}")
-        if commit is None:
-            kind = self.git.run("cat-file", "-t", ours).decode().strip()  # fails where the object itself is missing
-            raise SourceError("Not a commit", f"{quoted(wanted.text)} of {self.address} names a {kind}.")
-        return known if known and known.commit == commit else read_listing(self.git, commit)
+            have = self._tip(ours)
+        if have is None:
+            raise GitFailed(f"git fetch ended well and {ours} is not there")
+        if have.kind != "commit":
+            raise SourceError("Not a commit", f"{quoted(wanted.text)} of {self.address} names a {have.kind}.")
+        return known if known and known.commit == have.peeled else read_listing(self.git, have.peeled)
 
-    def _resolved(self, name: str) -> str | None:
-        try:
-            return self._rev_parse(name)
-        except GitFailed as failure:
-            if failure.stderr:
-                raise
+    def _tip(self, ref: str) -> _Tip | None:
+        """What one of our refs points at, where the mirror has it."""
+        names = f"{ref}\n{ref}^{{}}\n".encode()
+        lines = self.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", data=names).decode().splitlines()
+        if len(lines) != 2 or any(line.endswith(" missing") for line in lines):
             return None
-
-    def _rev_parse(self, name: str, options: Options = DEFAULTS) -> str:
-        output = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, options=options)
-        return output.decode().strip()
+        return _Tip(lines[0].split()[0], *lines[1].split())
 
     def _look_up(self, wanted: Wanted) -> tuple[str, str]:
         """The name on the server and the object that it has there now."""
@@ -155,7 +159,10 @@ class Mirror:
         name = f"{abbreviated}^{{commit}}"
         for git_dir in (Path(self.address.url, ".git"), Path(self.address.url)):
             with contextlib.suppress(GitFailed):
-                return self._rev_parse(name, Options(git_dir=git_dir))
+                output = self.git.run(
+                    *("rev-parse", "--verify", "--quiet", "--end-of-options", name), options=Options(git_dir=git_dir)
+                )
+                return output.decode().strip()
         return None
 
     def _fetch(self, theirs: str, ours: str) -> None:

@@ -118,11 +118,9 @@ class Blobs:
         with self._lock:
             try:
                 return self._ask(entry.oid)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, GitFailed) as error:
+                self._end_batch()  # what it answers next could belong to this question
                 raise GitFailed(f"git cat-file --batch: {entry.oid}: {error}") from error
-            except GitFailed:
-                self._end_batch()
-                raise
 
     @contextmanager
     def stream(self, entry: Entry) -> Iterator[Iterator[bytes]]:
@@ -152,10 +150,10 @@ class Blobs:
         self._batch.stdin.flush()
         header = self._batch.stdout.readline().decode(errors="replace").split()
         if len(header) != 3 or header[:2] != [oid, "blob"]:
-            raise GitFailed(f"git cat-file --batch: {' '.join(header) or self._batch.failure().stderr}")
+            raise GitFailed(" ".join(header) or self._batch.failure().stderr)
         content = self._batch.stdout.read(int(header[2]) + 1)
         if len(content) != int(header[2]) + 1:
-            raise GitFailed(f"git cat-file --batch: {self._batch.failure().stderr}")
+            raise self._batch.failure()
         return content[:-1]
 
     def _end_batch(self) -> None:
