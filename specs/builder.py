@@ -222,6 +222,8 @@ class Builder:
         if frame.merging:
             frame.merges.append((value, marks, frame.key_position))
         elif key in container:
+            if len(self.problems) >= MAX_PROBLEMS:
+                return
             first = self.text.place(frame.marks[key][0])
             self._report(
                 frame.key_position,

@@ -24,12 +24,12 @@ _VALUE = re.compile(
     r"|\bglpat-[A-Za-z0-9_-]{16,}"
     r"|\bhf_[A-Za-z0-9]{20,}"
     r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}"
-    r"|\bsk-[A-Za-z0-9_-]{20,}"
+    r"|\bsk-(?:(?:ant|proj|svcacct)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{32,})"
+    r"|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"
     r"|\bAIza[A-Za-z0-9_-]{30,}"
     r"|\beyJ[A-Za-z0-9_-]{10,500}\.eyJ[A-Za-z0-9_-]{10,}"
     r"|(?<=://)[^/\s@]{1,512}@"
-    r"|[?&](?:X-Amz-Signature|X-Amz-Credential|sig|signature|token|access_token|key|api_?key|password)=",
-    re.IGNORECASE,
+    r"|[?&](?i:X-Amz-Signature|X-Amz-Credential|sig|signature|token|access_token|key|api_?key|password)="
 )
 _HARMLESS = re.compile(r"[\d.]{0,12}|true|false|yes|no|on|off|none|null", re.IGNORECASE)
 
@@ -40,6 +40,7 @@ _ENTRY = re.compile(r"\s*[\w.\"'-]+\s*:(?:\s|$)")
 _PEM_BEGIN = "-----BEGIN"
 _PEM_END = "-----END"
 _REACH = 200  # lines that a scalar is followed upwards
+_WIDTH = 2_000  # characters at the end of a line in which a value may have begun
 
 
 def is_credential_name(name: str) -> bool:
@@ -73,7 +74,7 @@ def continues_credential(lines: Sequence[str], index: int) -> bool:
 
 def _leads_into(opener: str, line: str, *, below: bool) -> bool:
     """Whether `line` can be more of the credential that `opener` names; `below`: it is indented deeper."""
-    match = _OPENED.search(opener)
+    match = _OPENED.search(opener[-_WIDTH:])
     if not match:
         return False
     rest = match["rest"].strip()

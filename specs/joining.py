@@ -33,7 +33,7 @@ def check_names_once(documents: Sequence[TenantDocument]) -> None:
         for document in documents:
             for name in document.entries(group):
                 owner = owners.setdefault(name, document)
-                if owner is not document:
+                if owner is not document and not document.is_full:
                     place = owner.document.places.place((group, name, KEY))
                     document.report(
                         (group, name, KEY),
@@ -50,7 +50,7 @@ def check_references(documents: Sequence[TenantDocument]) -> None:
         models.update(document.entries("models"))
     for document in documents:
         for name, entry in document.entries("deployments").items():
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and not document.is_full:
                 _check_deployment(document, name, entry, models)
 
 
@@ -69,7 +69,7 @@ def _check_deployment(document: TenantDocument, name: str, entry: Mapping[str, A
         return
     versions = versions_of(models[model])
     for version, keys in _versions_asked_for(entry):
-        if versions and version not in versions:
+        if versions and version not in versions and not document.is_full:
             document.report(
                 ("deployments", name, *keys),
                 "unknown-version",

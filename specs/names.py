@@ -25,7 +25,8 @@ ENV_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 _LABEL = re.compile(LABEL_PATTERN)
 _VERSION = re.compile(VERSION_PATTERN)
 _ENV = re.compile(ENV_PATTERN)
-_CANDIDATES = 500  # comparing is slow, and who has more names than this is not helped by a guess
+_LOOKED_AT = 4_000  # characters of an input that may be a credential
+_CANDIDATES = 200  # comparing is slow, and who has more names than this is not helped by a guess
 
 
 def check_label(name: str, what: str) -> str:
@@ -121,7 +122,7 @@ def quoted(text: str, limit: int = 60) -> str:
     """User input as a message shows it: in quotes, shortened, nothing in it that a terminal would obey."""
     from specs.credentials import HIDDEN, looks_like_credential
 
-    if looks_like_credential(text):
+    if looks_like_credential(text[:_LOOKED_AT]):
         return f"'{HIDDEN}'"
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "'"

@@ -33,7 +33,7 @@ def platform_schema() -> dict[str, Any]:
 
 def as_text(schema: dict[str, Any]) -> str:
     """A schema as it is committed."""
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _schema(model: type[Model], title: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ millicores, bytes, seconds. What needs more than one entry (does that version ex
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from specs import urls
 from specs.fields import DeploymentName, EnvName, Integer, Model, ModelName, TenantName, VersionName
@@ -108,6 +108,13 @@ class ModelSpec(Model):
     """For people."""
 
 
+def _bound_checks(checks: Any) -> Any:
+    """Before each of them is looked at: a million broken ones would be a million errors."""
+    if isinstance(checks, list | tuple) and len(checks) > MAX_CHECKS:
+        raise Refusal("too-long", "Too long", f"`checks:` has at most {MAX_CHECKS} entries; one may have many rows.")
+    return checks
+
+
 class DeploymentSpec(Model):
     """A model served under a stable URL: one version of it, or several that share the traffic."""
 
@@ -123,7 +130,7 @@ class DeploymentSpec(Model):
     """What each process may use."""
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
     """Environment variables: text, or {secret: NAME, key: KEY}."""
-    checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS)] = ()
+    checks: Annotated[tuple[Check, ...], BeforeValidator(_bound_checks), Field(max_length=MAX_CHECKS)] = ()
     """Questions that a new version must answer before any traffic reaches it."""
     timeouts: Timeouts = Timeouts()
     """How long things may take."""

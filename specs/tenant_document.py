@@ -60,6 +60,11 @@ class TenantDocument:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further errors are not kept, so that looking for them is in vain: it is broken anyway."""
+        return len(self.errors) >= MAX_PROBLEMS
+
     def report(self, keys: Keys, code: str, summary: str, detail: str, severity: Severity = Severity.ERROR) -> None:
         problems = self.errors if severity is Severity.ERROR else self.warnings
         if len(problems) < MAX_PROBLEMS:
@@ -89,9 +94,8 @@ def read_document(file: SpecFile, document: Document) -> TenantDocument:
 
 
 def _until_full(found: TenantDocument, entries: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The entries, until there are too many errors to go on: the document is broken anyway."""
     for name, entry in entries.items():
-        if len(found.errors) >= MAX_PROBLEMS:
+        if found.is_full:
             return
         yield name, entry
 
