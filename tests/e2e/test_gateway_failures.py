@@ -15,6 +15,8 @@ import pytest
 from tests.support.gateway import CHURN, RunningGateway, churn, read_all, running_gateway, until, variant
 from tests.support.upstreams import Upstream, closed_port, scripted, upstream
 
+POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
+
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
@@ -61,6 +63,17 @@ def test_a_request_that_changes_nothing_is_sent_again_elsewhere(gateway: Running
         assert dying.connections >= 1
 
 
+def test_an_end_without_an_answer_is_502_for_long_bodies_too(gateway: RunningGateway) -> None:
+    def takes_a_part(connection: socket.socket, head: bytes) -> None:
+        connection.recv(100_000)
+
+    with scripted(takes_a_part) as dying:
+        gateway.route(churn(variant("churn-a", dying.port)))
+        for _ in range(5):
+            with gateway.speak(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 150_000) as connection:
+                assert connection.recv(65_536).startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+
+
 def test_what_is_no_http_is_502(gateway: RunningGateway) -> None:
     with scripted(lambda connection, head: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")) as stranger:
         gateway.route(churn(variant("churn-a", stranger.port)))
@@ -103,7 +116,8 @@ def test_a_long_answer_that_breaks_off_is_seen_to_break_off(gateway: RunningGate
         broken.wait(10)
 
     with scripted(dies) as dying:
-        gateway.route(churn(variant("churn-a", dying.port)))
+        gateway.route()
+        gateway.route(churn(variant("churn-cut", dying.port)))
         connection = gateway.connect()
         connection.request("GET", CHURN)
         response = connection.getresponse()
@@ -112,6 +126,8 @@ def test_a_long_answer_that_breaks_off_is_seen_to_break_off(gateway: RunningGate
         with pytest.raises(http.client.IncompleteRead):
             response.read()
         connection.close()
+        counted = gateway.ask("/metrics").body.decode()
+    assert 'requests_total{code="502",deployment="churn",tenant="fraud",variant="churn-cut"} 1.0' in counted
 
 
 def test_a_model_that_takes_too_long_is_504(gateway: RunningGateway, behind: Upstream) -> None:
@@ -139,7 +155,7 @@ def test_an_answer_that_does_not_end_in_time_is_cut(gateway: RunningGateway) -> 
 
 def test_a_body_that_does_not_arrive_in_time_is_408(gateway: RunningGateway, behind: Upstream) -> None:
     gateway.route(churn(variant("churn-a", behind.port), seconds=0.2))
-    message = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf"
+    message = POST + b"Content-Length: 10\r\n\r\nhalf"
     with gateway.speak(message) as connection:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert behind.requests == 0
@@ -172,9 +188,7 @@ def test_a_client_that_leaves_in_its_body_takes_its_request_with_it(gateway: Run
 
     with scripted(watches) as server:
         gateway.route(churn(variant("churn-a", server.port)))
-        client = gateway.speak(
-            b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 200_000
-        )
+        client = gateway.speak(POST + b"Content-Length: 1000000\r\n\r\n" + b"x" * 200_000)
         until(lambda: gateway.client.inflight("fraud/churn-a") == 1, "the request is in flight")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
@@ -192,14 +206,14 @@ def test_a_replica_may_refuse_a_long_body_before_it_has_read_it(gateway: Running
 
     with scripted(refuses) as server:
         gateway.route(churn(variant("churn-a", server.port)))
-        head = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n"
+        head = POST + b"Content-Length: 50000000\r\n\r\n"
         with gateway.speak(head + b"x" * 100_000) as connection:
             assert connection.recv(65_536).startswith(b"HTTP/1.1 413 Request Entity Too Large\r\n")
 
 
 def test_a_body_beyond_any_reason_is_413_before_it_is_sent(gateway: RunningGateway, behind: Upstream) -> None:
     gateway.route(churn(variant("churn-a", behind.port)))
-    message = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nContent-Length: 1073741825\r\n\r\n"
+    message = POST + b"Content-Length: 1073741825\r\n\r\n"
     with gateway.speak(message) as connection:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 Request Entity Too Large\r\n")
     assert behind.requests == 0
@@ -212,7 +226,7 @@ def test_a_chunked_body_that_is_malformed_is_400(gateway: RunningGateway, start:
 
     with scripted(listens) as server:
         gateway.route(churn(variant("churn-a", server.port)))
-        head = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
         with gateway.speak(head + start + b"zz\r\nnot a chunk\r\n") as connection:
             assert connection.recv(65_536).split(b" ")[1] == b"400"
 

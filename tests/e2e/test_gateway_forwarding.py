@@ -128,6 +128,24 @@ def test_a_replicas_own_status_passes(gateway: RunningGateway, status: int) -> N
     assert b"X-KubeServe-Variant: churn-a\r\n" in received
 
 
+def test_an_answers_head_gets_no_more_than_who_gave_it(gateway: RunningGateway) -> None:
+    answer = b"HTTP/1.1 200 Gr\xfcn\r\nx-OWN: \xe9\r\nContent-Length: 2\r\n\r\nok"
+    with scripted(lambda connection, _: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        received = gateway.speak_and_listen(b"GET /fraud/churn/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    signed = b"X-KubeServe-Variant: churn-a\r\nX-KubeServe-Version: v1\r\n"
+    ours = signed + b"Content-Length: 2\r\nConnection: close\r\n"
+    assert received == b"HTTP/1.1 200 Gr\xfcn\r\nx-OWN: \xe9\r\n" + ours + b"\r\nok"
+
+
+def test_http_1_0_may_keep_its_connection(echo: RunningGateway) -> None:
+    asked = b"GET /fraud/churn/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    with echo.speak(asked) as connection:
+        for _ in range(2):
+            assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65_536)
+            connection.sendall(asked)
+
+
 def test_interim_answers_are_not_taken_for_the_answer(gateway: RunningGateway) -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     with scripted(lambda connection, _: connection.sendall(answer)) as server:

@@ -194,6 +194,14 @@ def test_the_index_lists_the_deployments_with_their_urls(gateway: RunningGateway
     }
 
 
+def test_no_host_breaks_the_index(gateway: RunningGateway, one: Upstream) -> None:
+    gateway.route(churn(variant("churn-a", one.port)))
+    answer = gateway.speak_and_listen(b'GET / HTTP/1.1\r\nHost: \xff"\r\nConnection: close\r\n\r\n')
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert json.loads(body)["deployments"][0]["url"].endswith("/fraud/churn")
+
+
 def test_the_gateway_tells_its_own_health(gateway: RunningGateway) -> None:
     generation = gateway.route()
     assert json.loads(gateway.ask("/health").body) == {"status": "ok", "generation": generation}

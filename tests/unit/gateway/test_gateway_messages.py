@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
 
-from reconciler.targets.local.gateway.headers import answer_headers, request_head
+from reconciler.targets.local.gateway.headers import answer_head, request_head, signature
 from reconciler.targets.local.gateway.paths import origin_form, path_of, route_key
 
 END = b"X-Forwarded-For: peer\r\nX-Forwarded-Proto: http\r\n\r\n"
@@ -86,27 +85,36 @@ def test_the_peer_is_added_to_those_before_it() -> None:
     assert head(*sent).endswith(b"X-Forwarded-For: 1.2.3.4, peer\r\nX-Forwarded-Proto: https\r\n\r\n")
 
 
+def answer(*headers: tuple[bytes, bytes], connection: tuple[str, ...] = ()) -> bytes:
+    return answer_head(b"HTTP/1.1 200 OK\r\n", headers, connection, signature("churn-a", "v1"))
+
+
+SIGNED = b"X-KubeServe-Variant: churn-a\r\nX-KubeServe-Version: v1\r\n\r\n"
+
+
 def test_an_answer_says_who_gave_it_whatever_it_says_itself() -> None:
-    came = CIMultiDictProxy(CIMultiDict([("x-kubeserve-variant", "other"), ("A", "1"), ("a", "2")]))
-    kept = answer_headers(came, "churn-a", "v1")
-    assert list(kept.items()) == [
-        ("A", "1"),
-        ("a", "2"),
-        ("X-KubeServe-Variant", "churn-a"),
-        ("X-KubeServe-Version", "v1"),
-    ]
+    sent = ((b"x-kubeserve-variant", b"other"), (b"A", b"1"), (b"a", b"\xe9"))
+    assert answer(*sent) == b"HTTP/1.1 200 OK\r\nA: 1\r\na: \xe9\r\n" + SIGNED
 
 
-def test_an_answers_hop_by_hop_headers_stay_behind() -> None:
-    came = CIMultiDict(
-        {
-            "Connection": "close, X-Hop",
-            "X-Hop": "1",
-            "Keep-Alive": "5",
-            "Transfer-Encoding": "chunked",
-            "Content-Length": "9",
-            "Date": "today",
-        }
+def test_an_answers_headers_for_one_hop_stay_behind() -> None:
+    sent = (
+        (b"Connection", b"close, X-Hop"),
+        (b"X-Hop", b"1"),
+        (b"Keep-Alive", b"5"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Content-Length", b"9"),
+        (b"Date", b"today"),
     )
-    kept = answer_headers(CIMultiDictProxy(came), "churn-a", "v1")
-    assert set(kept) == {"Date", "X-KubeServe-Variant", "X-KubeServe-Version"}
+    assert answer(*sent, connection=("close, X-Hop",)) == b"HTTP/1.1 200 OK\r\nDate: today\r\n" + SIGNED
+
+
+@pytest.mark.parametrize("value", [b"1\rX-B: 2", b"1\nX-B: 2", b"1\r\nX-B: 2"])
+def test_a_head_with_a_line_break_in_a_header_is_no_head(value: bytes) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        answer((b"X-A", value))
+
+
+def test_a_status_line_that_is_two_is_no_head() -> None:
+    with pytest.raises(ValueError, match="line break"):
+        answer_head(b"HTTP/1.1 200 O\rK\r\n", (), (), b"")

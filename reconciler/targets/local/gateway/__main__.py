@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(run_dir, options.host, options.port))
     except StartError as error:
+        log.error("%s", error)
         return _failed(str(error), error.exit_code)
     except OSError as error:
         return _failed(f"{run_dir}: {error.strerror or error}", 1)
@@ -38,7 +39,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _failed(why: str, exit_code: int) -> int:
-    log.error("%s", why)
     sys.stderr.write(f"gateway: {why}\n")
     return exit_code
 

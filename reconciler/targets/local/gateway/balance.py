@@ -1,7 +1,7 @@
 """Which variant, and which of its replicas, answers the next request; and who is answering right now.
 
 Pure and single-threaded: the event loop is the only caller, and nothing here waits, so that a swap of the
-table falls between two requests and never into one. `proxy` asks, `admin` swaps and reads.
+table falls between two requests and never into one. `exchange` asks, `admin` swaps and reads.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.targets.local.gateway.headers import signature
 from reconciler.targets.local.gateway.routes import Replica, Route, RouteTable, RouteVariant, variant_key
 
 REFUSED_SECONDS = 1.0
@@ -33,9 +34,10 @@ class LiveVariant:
 
     key: str
     name: str
-    version: str
+    version: str = ""
     weight: int = 0
     replicas: tuple[LiveReplica, ...] = ()
+    signature: bytes = b""  # the header lines that say who answered
     inflight: int = 0
     retired: bool = False
     _turn: int = 0
@@ -90,7 +92,7 @@ class LiveRoute:
         credit[best] -= total
         return weighted[best][0]
 
-    def others(self, than: LiveVariant | None) -> list[LiveVariant]:
+    def others(self, than: LiveVariant) -> list[LiveVariant]:
         """Who else may answer when that variant can't: those with weight, the heaviest first."""
         rest = [(variant, weight) for variant, weight in self._weighted if variant is not than]
         return [variant for variant, _ in sorted(rest, key=lambda pair: -pair[1])]
@@ -154,8 +156,9 @@ class Balancer:
 
     def _take(self, tenant: str, spec: RouteVariant, known: Mapping[str, LiveVariant]) -> LiveVariant:
         key = variant_key(tenant, spec.name)
-        variant = known.get(key) or LiveVariant(key, spec.name, spec.version)
+        variant = known.get(key) or LiveVariant(key, spec.name)
         variant.version, variant.weight, variant.retired = spec.version, spec.weight, False
+        variant.signature = signature(spec.name, spec.version)
         variant.replicas = _replicas(spec.replicas, variant.replicas)
         self._variants[key] = variant
         return variant

@@ -97,7 +97,8 @@ class GatewayClient:
             answer = connection.getresponse()
             status, body = answer.status, orjson.loads(answer.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-            raise GatewayError("Gateway does not answer", f"Its process {info.pid} runs, but: {error}.") from error
+            detail = f"Its process {info.pid} runs, but: {error}."
+            raise GatewayError("Gateway does not answer", detail, retryable=True) from error
         finally:
             connection.close()
         if status != http.HTTPStatus.OK:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 
 from aiohttp import ClientPayloadError, HttpVersion11, web
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
-from aiohttp.streams import StreamReader
 
 from reconciler.targets.local.gateway import answers, upstream
 from reconciler.targets.local.gateway.balance import REFUSED_SECONDS, Balancer, LiveReplica, LiveRoute, LiveVariant
-from reconciler.targets.local.gateway.headers import VARIANT_HEADER, answer_headers, request_head
+from reconciler.targets.local.gateway.headers import VARIANT_HEADER, request_head
+from reconciler.targets.local.gateway.relay import RelayedAnswer
 from reconciler.targets.local.gateway.upstream import Answer, BadAnswerError, BodyTooLongError, NoAnswerError
 
 SMALL_BODY_BYTES = 64 * 1024
@@ -51,7 +50,7 @@ class Exchange:
     def __init__(self, balancer: Balancer, route: LiveRoute, request: web.BaseRequest, target: str) -> None:
         self.route = route
         self.variant: LiveVariant | None = None
-        self.response: web.StreamResponse | None = None
+        self.response: RelayedAnswer | None = None
         self._balancer = balancer
         self._request = request
         self._target = target
@@ -151,7 +150,7 @@ class Exchange:
         try:
             upstream.expect_answer(connection, self._request.method)
             answer = await self._send(connection, self._head())
-            response = await self._relay(variant, *answer)
+            response = await self._relay(variant, answer)
             reusable = self._pump is None or (self._pump.done() and self._pump.exception() is None)
             return response
         finally:
@@ -173,6 +172,7 @@ class Exchange:
         chunked = self._framing is _CHUNKED
         sending = upstream.send_stream(connection, head, self._request.content, chunked, MAX_BODY_BYTES)
         pump = self._pump = asyncio.create_task(sending)
+        pump.add_done_callback(_take_note)
         answer = asyncio.create_task(upstream.read_answer(connection))
         try:
             # Whoever refuses a long body answers before it has read it.
@@ -183,26 +183,20 @@ class Exchange:
         finally:
             answer.cancel()
 
-    async def _relay(
-        self, variant: LiveVariant, message: RawResponseMessage, payload: StreamReader
-    ) -> web.StreamResponse:
-        headers = answer_headers(message.headers, variant.name, variant.version)
+    async def _relay(self, variant: LiveVariant, answer: Answer) -> web.StreamResponse:
+        message, payload = answer
+        response = self.response = RelayedAnswer(self._request, message, variant.signature)
         try:
-            if payload.is_eof() or int(message.headers.get("Content-Length", MAX_BODY_BYTES)) <= SMALL_BODY_BYTES:
-                body = await upstream.read_whole(payload)
-                whole = web.Response(status=message.code, reason=message.reason, headers=headers, body=body)
-                self.response = whole
-                await whole.prepare(self._request)
+            if payload.is_eof() or int(response.declared_length or MAX_BODY_BYTES) <= SMALL_BODY_BYTES:
+                await response.send_whole(await upstream.read_whole(payload))
             else:
-                response = web.StreamResponse(status=message.code, reason=message.reason, headers=headers)
-                self.response = response
-                await response.prepare(self._request)
+                await response.send_head()
                 async for chunk in payload.iter_any():
                     await response.write(chunk)
         except ClientPayloadError as error:
             raise BadAnswerError("it ended in the middle") from error
-        await self.response.write_eof()
-        return self.response
+        await response.write_eof()
+        return response
 
 
 def _put_last(variant: LiveVariant, replica: LiveReplica, error: Exception) -> None:
@@ -210,6 +204,12 @@ def _put_last(variant: LiveVariant, replica: LiveReplica, error: Exception) -> N
     if replica.refused_until <= now:
         log.warning("%s at %s:%d takes no connection: %s", variant.key, replica.host, replica.port, error)
     replica.refused_until = now + REFUSED_SECONDS
+
+
+def _take_note(pump: asyncio.Task[None]) -> None:
+    """Of an error that may not matter, since the answer was there before; asyncio would report it as forgotten."""
+    if not pump.cancelled():
+        pump.exception()
 
 
 def _check_body(pump: asyncio.Task[None]) -> None:

@@ -1,34 +1,39 @@
 """What of a message's head goes on to the other side, and what is for one hop alone (RFC 9110, section 7.6.1).
 
-Pure. `proxy` builds the request of a replica and the answer of a client with it.
+Pure. `exchange` makes the head that a replica gets with it, `relay` the one that a client gets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
-
-from multidict import CIMultiDict, CIMultiDictProxy
 
 VARIANT_HEADER = "X-KubeServe-Variant"
 VERSION_HEADER = "X-KubeServe-Version"
 
 _HOP_BY_HOP = frozenset(
     (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     )
 )
-_DROPPED_FROM_REQUESTS = frozenset(name.encode() for name in (*_HOP_BY_HOP, "content-length", "expect"))
-_DROPPED_FROM_ANSWERS = _HOP_BY_HOP | {VARIANT_HEADER.lower(), VERSION_HEADER.lower()}
+_DROPPED_FROM_REQUESTS = _HOP_BY_HOP | {b"content-length", b"expect"}
+_DROPPED_FROM_ANSWERS = _HOP_BY_HOP | {
+    b"content-length",
+    *(h.lower().encode() for h in (VARIANT_HEADER, VERSION_HEADER)),
+}
 _NAMES_NOTHING: tuple[list[str], ...] = (["keep-alive"], ["close"], [])
+
+
+def signature(variant: str, version: str) -> bytes:
+    """The header lines that say who answered."""
+    return f"{VARIANT_HEADER}: {variant}\r\n{VERSION_HEADER}: {version}\r\n".encode()
 
 
 def request_head(
@@ -62,21 +67,20 @@ def request_head(
     return b"".join((start, host, framing, *kept, forwarded))
 
 
-def answer_headers(headers: CIMultiDictProxy[str], variant: str, version: str) -> CIMultiDict[str]:
-    """What the client gets of a replica's headers, with who answered.
+def answer_head(start: bytes, headers: Iterable[tuple[bytes, bytes]], connection: Sequence[str], ours: bytes) -> bytes:
+    """The head that a client gets of a replica's answer, byte for byte what the replica wrote.
 
-    A length beside a transfer coding says nothing (RFC 9112, section 6.3), and goes.
+    `start` is the status line; `connection` holds the replica's Connection headers; `ours` are the lines that say who
+    answered, how long the body is, and what becomes of the client's connection. ValueError for a head that a client
+    could read in two ways: the parser of answers is a lenient one.
     """
-    kept = CIMultiDict(headers)
-    dropped: Iterable[str] = _DROPPED_FROM_ANSWERS
-    if "transfer-encoding" in kept:
-        dropped = chain(dropped, ("content-length",))
-    if "connection" in kept:
-        dropped = chain(dropped, (name.decode() for name in _named(kept.getall("connection"))))
-    for name in dropped:
-        kept.popall(name, None)
-    kept[VARIANT_HEADER], kept[VERSION_HEADER] = variant, version
-    return kept
+    dropped = _DROPPED_FROM_ANSWERS | _named(connection) if connection else _DROPPED_FROM_ANSWERS
+    kept = [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in dropped]
+    head = b"".join((start, *kept, ours, b"\r\n"))
+    lines = len(kept) + ours.count(b"\n") + 2
+    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        raise ValueError("a line break is in its head")
+    return head
 
 
 def _named(connection: Sequence[str]) -> frozenset[bytes]:

@@ -34,7 +34,7 @@ class Pages:
         return page(request)
 
     def _index(self, request: web.BaseRequest) -> web.Response:
-        origin = f"http://{request.host}"
+        origin = "http://" + request.host.encode("ascii", "backslashreplace").decode()
         return answers.json_response(
             {"deployments": [_summary(route, origin) for route in self._balancer.routes.values()]}
         )

@@ -47,18 +47,19 @@ class Proxy:
         started, code = clock(), CLIENT_LEFT
         exchange = Exchange(self._balancer, route, request, target)
         try:
-            response = await self._within_limit(exchange, request)
-            code = response.status
+            response, code = await self._within_limit(exchange, request)
             return response
         finally:
             self._metrics.answered(exchange.variant, code, clock() - started)
             exchange.close()
 
-    async def _within_limit(self, exchange: Exchange, request: web.BaseRequest) -> web.StreamResponse:
+    async def _within_limit(self, exchange: Exchange, request: web.BaseRequest) -> tuple[web.StreamResponse, int]:
+        """The answer, and the status that it counts as."""
         try:
             _refuse_other_protocols(request)
             async with asyncio.timeout(exchange.route.request_seconds):
-                return await exchange.run()
+                response = await exchange.run()
+                return response, response.status
         except Refusal as refusal:
             return _refuse(exchange, request, refusal)
         except TimeoutError:
@@ -75,6 +76,9 @@ class Proxy:
             response = self._pages.answer(request, path_of(target))
         except Refusal as refusal:
             response = refusal.response()
+        except Exception:
+            log.exception("The gateway's own page failed")
+            response = answers.our_fault().response()
         self._metrics.answered(None, response.status, 0.0)
         return response
 
@@ -86,11 +90,11 @@ def _refuse_other_protocols(request: web.BaseRequest) -> None:
         raise answers.no_such_version()
 
 
-def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: Refusal) -> tuple[web.StreamResponse, int]:
     """A refusal where nothing was sent yet. Where an answer had begun, only cutting it short tells the client."""
     if exchange.response is None or not exchange.response.prepared:
-        return refusal.response(exchange.variant)
+        return refusal.response(exchange.variant), refusal.status
     log.warning("%s: an answer was cut short. %s", exchange.route.key, refusal)
     if request.transport is not None:
         request.transport.abort()
-    return exchange.response
+    return exchange.response, refusal.status

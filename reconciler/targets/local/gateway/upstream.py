@@ -1,6 +1,6 @@
 """Connections to replicas: opened, kept alive, given back; and one request and answer on one of them.
 
-`proxy` calls it. Built on aiohttp's own client protocol, that is its HTTP parser and its flow control, without the
+`exchange` calls it. Built on aiohttp's own client protocol, that is its HTTP parser and its flow control, without the
 session above it: redirects, cookies, proxies and retries are no business of a gateway's, and cost half its speed.
 """
 
