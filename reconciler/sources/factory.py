@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.sources.directory import DirectorySource
-from reconciler.sources.git.address import is_bare_repository
+from reconciler.sources.git.address import is_bare_repository, is_directory
 from reconciler.sources.paths import shown
 from reconciler.sources.protocol import Source, SourceError
 from specs.urls import is_local_git, is_url
@@ -38,9 +38,8 @@ def open_source(spec: GitSpec | DirectorySpec, base: Path, cache_dir: Path, prog
 def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: Progress | None = None) -> Source:
     """What a user typed: a directory is read as it is; a URL, a bare repository, and a directory with a ref, as a
     repository. SourceError for what is none of them."""
-    folder = Path(text)
-    if folder.is_dir() and ref is None and not is_bare_repository(folder):
-        return DirectorySource(DEFAULT_NAME, folder)
+    if ref is None and is_directory(text) and not is_bare_repository(Path(text)):
+        return DirectorySource(DEFAULT_NAME, Path(text))
     if not is_git_argument(text):
         raise SourceError("No such directory", f"{shown(text)} is no directory of this machine, and no Git URL.")
     return _git_source(DEFAULT_NAME, text, ref, cache_dir, allow_local=True, progress=progress)
@@ -48,7 +47,7 @@ def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: 
 
 def is_git_argument(text: str) -> bool:
     """Whether a repository may be meant: a URL, user@host:path, or a directory (which is one with a ref)."""
-    return is_url(text) or Path(text).is_dir() or not is_local_git(text)
+    return is_url(text) or is_directory(text) or not is_local_git(text)
 
 
 def _git_source(

@@ -74,7 +74,9 @@ def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: 
 
     `allow_loopback_http` is for servers in tests.
     """
-    if not is_url(text) and Path(text).is_dir():
+    if text.startswith("file://"):
+        return _local(text, unquote(urlsplit(text).path), allow_local=allow_local)
+    if not is_url(text) and is_directory(text):
         return _local(text, text, allow_local=allow_local)
     if allow_loopback_http and text.startswith("http://"):
         return _loopback(text)
@@ -83,8 +85,7 @@ def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: 
     except Refusal as refusal:
         raise SourceError(refusal.summary, refusal.detail) from refusal
     if is_local_git(text):
-        path = unquote(urlsplit(text).path) if is_url(text) else text
-        return _local(text, path, allow_local=allow_local)
+        return _local(text, text, allow_local=allow_local)
     return Address(text, Transport.HTTPS if text.startswith("https://") else Transport.SSH)
 
 
@@ -111,14 +112,22 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
             "A local path as repository",
             f"{shown(text)} is a path of this machine, which is not allowed here. Give an https:// or ssh:// URL.",
         )
-    folder = Path(os.path.realpath(path))
-    if not folder.is_dir():
+    if not is_directory(path):
         raise SourceError("No such repository", f"{shown(text)} is not a directory.")
+    folder = Path(os.path.realpath(path))
     if not is_repository(folder):
         top = next((parent for parent in folder.parents if is_repository(parent)), None)
         mend = f"It lies in one: name {shown(str(top))}." if top else "Name the top of one, or a URL."
         raise SourceError("Not a Git repository", f"{shown(text)} is not the top of a repository. {mend}")
     return Address(str(folder), Transport.FILE)
+
+
+def is_directory(text: str) -> bool:
+    """Whether a text is the path of one; whatever the text is."""
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # too long, unreadable, with a NUL
+        return False
 
 
 def is_repository(folder: Path) -> bool:
