@@ -22,6 +22,7 @@ from reconciler.artifacts.protocol import Content, Report, StoreError, VersionRe
 from reconciler.artifacts.s3bucket import Bucket, StoredObject
 from reconciler.artifacts.s3client import S3Settings
 from reconciler.artifacts.s3errors import (
+    DamagedError,
     NotSupportedError,
     ObjectAbsentError,
     ObjectHeldError,
@@ -33,7 +34,7 @@ from runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileEntry, Manif
 
 UPLOAD_TRIES = 2  # of a file, above boto3's tries of each request
 LEFTOVER_AGE = timedelta(days=1)
-CONFLICT_PAUSES = (0.1, 0.4, 1.6)  # seconds; a conflict (409) lasts as long as another write of the same key
+WRITE_PAUSES = (0.1, 0.4, 1.6)  # seconds; a conflict (409) lasts as long as another write of the same key
 
 
 class S3Store:
@@ -116,10 +117,7 @@ class S3Store:
 
     def _complete(self, ref: VersionRef, manifest: Manifest) -> None:
         """Writes the manifest, reads it back, and takes it away again if another digest was first."""
-        data = manifest.to_bytes()
-        with suppress(ObjectHeldError):  # by somebody who stored the same version; compared next
-            self._write_once(self._key(ref, MANIFEST_NAME), data)
-        self.manifest(ref)
+        self._write_manifest(ref, manifest.to_bytes())
         siblings = self._siblings(ref)
         mine = siblings.pop(ref, None)
         earlier = [other.digest for other, since in siblings.items() if mine is None or since <= mine]
@@ -127,16 +125,24 @@ class S3Store:
             self._bucket.delete(self._key(ref, MANIFEST_NAME))
             raise integrity.taken(ref, earlier)
 
+    def _write_manifest(self, ref: VersionRef, data: bytes) -> None:
+        key = self._key(ref, MANIFEST_NAME)
+        with suppress(ObjectHeldError):  # by somebody who stored the same version
+            self._write_once(key, data)
+        if self._bucket.read(key, len(data)) != data:  # damaged on its way: no other bytes belong under this key
+            self._bucket.put(key, data, hashlib.sha256(data).digest())
+            self.manifest(ref)
+
     def _write_once(self, key: str, data: bytes) -> None:
         sha256 = hashlib.sha256(data).digest()
-        for pause in (*CONFLICT_PAUSES, None):
+        for pause in (*WRITE_PAUSES, None):
             try:
                 self._bucket.put(key, data, sha256, if_absent=True)
                 return
             except NotSupportedError:
                 self._bucket.put(key, data, sha256)
                 return
-            except WriteConflictError:
+            except (WriteConflictError, DamagedError):
                 if pause is None:
                     raise
                 time.sleep(pause)

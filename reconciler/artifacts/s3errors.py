@@ -38,6 +38,12 @@ class WriteConflictError(StoreError):
     code = "store_write_conflict"
 
 
+class DamagedError(StoreError):
+    """Bytes that did not arrive as they were sent; the server refused them."""
+
+    code = "store_damaged"
+
+
 class NotSupportedError(StoreError):
     """The server does not know this operation or header (501)."""
 
@@ -138,6 +144,7 @@ _KINDS = (
         "BadDigest InvalidDigest XAmzContentSHA256Mismatch IncompleteBody",
         "Bytes were damaged on their way",
         "The server refused them by their checksum.",
+        DamagedError,
         retryable=True,
     ),
     _Kind(
