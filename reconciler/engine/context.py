@@ -99,6 +99,11 @@ class Round:
     def tenant_of(self, resource: ResourceId) -> ResourceId:
         return tenant_id(resource.tenant)
 
+    def is_routed(self, variant: DesiredVariant) -> bool:
+        """Whether it was in the deployment's route when the round began: proven, and perhaps serving."""
+        route = self.live.resources.get(variant.deployment)
+        return route is not None and variant.id in route.weights and variant.id in self.live.resources
+
     def initial_replicas(self, variant: DesiredVariant) -> int:
         """As many as serve now, so that traffic which moves finds the same capacity."""
         route = self.live.resources.get(variant.deployment)

@@ -43,7 +43,7 @@ def execute(round_: Round, workers: int = WORKERS) -> Outcome:
         return Outcome((), bool(plan.guards))
     started = round_.clock()
     round_.recorder.begin(claims(round_))
-    scheduler = Scheduler(round_.target.readiness, workers)
+    scheduler = Scheduler(round_.target.readiness, workers, round_.cancelled)
     for change in plan.work():
         if change.id.kind is not Kind.VARIANT:
             scheduler.spawn(change.id, _walk(round_, change))
@@ -54,7 +54,6 @@ def execute(round_: Round, workers: int = WORKERS) -> Outcome:
         ending = _ending(outcome)
         return outcome
     except KeyboardInterrupt:
-        round_.cancelled.set()
         ending = "interrupted"
         raise
     finally:

@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 
 POLL_SECONDS = 0.1  # between two looks at everything that waits
+INTERRUPTED_SECONDS = 1.0  # that calls get to notice, once the round was asked to stop
 
 
 class Interrupted(KubeServeError):  # noqa: N818 - no error, an end
@@ -64,9 +65,12 @@ Look = Callable[[Collection[str]], Mapping[str, Readiness]]
 
 
 class Scheduler:
-    def __init__(self, readiness: Look, workers: int) -> None:
+    def __init__(self, readiness: Look, workers: int, cancelled: threading.Event | None = None) -> None:
+        """`cancelled` is set when the round is interrupted: for calls that take long, to end early."""
         self._readiness = readiness
+        self._cancelled = cancelled or threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._calls: set[Future[None]] = set()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._walks: dict[Hashable, Walk] = {}
         self._ended: dict[Hashable, BaseException | None] = {}
@@ -83,7 +87,8 @@ class Scheduler:
         self._inbox.put(lambda: self._resume(key))
 
     def run(self) -> None:
-        """Until every walk has ended. On KeyboardInterrupt: throws Interrupted into all, then raises it."""
+        """Until every walk has ended. On KeyboardInterrupt: throws Interrupted into all, gives running calls a moment
+        to end, then raises it. What has not ended by then goes on until the process ends."""
         self._watch.start(self._readiness)
         try:
             self._loop()
@@ -104,9 +109,12 @@ class Scheduler:
 
     def _interrupt(self) -> None:
         self._stopping = True
+        self._cancelled.set()
         for key in list(self._walks):
             self._resume(key, error=Interrupted("Interrupted"))
         self._walks.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        wait(self._calls, INTERRUPTED_SECONDS)
 
     def _resume(self, key: Hashable, value: Any = None, error: BaseException | None = None) -> None:
         walk = self._walks.get(key)
@@ -136,7 +144,9 @@ class Scheduler:
     def _start(self, key: Hashable, effect: Effect) -> None:
         match effect:
             case Call():
-                self._pool.submit(self._perform, key, effect.function)
+                call = self._pool.submit(self._perform, key, effect.function)
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
             case Pause():
                 self._later(effect.seconds, lambda: self._resume(key))
             case Join():

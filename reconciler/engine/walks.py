@@ -115,20 +115,19 @@ def _parts(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, An
 
 
 def _start(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
-    """Starts or adjusts the variants that are not as desired. Answers handle -> variant."""
+    """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too that
+    an earlier round started and did not live to prove."""
     started: dict[str, DesiredVariant] = {}
     for variant in round_.desired.variants_of[deployment.id]:
-        change = round_.plan.by_id[variant.id]
-        if not change.is_work:
+        if not round_.plan.by_id[variant.id].is_work and round_.is_routed(variant):
             continue
-        replicas = None
-        if change.action is Action.CREATE:
-            replicas = round_.initial_replicas(variant)
+        replicas = None if round_.is_routed(variant) else round_.initial_replicas(variant)
         round_.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
         prepared = round_.prepared[variant.id]
         try:
             handle = yield from retried(lambda p=prepared, r=replicas: round_.target.ensure(p, r))
         except KubeServeError as error:
+            started[prepared.handle] = variant  # perhaps in part
             yield from _give_up(round_, deployment.id, started)
             raise WalkError("NotStarted", _summary(error)) from error
         started[handle] = variant
@@ -191,7 +190,7 @@ def _give_up(
 ) -> Generator[Effect, Any, None]:
     """Removes what this walk started and what never served; what served before stays."""
     for handle, variant in started.items():
-        if round_.plan.by_id[variant.id].action is Action.CREATE:
+        if not round_.is_routed(variant):
             round_.note(deployment, f"removing {variant.name}, which failed")
             yield from _gone(round_, handle, None, variant.drain_seconds)
             round_.gone(variant.id)

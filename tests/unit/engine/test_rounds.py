@@ -308,3 +308,31 @@ def test_from_any_world_to_any_other_and_then_there_is_nothing_to_do(
     assert {d: dict(world.target.resources[d].weights) for d in after.deployments} == {
         d.id: dict(d.weights) for d in after.deployments.values()
     }
+
+
+def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traffic(world: World) -> None:
+    """The round before was killed while it waited: the variant is there, and no route knows it."""
+    old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
+    world.apply(old)
+    (unproven,) = new.variants
+    world.target.behaviour = failing("v2").behaviour
+    world.target.ensure(world.target.prepare(new, world.target.observe(Scope())).resources[unproven])
+    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert unproven not in world.target.resources
+    assert set(world.target.resources[CHURN].weights) == set(old.variants)
+
+
+def test_what_could_not_be_started_whole_is_removed(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1"}))
+    new = graph({"fraud/churn": "v2"})
+    (variant,) = new.variants
+
+    def refuse(verb: str, handle: str) -> None:
+        if (verb, handle) == ("ensure", str(variant)):
+            raise KubeServeError("No space left")
+
+    world.target.before = refuse
+    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert "No space left" in world.state.resources[CHURN].message
+    assert ("remove", str(variant)) in world.target.calls
+    assert variant not in world.state.resources
