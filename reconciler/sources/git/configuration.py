@@ -43,8 +43,8 @@ def git_config(address: Address, environ: Mapping[str, str], *, has_credentials:
         # Larger blobs are streamed and never deltified; the window bounds how much of a pack is mapped at once.
         "core": [
             ("bigFileThreshold", "1m"),
-            ("packedGitWindowSize", "16m"),
-            ("packedGitLimit", "128m"),
+            ("packedGitWindowSize", "8m"),
+            ("packedGitLimit", "32m"),
             ("hooksPath", os.devnull),
             ("fsmonitor", _FALSE),
         ],
