@@ -10,6 +10,7 @@ import re
 from specs.names import check_tenant
 from specs.platform import Platform
 from specs.problems import Refusal
+from specs.scalars import taken_for
 
 _DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _TENANT = re.compile(r"^tenant:[ \t]+([\"']?)([A-Za-z0-9_-]+)\1[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -41,7 +42,7 @@ def tenants_in(text: str) -> frozenset[str] | None:
     for document in _DOCUMENT.split(text.replace("\r\n", "\n").replace("\r", "\n")):
         if not _CONTENT.search(document):
             continue
-        found = {match[2] for match in _TENANT.finditer(document)}
+        found = {name for quote, name in _TENANT.findall(document) if quote or not taken_for(name)}
         if not found or len(_ANY_TENANT.findall(document)) != len(_TENANT.findall(document)):
             return None
         names |= found

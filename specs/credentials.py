@@ -31,6 +31,7 @@ _VALUE = re.compile(
     r"|(?<=://)[^/\s@]{1,512}@"
     r"|[?&](?i:X-Amz-Signature|X-Amz-Credential|sig|signature|token|access_token|key|api_?key|password)="
 )
+_USERINFO = re.compile(r"(?<=://)[^@\n]{1,512}@")  # also where a malformed password has spaces or slashes
 _HARMLESS = re.compile(r"[\d.]{0,12}|true|false|yes|no|on|off|none|null", re.IGNORECASE)
 
 _REFERENCE = r"\{\s{0,50}[\"']?(?:secret|key)\b"  # `TOKEN: {secret: …`: its braces are shown, its names are not
@@ -55,10 +56,15 @@ def looks_like_credential(value: str, name: str = "") -> bool:
     return is_credential_name(name) and _HARMLESS.fullmatch(value) is None
 
 
+def may_hold_credential(text: str) -> bool:
+    """Whether a message should not repeat a text. Wider than `looks_like_credential`, which warns."""
+    return _VALUE.search(text) is not None or _USERINFO.search(text) is not None
+
+
 def hide_credentials(line: str) -> str:
     """The line up to where a credential may begin."""
-    starts = [match.end() for match in _ASSIGNED.finditer(line) if match.end() < len(line)][:1]
-    starts += [match.start() for match in _VALUE.finditer(line)][:1]
+    starts = [match.end() for match in (_ASSIGNED.search(line),) if match]
+    starts += [match.start() for pattern in (_VALUE, _USERINFO) if (match := pattern.search(line))]
     return line[: min(starts)] + HIDDEN if starts else line
 
 

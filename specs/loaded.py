@@ -15,11 +15,12 @@ from specs.tenant import DeploymentSpec, VersionSpec
 
 @dataclass(frozen=True, slots=True)
 class SpecFile:
-    """One kubeserve.yaml. `path` is POSIX, from the root of its source: what is shown, and its identity there."""
+    """One kubeserve.yaml. `path` is POSIX, from the root of its source: its identity there."""
 
     path: str
     content: bytes
     source: str = ""  # the source's name, where several are loaded together
+    shown: str = ""  # how the user finds it from where he stands, where that isn't `path`
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class _ReadFile:
 
 
 def _read(file: SpecFile, platform: Platform) -> _ReadFile:
-    reading = read_yaml(file.path, file.content)
+    reading = read_yaml(file.shown or file.path, file.content)
     read = _ReadFile(problems=list(reading.problems))
     documents = [read_document(file, document) for document in reading.documents if document.data is not None]
     if reading.complete and not documents:

@@ -120,9 +120,9 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
 
 def quoted(text: str, limit: int = 60) -> str:
     """User input as a message shows it: in quotes, shortened, nothing in it that a terminal would obey."""
-    from specs.credentials import HIDDEN, looks_like_credential
+    from specs.credentials import HIDDEN, may_hold_credential
 
-    if looks_like_credential(text[:_LOOKED_AT]):
+    if may_hold_credential(text[:_LOOKED_AT]):
         return f"'{HIDDEN}'"
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "'"

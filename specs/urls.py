@@ -23,7 +23,9 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 _SIGNED = re.compile(
     r"[?&](x-amz-(signature|credential|security-token)|signature|sig|token|access_token|key|api_?key|password)=", re.I
 )
-_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!/)(?!:).+")
+_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!/)(?!:).+")
+# No option (-x), no remote helper (ext::x), no host that is an option (user@-x:path, ssh://-x/).
+_GIT_SHAPE = re.compile(r"(?!-)(?![^/]*::)(?!(?:[^/:]*@)?-[^/]*:)(?![A-Za-z+]+://(?:[^/@]*@)?-).")
 
 
 def is_url(text: str) -> bool:
@@ -35,15 +37,15 @@ def check_artifact(value: str) -> str:
     """A path (checked where its file is known), or an s3:// or https:// URL without credentials."""
     if not is_url(value):
         return value
-    url = _split(value, "artifact")
-    if url.scheme not in ARTIFACT_SCHEMES:
+    if (scheme := _scheme(value)) not in ARTIFACT_SCHEMES:
         raise Refusal(
             "url-scheme",
             "Unsupported kind of URL",
-            f"Artifacts are fetched from s3:// or https://, not from {url.scheme}://."
-            f"{did_you_mean(url.scheme, ARTIFACT_SCHEMES)}",
+            f"Artifacts are fetched from s3:// or https://, not from {scheme}://."
+            f"{did_you_mean(scheme, ARTIFACT_SCHEMES)}",
         )
-    if url.scheme == "s3":
+    url = _split(value, "artifact")
+    if scheme == "s3":
         _check_s3(url, "artifact")
     _refuse_credentials(url)
     return value
@@ -60,32 +62,30 @@ def check_requirements(value: str) -> str:
 
 def check_git_url(value: str) -> str:
     """https://, ssh://, user@host:path, file:// or a local path. Whether a local one is allowed is decided later."""
-    if _UNSAFE.search(value) or value.startswith("-") or not value or "::" in value.split("/", 1)[0]:
+    if _UNSAFE.search(value) or not _GIT_SHAPE.match(value):
         raise Refusal(
             "git-url",
             "Not a Git URL",
             f"{quoted(value)} is refused. Write https://host/path, ssh://git@host/path, or git@host:path.",
         )
-    if not is_url(value):
+    scheme = _scheme(value)
+    if scheme in ("", "file"):
         return value
-    url = _split(value, "repository")
-    if url.scheme == "file":
-        return value
-    if url.scheme not in GIT_SCHEMES:
+    if scheme not in GIT_SCHEMES:
         raise Refusal(
             "git-url",
             "Unsupported kind of Git URL",
-            f"Repositories are fetched over https or ssh, not over {url.scheme}. Unencrypted and unauthenticated "
-            "transports would let others choose what runs.",
+            f"Repositories are fetched over https or ssh, not over {scheme}: what is neither encrypted nor "
+            "authenticated would let others choose what runs.",
         )
-    _refuse_credentials(url, user_is_secret=url.scheme == "https")
+    _refuse_credentials(_split(value, "repository"), user_is_secret=scheme == "https")
     return value
 
 
 def is_local_git(value: str) -> bool:
     """Whether a checked Git URL is a path of this machine."""
     if is_url(value):
-        return value.startswith("file://")
+        return _scheme(value) == "file"
     return _SCP_LIKE.fullmatch(value) is None
 
 
@@ -102,10 +102,10 @@ def check_endpoint(value: str) -> str:
 
 def check_state(value: str) -> str:
     """A path, or s3://bucket/key."""
-    if is_url(value):
-        url = _split(value, "state")
-        if url.scheme != "s3":
+    if scheme := _scheme(value):
+        if scheme != "s3":
             raise Refusal("state-url", "Unsupported place for state", "Write a path, or s3://bucket/key.")
+        url = _split(value, "state")
         _check_s3(url, "state")
         _refuse_credentials(url)
     return value
@@ -118,6 +118,12 @@ def check_prefix(value: str) -> str:
             "prefix", "Not a prefix of keys", f"{quoted(value)} must be names with slashes between, like models/prod/."
         )
     return f"{value.rstrip('/')}/" if value else ""
+
+
+def _scheme(value: str) -> str:
+    """The scheme in lower case; "" for what isn't a URL."""
+    match = _SCHEME.match(value)
+    return match[1].lower() if match else ""
 
 
 def _split(value: str, what: str) -> SplitResult:
