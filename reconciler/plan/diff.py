@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.desired import deployment_digest, graph_digest
-from reconciler.fields import variant_fields
 from reconciler.plan.guards import Budget, find_guards
 from reconciler.plan.model import Action, Binding, Change, Plan, Trouble, Unclaimed
+from reconciler.plan.wording import deployment_changes, not_stored, other_content
 from reconciler.resources import (
     Desired,
     DesiredDeployment,
@@ -24,9 +24,7 @@ from reconciler.resources import (
 )
 from reconciler.state.model import FAILED_PHASES, Phase, State
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
-
-INTERNAL_FIELDS = frozenset({"version", "digest", "model"})
-"""Fields of a variant that a deployment's own line says in other words."""
+from specs.errors import KubeServeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,8 @@ def make_plan(
     )
     withheld = {resource for guard in guards for resource in guard.withheld}
     kept = tuple(c for c in changes if c.id not in withheld and c.deployment not in withheld)
-    binding = Binding(graph_digest(desired), state.lineage, state.serial, _fingerprints(kept, live))
+    lineage = state.lineage if state.serial else ""  # a state that was never written has no name to be known by yet
+    binding = Binding(graph_digest(desired), lineage, state.serial, _fingerprints(kept, live))
     return Plan(kept, guards, tuple(diff.unclaimed), target, revision, options.scope, binding)
 
 
@@ -112,7 +111,7 @@ class _Diff:
     def _tenant(self, tenant: ResourceId) -> Change:
         prepared = self.prepared.resources[tenant]
         if prepared.error is not None:
-            return Change(tenant, Action.CREATE, error=_trouble(prepared.error.summary, prepared.error.detail))
+            return Change(tenant, Action.CREATE, error=_trouble(prepared.error))
         if tenant not in self.live.resources:
             return Change(tenant, Action.CREATE)
         action = self._of_differences(tenant, prepared.changes)
@@ -123,9 +122,9 @@ class _Diff:
         if version.digest in digests:
             return Change(version.id, Action.UNCHANGED)
         if digests:
-            return Change(version.id, Action.CREATE, error=_other_content(version, digests))
+            return Change(version.id, Action.CREATE, error=other_content(version, digests))
         if version.manifest is None:
-            return Change(version.id, Action.CREATE, error=_not_stored(version))
+            return Change(version.id, Action.CREATE, error=not_stored(version))
         return Change(version.id, Action.CREATE, size=version.size)
 
     def _deployment(self, deployment: DesiredDeployment) -> Iterator[Change]:
@@ -135,7 +134,7 @@ class _Diff:
         work = any(v.is_work for v in variants) or bool(prepared.changes) or route is None
         error = next((v.error for v in variants if v.error), None)
         if prepared.error is not None:
-            error = _trouble(prepared.error.summary, prepared.error.detail)
+            error = _trouble(prepared.error)
         yield Change(
             deployment.id,
             self._deployment_action(deployment, work),
@@ -173,33 +172,19 @@ class _Diff:
         note = f"version {variant.version_name}"
         error = None
         if prepared.error is not None:
-            error = _trouble(prepared.error.summary, prepared.error.detail)
+            error = _trouble(prepared.error)
         if variant.id not in self.live.resources:
             return Change(variant.id, Action.CREATE, note=note, error=error, deployment=variant.deployment)
         action = Action.CHANGE if prepared.changes else Action.UNCHANGED
         return Change(variant.id, action, prepared.changes, note, 0, prepared.drift, error, variant.deployment)
 
     def _deployment_fields(self, deployment: DesiredDeployment, route: LiveResource | None) -> tuple[FieldChange, ...]:
-        new = self.desired.variants_of[deployment.id]
-        new_traffic = {v.version_name: deployment.weights[v.id] for v in new}
-        old = self.live_variants.get(deployment.id, [])
-        old_traffic: dict[str, int] = {}
-        for variant in old:
-            weight = route.weights.get(variant.id, 0) if route else 0
-            name = variant.fields.get("version", "unknown")
-            if weight:
-                old_traffic[name] = old_traffic.get(name, 0) + weight
-        found = list(_traffic(old_traffic, new_traffic))
-        old_fields = max(old, key=lambda v: route.weights.get(v.id, 0) if route else 0).fields if old else {}
-        found += _differences(old_fields, variant_fields(new[0]))
-        if not found or (old and all(f.old is None and f.new is None for f in found)):
-            found += [f for v in new if (p := self.prepared.resources[v.id]) for f in p.changes]
-            found += self.prepared.resources[deployment.id].changes
-        return tuple(dict.fromkeys(found + self._drifted(deployment)))
-
-    def _drifted(self, deployment: DesiredDeployment) -> list[FieldChange]:
-        parts = [self.prepared.resources[v] for v in (*deployment.weights, deployment.id)]
-        return [change for part in parts if part.drift for change in part.changes]
+        """In the words of the spec where it changed; what the target found where it did not, or where that is drift."""
+        new, old = self.desired.variants_of[deployment.id], self.live_variants.get(deployment.id, [])
+        found = deployment_changes(deployment, new, old, route)
+        parts = [self.prepared.resources[part] for part in (*deployment.weights, deployment.id)]
+        of_parts = [change for part in parts if part.drift or not found for change in part.changes]
+        return tuple(dict.fromkeys((*found, *of_parts)))
 
     def _of_differences(self, resource: ResourceId, changes: Iterable[FieldChange]) -> Action:
         if tuple(changes):
@@ -257,45 +242,8 @@ def _deletion(resource: LiveResource, *, note: str = "", deployment: ResourceId 
     )
 
 
-def _traffic(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[FieldChange]:
-    if old == new:
-        return
-    if len(new) == 1 and len(old) <= 1:
-        yield FieldChange("version", next(iter(old), None), next(iter(new)))
-    else:
-        yield FieldChange("traffic", _shares(old) if old else None, _shares(new))
-
-
-def _shares(traffic: Mapping[str, int]) -> str:
-    return ", ".join(f"{version} {weight}%" for version, weight in traffic.items())
-
-
-def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
-    for name in {**new, **old}:
-        if name not in INTERNAL_FIELDS and old.get(name) != new.get(name):
-            yield FieldChange(name, old.get(name), new.get(name))
-
-
-def _trouble(summary: str, detail: str) -> Trouble:
-    return Trouble(summary, detail)
-
-
-def _other_content(version: DesiredVersion, digests: frozenset[str]) -> Trouble:
-    stored = ", ".join(digest[:19] for digest in sorted(digests))
-    return Trouble(
-        "Version has other content",
-        f"Version {version.version!r} of model {version.model!r} is in the store with digest {stored}, and the "
-        f"spec now gives {version.digest[:19]}. A version never changes once it is stored: give the new content "
-        "a new version name, or restore the old file.",
-    )
-
-
-def _not_stored(version: DesiredVersion) -> Trouble:
-    return Trouble(
-        "Version is not in the store",
-        f"Version {version.version!r} of model {version.model!r} is named by its digest {version.digest[:19]} alone, "
-        "and the store does not hold it. Put it there with `kubeserve push`.",
-    )
+def _trouble(error: KubeServeError) -> Trouble:
+    return Trouble(error.summary, error.detail)
 
 
 def _fingerprints(changes: Iterable[Change], live: Live) -> str:

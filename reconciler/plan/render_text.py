@@ -41,9 +41,10 @@ def plain(text: str, _style: str) -> str:
     return text
 
 
-def render_text(plan: Plan, paint: Paint = plain, *, show_unchanged: bool = False) -> str:
-    """Grouped by tenant; ends with a line that counts, and with what was held back."""
-    return "\n".join(_lines(plan, paint, show_unchanged)) + "\n"
+def render_text(plan: Plan, paint: Paint = plain, *, show_unchanged: bool = False, partial: bool = False) -> str:
+    """Grouped by tenant; ends with a line that counts, and with what was held back. `partial`: some specs have errors,
+    so the plan is of the others."""
+    return "\n".join((_heading(plan, paint, partial), *_lines(plan, paint, show_unchanged))) + "\n"
 
 
 def size(number: int) -> str:
@@ -64,11 +65,16 @@ def summary(plan: Plan) -> str:
     return (", ".join(parts) or "nothing") + (f"; {size(upload)} to upload" if upload else "")
 
 
+def _heading(plan: Plan, paint: Paint, partial: bool) -> str:
+    if not plan.is_empty or plan.errors:
+        subject = f" for {plan.revision}" if plan.revision else ""
+        return paint(f"Plan{subject} on target {plan.target}", "bold")
+    if partial:
+        return "Nothing to do for the tenants whose specs have no errors."
+    return f"Nothing to do: what runs is what {plan.revision} asks for." if plan.revision else "Nothing to do."
+
+
 def _lines(plan: Plan, paint: Paint, show_unchanged: bool) -> Iterator[str]:
-    if plan.is_empty and not plan.errors:
-        yield f"Nothing to do: what runs is what {plan.revision or 'the source'} asks for."
-    else:
-        yield paint(f"Plan for {plan.revision or 'the source'} on target {plan.target}", "bold")
     for tenant, group in groupby(plan.changes, key=lambda change: change.id.tenant):
         changes = [change for change in group if show_unchanged or change.is_work or change.error]
         if changes:

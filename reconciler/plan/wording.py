@@ -1,0 +1,71 @@
+"""What a change means to the author of a spec: differences of traffic and fields, and why something can't be done.
+
+Pure; called by `diff.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.fields import variant_fields
+from reconciler.plan.model import Trouble
+from reconciler.resources import DesiredDeployment, DesiredVariant, DesiredVersion
+from reconciler.targets.protocol import FieldChange, LiveResource
+
+SAID_OTHERWISE = frozenset({"version", "digest", "model"})
+"""Fields of a variant that a deployment's own line says in other words."""
+
+
+def deployment_changes(
+    deployment: DesiredDeployment,
+    new: Sequence[DesiredVariant],
+    old: Sequence[LiveResource],
+    route: LiveResource | None,
+) -> tuple[FieldChange, ...]:
+    """From what takes the traffic now to what shall take it."""
+    weights = route.weights if route else {}
+    before: dict[str, int] = {}
+    for variant in old:
+        if weight := weights.get(variant.id, 0):
+            version = variant.fields.get("version", "unknown")
+            before[version] = before.get(version, 0) + weight
+    after = {variant.version_name: deployment.weights[variant.id] for variant in new}
+    serving = max(old, key=lambda variant: weights.get(variant.id, 0)).fields if old else {}
+    return (*_traffic(before, after), *_differences(serving, variant_fields(new[0])))
+
+
+def _traffic(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[FieldChange]:
+    if old == new:
+        return
+    if len(new) == 1 and len(old) <= 1:
+        yield FieldChange("version", next(iter(old), None), next(iter(new)))
+    else:
+        yield FieldChange("traffic", _shares(old) if old else None, _shares(new))
+
+
+def _shares(traffic: Mapping[str, int]) -> str:
+    return ", ".join(f"{version} {weight}%" for version, weight in traffic.items())
+
+
+def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
+    for name in {**new, **old}:
+        if name not in SAID_OTHERWISE and old.get(name) != new.get(name):
+            yield FieldChange(name, old.get(name), new.get(name))
+
+
+def other_content(version: DesiredVersion, digests: frozenset[str]) -> Trouble:
+    stored = ", ".join(digest[:19] for digest in sorted(digests))
+    return Trouble(
+        "Version has other content",
+        f"Version {version.version!r} of model {version.model!r} is in the store with digest {stored}, and the "
+        f"spec now gives {version.digest[:19]}. A version never changes once it is stored: give the new content "
+        "a new version name, or restore the old file.",
+    )
+
+
+def not_stored(version: DesiredVersion) -> Trouble:
+    return Trouble(
+        "Version is not in the store",
+        f"Version {version.version!r} of model {version.model!r} is named by its digest {version.digest[:19]} alone, "
+        "and the store does not hold it. Put it there with `kubeserve push`.",
+    )
