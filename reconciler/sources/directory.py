@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reconciler.sources.beneath import Stamp, names_in, open_file_in, open_folder, open_folder_in, unreadable
-from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable, shown
-from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
+from reconciler.sources.beneath import Stamp, names_in, open_file, open_folder, open_folder_in, unreadable
+from reconciler.sources.paths import SourcePath, shown
+from reconciler.sources.protocol import CHUNK, Revision, SourceArtifact, SourceError
+from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
 from reconciler.sources.worktree import Clock, directory_artifact
 from specs.loader import SpecFile
 from specs.paths import is_skipped_folder, is_spec_path
@@ -69,20 +70,40 @@ class DirectorySource:
 
     def _read_specs(self) -> list[SpecFile]:
         with open_folder(self._root, SourcePath(())) as folder:
-            found = list(_Walk(self._name, self._root).specs(folder, SourcePath(())))
-        return sorted(found, key=lambda spec: spec.path)
+            found = dict(_Walk(self._root).specs(folder, SourcePath(())))
+        read = affordable({str(path): status.st_size for path, status in found.items()})
+        specs = [
+            SpecFile(printable(str(path)), self._content(path, status, read), self._name)
+            for path, status in found.items()
+        ]
+        return sorted(specs, key=lambda spec: spec.path)
+
+    def _content(self, path: SourcePath, status: os.stat_result, read: frozenset[str]) -> bytes:
+        """The file, or its beginning up to just above what a spec may have, so that the loader refuses it."""
+        if not stat.S_ISREG(status.st_mode):
+            return IRREGULAR
+        if str(path) not in read:
+            return TOO_MUCH
+        with open_file(self._root, path) as (descriptor, before):
+            try:
+                content = b"".join(_chunks(descriptor, MAX_FILE_BYTES + 1))
+            except OSError as error:
+                raise unreadable(path, error) from error
+            if Stamp.of(os.fstat(descriptor)) != before:
+                raise path.changed("somebody wrote to it")
+        return content
 
 
 class _Walk:
     """One look at a whole directory. What can't be read is an error and not left out: a spec that nobody sees would
     look as if its deployments were to be deleted."""
 
-    def __init__(self, source: str, root: Path) -> None:
-        self._source = source
+    def __init__(self, root: Path) -> None:
         self._root = root
         self._left = MAX_ENTRIES
 
-    def specs(self, folder: int, at: SourcePath) -> Iterator[SpecFile]:
+    def specs(self, folder: int, at: SourcePath) -> Iterator[tuple[SourcePath, os.stat_result]]:
+        """Every file, link or other thing with the name of a spec, and its status."""
         names = names_in(folder, at)
         self._left -= len(names)
         if self._left < 0:
@@ -93,27 +114,18 @@ class _Walk:
         for name in names:
             path = at / name
             try:
-                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed
-            if stat.S_ISDIR(mode):
+            if stat.S_ISDIR(status.st_mode):
                 if not is_skipped_folder(name):
                     with open_folder_in(folder, path) as inner:
                         yield from self.specs(inner, path)
             elif is_spec_path(str(path)):
-                content = _content(folder, path) if stat.S_ISREG(mode) else IRREGULAR_SPEC
-                yield SpecFile(printable(str(path)), content, self._source)
+                yield path, status
 
 
-def _content(folder: int, path: SourcePath) -> bytes:
-    """The file, or its beginning up to just above what a spec may have, so that the loader refuses it."""
-    descriptor = open_file_in(folder, path)
-    with os.fdopen(descriptor, "rb") as file:
-        before = Stamp.of(os.fstat(descriptor))
-        try:
-            content = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if Stamp.of(os.fstat(descriptor)) != before:
-            raise path.changed("somebody wrote to it")
-    return content
+def _chunks(descriptor: int, limit: int) -> Iterator[bytes]:
+    while limit > 0 and (chunk := os.read(descriptor, min(CHUNK, limit))):
+        limit -= len(chunk)
+        yield chunk

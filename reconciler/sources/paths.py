@@ -22,10 +22,6 @@ MAX_FOLDER_FILES = 10_000
 SHOWN = 200
 """Characters of a path in a message."""
 
-IRREGULAR_SPEC = b"This is a symlink or no regular file, and so is not read. Put the spec itself here.\n"
-"""Stands for a spec that can't be one. It is no YAML mapping: the loader refuses it, shows this line, and nothing of
-what the spec may have declared is taken for deleted. To leave the file out would delete it."""
-
 
 @dataclass(frozen=True, slots=True)
 class SourcePath:
@@ -113,11 +109,6 @@ class SourcePath:
 def shown(path: str) -> str:
     """A path as a message quotes it."""
     return quoted(path, limit=SHOWN)
-
-
-def printable(path: str) -> str:
-    """A path whose bytes needn't be UTF-8 (surrogates stand for those) as text that can be shown and stored."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def is_packed(name: str) -> bool:

@@ -11,7 +11,8 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -38,7 +39,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Reach:
     """How remote artifacts are reached."""
 
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
+    tls: ssl.SSLContext | None = None  # the authorities that this machine trusts when None
     s3: S3Settings | None = None  # boto3's own settings when None
     connect_seconds: float = CONNECT_SECONDS
     read_seconds: float = READ_SECONDS  # without a byte
@@ -174,8 +175,18 @@ def _pool(address: str, host: str, port: int, reach: Reach) -> HTTPSConnectionPo
 
     timeout = Timeout(connect=reach.connect_seconds, read=reach.read_seconds)
     return HTTPSConnectionPool(
-        address, port, timeout=timeout, ssl_context=reach.tls, server_hostname=host, assert_hostname=host
+        address,
+        port,
+        timeout=timeout,
+        ssl_context=reach.tls or _default_tls(),
+        server_hostname=host,
+        assert_hostname=host,
     )
+
+
+@cache
+def _default_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _get(pool: HTTPSConnectionPool, parsed: Url) -> BaseHTTPResponse:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.sources import specfiles
 from reconciler.sources.digests import DigestCache, digest_all
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git.objects import SMALL
@@ -18,7 +19,8 @@ from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import CHUNK, Revision, Source, SourceArtifact, SourceError
 from runtime.formats import HEAD_SIZE
 from runtime.packing import unpack
-from specs.loader import SpecFile
+from specs.loader import SpecFile, load_tenants
+from specs.platform import default_platform
 from specs.reader import MAX_FILE_BYTES
 from tests.support.repositories import Repository
 
@@ -98,7 +100,26 @@ def test_a_spec_that_is_a_symlink_is_never_followed_nor_left_out(tree: Repositor
     source = open_source()
     (spec,) = source.spec_files(source.resolve())
     assert spec.path == "kubeserve.yaml"
-    assert spec.content.startswith(b"This is a symlink")
+    assert spec.content == specfiles.IRREGULAR
+
+
+@pytest.mark.parametrize("content", [specfiles.IRREGULAR, specfiles.TOO_MUCH])
+def test_what_stands_for_a_spec_is_refused_and_shown_and_deletes_nothing(content: bytes) -> None:
+    loaded = load_tenants([SpecFile("kubeserve.yaml", content)], default_platform())
+    (problem,) = loaded.problems
+    assert problem.excerpt.startswith(content.decode()[:60])
+    assert loaded.protected is None
+
+
+def test_specs_that_are_too_large_together_cost_the_largest_their_place(
+    tree: Repository, open_source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(specfiles, "MAX_ALL_BYTES", 100)
+    for number, size in enumerate((60, 10, 70, 10)):
+        tree.write(f"{number}/kubeserve.yaml", b"#" * size)
+    source = open_source()
+    contents = [spec.content for spec in source.spec_files(source.resolve())]
+    assert contents == [b"#" * 60, b"#" * 10, specfiles.TOO_MUCH, b"#" * 10]
 
 
 @pytest.mark.parametrize("name", ["new\nline", "-rf", "--upload-pack=x", "Modèle", "with space", "a;b", "$HOME", "*"])

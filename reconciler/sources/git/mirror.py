@@ -3,7 +3,7 @@
 In: an address and what is wanted of it. Out: a commit whose objects are all in the mirror. Several processes may use
 one mirror; a file lock lets one of them write. Called by `source.py`.
 
-    {cache}/{host and path}-{hash}/   lock, gitconfig, mirror.git/, heads.json
+    {cache}/{host and path}-{hash}/   lock, gitconfig-{hash}, mirror.git/, heads.json
 """
 
 from __future__ import annotations
@@ -73,8 +73,10 @@ class Mirror:
         self.git_dir = self.folder / "mirror.git"
         self.limits = limits
         self._progress = progress
-        config = self.folder / "gitconfig"
-        self._config = (config, git_config(address, environ, has_credentials=credentials is not None))
+        self._config = git_config(address, environ, has_credentials=credentials is not None)
+        # Named by its content: processes with other environments may use the mirror at the same time.
+        config = self.folder / f"gitconfig-{hashlib.sha256(self._config.encode()).hexdigest()[:12]}"
+        self._config_path = config
         secrets = credentials.secrets if credentials else ()
         # Reading the mirror needs no credentials; only what talks to the server is given them.
         self.git = Git(self.git_dir, git_variables(address, config, None, environ), secrets)
@@ -189,13 +191,18 @@ class Mirror:
         """A mirror that is whole as far as its outside tells. Only the holder of the lock may."""
         for leftover in (*self.folder.glob("new-*"), *self.folder.glob("old-*")):
             shutil.rmtree(leftover, ignore_errors=True)
-        path, text = self._config
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        self._write_config()
         if (self.folder / _CONDEMNED).exists() or not (self.git_dir / "HEAD").is_file():
             self._discard()
         if not self.git_dir.exists():
             self._create()
+
+    def _write_config(self) -> None:
+        path = self._config_path
+        if not path.is_file() or path.read_text(encoding="utf-8") != self._config:
+            new = path.with_name(f"new-{path.name}")
+            new.write_text(self._config, encoding="utf-8")
+            new.replace(path)
 
     def _create(self) -> None:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))

@@ -18,8 +18,9 @@ from reconciler.sources.git.contents import Contents
 from reconciler.sources.git.credentials import find_credentials
 from reconciler.sources.git.mirror import GitLimits, Mirror
 from reconciler.sources.git.objects import Entry, Listing, read_listing
-from reconciler.sources.paths import IRREGULAR_SPEC, SourcePath, printable
+from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
+from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
 from specs.loader import SpecFile
 from specs.paths import is_spec_path
 from specs.reader import MAX_FILE_BYTES
@@ -71,11 +72,11 @@ class GitSource:
         return Revision(commit, label)
 
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
-        listing = self._listing(revision)
+        entries = {path: entry for path, entry in self._listing(revision).entries.items() if is_spec_path(path)}
+        read = affordable({path: entry.size for path, entry in entries.items()})
         return [
-            SpecFile(printable(path), self._spec(path, entry), self._name)
-            for path, entry in sorted(listing.entries.items())
-            if is_spec_path(path)
+            SpecFile(printable(path), self._spec(path, entry, read), self._name)
+            for path, entry in sorted(entries.items())
         ]
 
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
@@ -84,9 +85,11 @@ class GitSource:
     def close(self) -> None:
         self._contents.close()
 
-    def _spec(self, path: str, entry: Entry) -> bytes:
+    def _spec(self, path: str, entry: Entry, read: frozenset[str]) -> bytes:
         if not entry.is_file:
-            return IRREGULAR_SPEC
+            return IRREGULAR
+        if path not in read:
+            return TOO_MUCH
         return self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_FILE_BYTES + 1)
 
     def _listing(self, revision: Revision) -> Listing:
