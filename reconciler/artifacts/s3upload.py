@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import count, islice
 
 from reconciler.artifacts.protocol import Report, StoreError
 from reconciler.artifacts.s3bucket import PART, WORKERS, Bucket, Part
@@ -35,16 +35,17 @@ class Upload:
     def run(self, chunks: Iterable[bytes], report: Report) -> None:
         """Stores and verifies. Raises what the chunks raise, and StoreError, retryable when another try may help;
         the object may then hold anything or nothing."""
-        parts = _parts(chunks, max(PART, -(-(self.size or 0) // MAX_PARTS)))
-        first, second = next(parts, b""), next(parts, None)
-        if second is None:
-            self.bucket.put(self.key, first, bytes.fromhex(self.sha256))
-            report(len(first))
-            self._verify(len(first), set())
-        else:
+        parts = parts_of(chunks, max(PART, -(-(self.size or 0) // MAX_PARTS)))
+        first = deque(islice(parts, 2))
+        if len(first) == 2:
             sent = _Tally(report)
-            self._multipart(chain((first, second), parts), sent)
+            self._multipart(_released(first, parts), sent)
             self._verify(sent.size, {sent.checksum})
+        else:
+            body = b"".join(first)
+            self.bucket.put(self.key, body, bytes.fromhex(self.sha256))
+            report(len(body))
+            self._verify(len(body), set())
 
     def _multipart(self, parts: Iterator[bytes], sent: _Tally) -> None:
         upload = self.bucket.start_upload(self.key)
@@ -60,11 +61,14 @@ class Upload:
     def _send(self, upload: str, parts: Iterator[bytes], sent: _Tally) -> None:
         flying: deque[Future[tuple[Part, int]]] = deque()
         with ThreadPoolExecutor(WORKERS, "upload") as workers:
-            for number, body in enumerate(parts, 1):
+            for number in count(1):  # enumerate would hold on to the part that it gave last
+                body = next(parts, b"")
+                if not body:
+                    break
                 if len(flying) == WORKERS:
                     sent.add(*flying.popleft().result())
                 flying.append(workers.submit(self._send_part, upload, number, body))
-                del body  # the worker's alone, so that it is freed once it arrived
+                del body  # the worker's alone, so that it is freed once it has arrived
             while flying:
                 sent.add(*flying.popleft().result())
 
@@ -117,12 +121,30 @@ class _Tally:
         self._report(size)
 
 
-def _parts(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
-    waiting = bytearray()
+def parts_of(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
+    """The same bytes in parts of one size, the last one shorter; none is empty. A part is held until it was taken."""
+    waiting: list[memoryview] = []
+    lacking = part_bytes
     for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= part_bytes:
-            yield bytes(waiting[:part_bytes])
-            del waiting[:part_bytes]
+        rest = memoryview(chunk)
+        while rest:
+            waiting.append(rest[:lacking])
+            rest, lacking = rest[lacking:], lacking - len(waiting[-1])
+            if not lacking:
+                yield _joined(waiting)
+                lacking = part_bytes
     if waiting:
-        yield bytes(waiting)
+        yield _joined(waiting)
+
+
+def _joined(waiting: list[memoryview]) -> bytes:
+    body = b"".join(waiting)
+    waiting.clear()
+    return body
+
+
+def _released(first: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    """All parts, of which none is held here once it was given away."""
+    while first:
+        yield first.popleft()
+    yield from rest
