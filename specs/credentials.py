@@ -63,8 +63,9 @@ def may_hold_credential(text: str) -> bool:
 
 def hide_credentials(line: str) -> str:
     """The line up to where a credential may begin."""
-    starts = [match.end() for match in (_ASSIGNED.search(line),) if match]
-    starts += [match.start() for pattern in (_VALUE, _USERINFO) if (match := pattern.search(line))]
+    starts = [match.start() for pattern in (_VALUE, _USERINFO) if (match := pattern.search(line))]
+    if (assigned := _ASSIGNED.search(line)) and assigned.end() < len(line):
+        starts.append(assigned.end())
     return line[: min(starts)] + HIDDEN if starts else line
 
 

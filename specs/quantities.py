@@ -15,9 +15,9 @@ CPU_PATTERN = r"(\d+(\.\d{1,3})?|\d+m)"
 MEMORY_PATTERN = r"\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?"
 DURATION_PATTERN = r"\d+(\.\d+)?(ms|s|m|h|d)"
 
-_CPU = re.compile(r"(\d{1,9})(\.\d{1,3})?(m?)")
-_MEMORY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)(Ki|Mi|Gi|Ti|k|M|G|T|)")
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)")
+_CPU = re.compile(r"(\d{1,9})(\.\d{1,3})?(m?)", re.ASCII)
+_MEMORY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)(Ki|Mi|Gi|Ti|k|M|G|T|)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
 _MEMORY_UNITS = {
     **{"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10},
     **{"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3, "": 1},

@@ -130,7 +130,7 @@ class DeploymentSpec(Model):
     """What each process may use."""
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
     """Environment variables: text, or {secret: NAME, key: KEY}."""
-    checks: Annotated[tuple[Check, ...], BeforeValidator(_bound_checks), Field(max_length=MAX_CHECKS)] = ()
+    checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS), BeforeValidator(_bound_checks)] = ()
     """Questions that a new version must answer before any traffic reaches it."""
     timeouts: Timeouts = Timeouts()
     """How long things may take."""
