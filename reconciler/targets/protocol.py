@@ -7,7 +7,7 @@ are opaque strings to everything above. No call but `route` waits for anything s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -136,8 +136,12 @@ class Access(Protocol):
     def url(self, deployment: ResourceId) -> str | None:
         """The stable address of a deployment, ending in a slash-less path; None while it has none."""
 
-    def logs(self, variant: ResourceId, *, lines: int, follow: bool, failed: bool) -> Iterator[str]:
-        """Lines of a variant's log, oldest first; `failed`: of its last failed start, kept after removal."""
+    def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
+        """The last lines of each replica's log, oldest first, then what is added to any of them while it is followed.
+        Where there are several, a line begins with whose it is. TargetError: there is no log."""
+
+    def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
+        """Of a deployment's newest start that failed, kept after its removal. TargetError: none is kept."""
 
     def predict(
         self, deployment: ResourceId, body: bytes, variant: str | None = None

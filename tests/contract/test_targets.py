@@ -271,9 +271,9 @@ def test_quota_in_use_is_told_by_tenant(rig: Bench) -> None:
 def test_logs_can_be_read(rig: Bench) -> None:
     variant = rig.variant()
     rig.apply(rig.desired(variant))
-    lines = list(rig.target.logs(variant.id, lines=5, follow=False, failed=False))
+    lines = list(rig.target.logs([variant.id], lines=5, follow=False))
     assert any("Ready" in line for line in lines)
-    assert len(list(rig.target.logs(variant.id, lines=1, follow=False, failed=False))) == 1
+    assert len(list(rig.target.logs([variant.id], lines=1, follow=False))) == 1
 
 
 def test_the_log_of_what_failed_outlives_it(rig: Bench) -> None:
@@ -283,7 +283,7 @@ def test_the_log_of_what_failed_outlives_it(rig: Bench) -> None:
     rig.start(desired)
     rig.wait_failed(broken)
     rig.remove(broken.id)
-    lines = list(rig.target.logs(broken.id, lines=50, follow=False, failed=True))
+    lines = list(rig.target.failed_logs(broken.deployment, lines=50))
     assert any("the weights are missing" in line for line in lines)
     with pytest.raises(TargetError, match="No log is there"):
-        list(rig.target.logs(broken.id, lines=50, follow=False, failed=False))
+        list(rig.target.logs([broken.id], lines=50, follow=False))

@@ -148,7 +148,7 @@ def test_a_replica_that_died_by_itself_is_replaced_and_its_log_kept(bench: Bench
     assert (failed.state, failed.ready) == (ReadinessState.FAILED, 0)
     assert "killed from outside" in failed.cause
     bench.apply(desired)
-    assert any("Ready" in line for line in bench.target.logs(variant.id, lines=9, follow=False, failed=True))
+    assert any("Ready" in line for line in bench.target.failed_logs(variant.deployment, lines=9))
 
 
 def test_a_deleted_run_directory_leaves_nothing_running_for_ever(bench: Bench) -> None:

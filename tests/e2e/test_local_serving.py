@@ -210,7 +210,7 @@ def test_a_log_can_be_followed(bench: Bench) -> None:
     bench.version("hello", SAYS_HELLO)
     variant = bench.variant("hello")
     bench.apply(bench.desired(variant))
-    followed = bench.target.logs(variant.id, lines=1, follow=True, failed=False)
+    followed = bench.target.logs([variant.id], lines=1, follow=True)
     assert "Ready" in next(followed)
     bench.ask(variant.deployment, [[3.0]])
     assert next(followed) == "asked for [[3.0]]"
@@ -219,7 +219,7 @@ def test_a_log_can_be_followed(bench: Bench) -> None:
 def test_lines_of_several_replicas_say_whose_they_are(bench: Bench) -> None:
     variant = bench.variant(replicas=2)
     bench.apply(bench.desired(variant))
-    lines = list(bench.target.logs(variant.id, lines=1, follow=False, failed=False))
+    lines = list(bench.target.logs([variant.id], lines=1, follow=False))
     assert [line[:4] for line in lines] == ["[1] ", "[2] "]
 
 
@@ -232,11 +232,9 @@ def test_of_many_failures_the_newest_logs_are_kept(bench: Bench, monkeypatch: py
         bench.start(bench.desired(variant))
         assert "check" in bench.wait_failed(variant).cause
         bench.remove(variant.id)
-    oldest, *newer = variants
-    for variant in newer:
-        assert list(bench.target.logs(variant.id, lines=1, follow=False, failed=True))
-    with pytest.raises(TargetError, match="No failure is kept"):
-        list(bench.target.logs(oldest.id, lines=1, follow=False, failed=True))
+    kept = RunDir(bench.run_dir).failed("fraud", "churn")
+    assert {folder.name.partition("-")[2] for folder in kept.iterdir()} == {v.name for v in variants[1:]}
+    assert list(bench.target.failed_logs(variants[0].deployment, lines=1))
 
 
 def test_ten_rollouts_under_load_lose_no_request(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from reconciler.resources import ResourceId
@@ -12,24 +12,29 @@ from reconciler.targets.local.gateway_process import url_of
 from reconciler.targets.local.logs import Follower, merged, said
 from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.probe import Address
-from reconciler.targets.local.replicas import Replica, ReplicaFolder, replicas_of
+from reconciler.targets.local.replicas import Replica, replicas_of
 from reconciler.targets.protocol import TargetError
 
 PREDICT_SECONDS = 330.0
 """Above what the gateway itself waits for a model, so that its answer comes first."""
 
 
-def logs(run_dir: RunDir, variant: ResourceId, *, lines: int, follow: bool, failed: bool) -> Iterator[str]:
+def logs(run_dir: RunDir, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
     """The last lines of every replica, then what is added while it is followed. TargetError: there is no log."""
-    if failed:
-        yield from said(*_failed(run_dir, variant).logs, lines)
-        return
-    found = _replicas(run_dir, variant)
+    found = [named for variant in variants for named in _replicas(run_dir, variant, several=len(variants) > 1)]
     followers = [(prefix, Follower(replica.folder.log_file)) for prefix, replica in found]
     for prefix, replica in found:
         yield from (prefix + line for line in said(*replica.folder.logs, lines))
     if follow:
         yield from merged(followers)
+
+
+def failed_logs(run_dir: RunDir, deployment: ResourceId, *, lines: int) -> Iterator[str]:
+    """Of the newest failure that is kept. TargetError: none is."""
+    folder = failures.newest(run_dir, deployment)
+    if folder is None:
+        raise TargetError("No failure is kept", f"No log of a failed start of {deployment.name} is kept here.")
+    yield from said(*folder.logs, lines)
 
 
 def predict(
@@ -54,18 +59,12 @@ def predict(
         connection.close()
 
 
-def _failed(run_dir: RunDir, variant: ResourceId) -> ReplicaFolder:
-    folder = failures.newest(run_dir, variant)
-    if folder is None:
-        raise TargetError("No failure is kept", f"No log of a failed start of {variant.name} is kept here.")
-    return folder
-
-
-def _replicas(run_dir: RunDir, variant: ResourceId) -> list[tuple[str, Replica]]:
-    """Every replica with what its lines are prefixed by: nothing where there is only one."""
+def _replicas(run_dir: RunDir, variant: ResourceId, *, several: bool) -> list[tuple[str, Replica]]:
+    """Every replica with what its lines are prefixed by: nothing where there is only one of the only variant."""
     replicas = [r for r in replicas_of(run_dir.variant(variant)) if r.alive or r.kill_at is None]
     if not replicas:
         detail = f"Nothing of {variant.name} runs here. If it failed, `kubeserve logs --failed` shows why."
         raise TargetError("No log is there", detail)
-    several = len(replicas) > 1
-    return [(f"[{number}] " if several else "", replica) for number, replica in enumerate(replicas, start=1)]
+    name = f"{variant.name} " if several else ""
+    numbered = len(replicas) > 1
+    return [(f"{name}[{number}] " if numbered else name, replica) for number, replica in enumerate(replicas, start=1)]

@@ -58,13 +58,11 @@ def keep(run_dir: RunDir, mark: VariantMark, replicas: Collection[Replica]) -> N
         shutil.rmtree(old, ignore_errors=True)
 
 
-def newest(run_dir: RunDir, variant: ResourceId) -> ReplicaFolder | None:
-    """The logs of a variant's last failure."""
-    for deployment in sorted(run_dir.failed(variant.tenant).glob("*")):
-        for kept in _newest_first(deployment):
-            failure = read(kept / "failure.json", Failure)
-            if failure is not None and failure.variant == variant.name:
-                return ReplicaFolder(kept)
+def newest(run_dir: RunDir, deployment: ResourceId) -> ReplicaFolder | None:
+    """The logs of a deployment's last failure."""
+    for kept in _newest_first(run_dir.failed(deployment.tenant, deployment.name)):
+        if read(kept / "failure.json", Failure) is not None:
+            return ReplicaFolder(kept)
     return None
 
 

@@ -7,7 +7,7 @@ from many threads at once, for one deployment by one at a time.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -111,8 +111,11 @@ class LocalTarget:
         routed = deployment in self._routing.routes()
         return f"{self._gateway.url}/{deployment.tenant}/{deployment.name}" if routed else None
 
-    def logs(self, variant: ResourceId, *, lines: int, follow: bool, failed: bool) -> Iterator[str]:
-        return access.logs(self._run_dir, variant, lines=lines, follow=follow, failed=failed)
+    def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
+        return access.logs(self._run_dir, variants, lines=lines, follow=follow)
+
+    def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
+        return access.failed_logs(self._run_dir, deployment, lines=lines)
 
     def predict(
         self, deployment: ResourceId, body: bytes, variant: str | None = None
