@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from reconciler.versions import Found, OpenSource, find_parts
 from reconciler.workspace import Workspace
 from specs.loader import Loaded, TenantSpec, load_tenants
-from specs.problems import Problem
+from specs.names import listing
+from specs.problems import Problem, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,27 @@ def read_sources(workspace: Workspace) -> Read:
     """Resolves every source, loads all specs with one loader, and looks for the files that they name."""
     sources = {source.name: OpenSource(source, source.resolve()) for source in workspace.sources}
     files = [
-        replace(file, source=name)
+        replace(file, source=name, shown=workspace.shown(opened.source, file.path))
         for name, opened in sources.items()
         for file in opened.source.spec_files(opened.revision)
     ]
     loaded = load_tenants(files, workspace.platform)
+    if not files:
+        loaded = replace(loaded, problems=(*loaded.problems, _no_specs(sources.values())))
     found = find_parts(loaded.tenants.values(), sources, workspace.platform.limits)
     return Read(sources, loaded, found)
+
+
+def _no_specs(sources: Iterable[OpenSource]) -> Problem:
+    where = listing(opened.source.location for opened in sources)
+    return Problem(
+        Severity.ERROR,
+        "no-specs",
+        None,
+        "No kubeserve.yaml was found",
+        f"There is none in {where} or below. `kubeserve init` writes a first one; if they are elsewhere, name that "
+        "directory or Git URL.",
+    )
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

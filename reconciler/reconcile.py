@@ -54,6 +54,7 @@ def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None
     if options.destroy:  # what is to go does not hang on what the specs say, or on whether they can be read
         read, digested, desired = NOTHING, NO_DIGESTS, Desired({}, {}, {}, {})
     else:
+        workspace.prepare_caches()
         say("reading specs")
         read = read_sources(workspace)
         say("computing digests")

@@ -6,9 +6,9 @@ Built by the commands; each part is opened when it is first asked for, so that `
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ from reconciler.sources.protocol import Source
 from reconciler.state.file import StateFile
 from specs.errors import KubeServeError
 from specs.loader import load_platform
+from specs.names import quoted
 from specs.platform import Platform, Target, default_platform
-from specs.problems import Place, Problem
 
 if TYPE_CHECKING:
     from reconciler.artifacts.protocol import ArtifactStore
@@ -40,9 +40,10 @@ class WorkspaceError(KubeServeError):
 class Request:
     """What a user typed: where the specs are, at which ref, and the operator's file."""
 
-    source: str = "."
+    source: str | None = None  # None: nothing was typed, so the current directory or what platform.yaml names
     ref: str | None = None
     platform: Path | None = None
+    progress: Callable[[str], None] | None = None  # told what a source is fetching
 
 
 @dataclass
@@ -77,7 +78,8 @@ class Workspace:
         if self.named is not None:
             opened: tuple[Source, ...] = (self.named,)
         else:
-            opened = tuple(open_source(spec, self.base, self.cache_dir) for spec in self.platform.sources)
+            told = self.request.progress
+            opened = tuple(open_source(spec, self.base, self.cache_dir, told) for spec in self.platform.sources)
         for source in opened:
             self._opened.callback(source.close)
         return opened
@@ -123,23 +125,34 @@ class Workspace:
         guards = self.platform.guards
         return Budget(guards.max_deletions, guards.max_deletion_percent)
 
-    def shown(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Problems with their files as the user can open them from where he stands, where that is possible."""
-        return tuple(replace(p, place=self._shown(p.place)) if p.place else p for p in problems)
+    def shown(self, source: Source, path: str) -> str:
+        """A source's file as the user can open it from where he stands; of a repository, which has no files, the
+        path in it."""
+        from reconciler.sources.directory import DirectorySource
 
-    def _shown(self, place: Place) -> Place:
-        for source in self.sources:
-            folder = Path(source.location)
-            if (folder / place.file).is_file():
-                return replace(place, file=os.path.relpath(folder / place.file))
-        return place
+        if isinstance(source, DirectorySource):
+            file = Path(source.location) / path
+            return min(os.path.relpath(file), str(file.absolute()), key=len)
+        return path if len(self.sources) == 1 else f"{source.name}:{path}"
 
     def prepare_home(self) -> None:
-        """Makes `.kubeserve/`, which Git never sees and nobody else reads."""
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Makes `.kubeserve/`, which Git never sees and nobody else reads. WorkspaceError when that can't be."""
         ignore = self.home / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not ignore.exists() or not ignore.stat().st_size:
+                ignore.write_text("*\n")
+        except OSError as error:
+            raise WorkspaceError(
+                "Nothing can be kept here",
+                f"{self.home}: {error.strerror}. What runs, is stored and recorded is kept in that folder. Make it "
+                "writable, or name a platform.yaml that lies elsewhere with --platform.",
+            ) from error
+
+    def prepare_caches(self) -> None:
+        """The same for who only wants to cache: does without where it can't."""
+        with suppress(WorkspaceError):
+            self.prepare_home()
 
     def close(self) -> None:
         self._opened.close()
@@ -152,38 +165,33 @@ class Workspace:
 
 
 def open_workspace(request: Request) -> Workspace:
-    """Finds the platform and the sources. WorkspaceError or SpecErrors for what can't be used."""
+    """Finds the platform and the sources. WorkspaceError or SpecErrors for what can't be used.
+
+    Of a directory at a ref the specs are the repository's, and the platform and all that runs are the directory's own.
+    """
+    from reconciler.sources.git.address import is_bare_repository
+
     if request.platform is not None:
-        platform = _read_platform(request.platform)
-        return Workspace(request, platform, request.platform.resolve().parent, _typed(request, platform))
-    folder = Path(request.source)
-    if request.ref is None and folder.is_dir():
-        return _of_folder(request, folder)
-    from reconciler.sources.factory import is_git_argument, source_from_argument
-
-    if not is_git_argument(request.source):
-        raise WorkspaceError(
-            "No such directory", f"'{request.source}' is neither a directory of this machine nor a Git URL."
-        )
-    home = _data_folder(request.source)
-    source = source_from_argument(request.source, request.ref, home / HOME / "cache")
-    return Workspace(request, default_platform(), home, source)
+        base = request.platform.resolve().parent
+        typed = request.source is not None or request.ref is not None
+        return Workspace(request, _read_platform(request.platform), base, _typed(request, base) if typed else None)
+    folder = Path(request.source or ".")
+    if folder.is_dir() and not is_bare_repository(folder):
+        base, file = folder.resolve(), folder / PLATFORM_FILE
+        platform = _read_platform(file) if file.is_file() else default_platform()
+        return Workspace(request, platform, base, _typed(request, base) if request.ref is not None else None)
+    base = _data_folder(str(folder.resolve()) if folder.exists() else str(request.source))
+    return Workspace(request, default_platform(), base, _typed(request, base))
 
 
-def _of_folder(request: Request, folder: Path) -> Workspace:
-    file = folder / PLATFORM_FILE
-    if file.is_file():
-        return Workspace(request, _read_platform(file), folder.resolve(), None)
-    return Workspace(request, default_platform(), folder.resolve(), None)
-
-
-def _typed(request: Request, platform: Platform) -> Source | None:
-    """The source that was typed beside --platform; with none typed those of the file are read."""
-    if request.source == "." and request.ref is None:
-        return None
+def _typed(request: Request, base: Path) -> Source:
+    """The one source that was typed, whatever those of platform.yaml are."""
     from reconciler.sources.factory import source_from_argument
 
-    return source_from_argument(request.source, request.ref, request.platform.resolve().parent / HOME / "cache")
+    text = request.source or "."
+    if Path(text).is_file():
+        raise WorkspaceError("Not a directory", f"{quoted(text)} is a file. Name the directory that it is in.")
+    return source_from_argument(text, request.ref, base / HOME / "cache", request.progress)
 
 
 def _read_platform(path: Path) -> Platform:
