@@ -68,9 +68,6 @@ class Round:
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[ResourceId, Result] = field(default_factory=dict)
 
-    def started(self, resource: ResourceId) -> None:
-        self.listen(Event(resource, "starting"))
-
     def note(self, resource: ResourceId, text: str) -> None:
         self.listen(Event(resource, text))
 

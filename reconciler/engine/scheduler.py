@@ -14,7 +14,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Hashable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,7 @@ class Scheduler:
             self._resume(key, error=Interrupted("Interrupted"))
         self._walks.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        wait(self._calls, INTERRUPTED_SECONDS)
+        wait_for(self._calls, INTERRUPTED_SECONDS)
 
     def _resume(self, key: Hashable, value: Any = None, error: BaseException | None = None) -> None:
         walk = self._walks.get(key)

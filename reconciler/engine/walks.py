@@ -35,7 +35,7 @@ class WalkError(KubeServeError):
 
 
 def tenant_walk(round_: Round, change: Change) -> Walk:
-    round_.started(change.id)
+    round_.note(change.id, "provisioning")
     with round_.failing_as(change.id, "TenantFailed"):
         _check(change.error)
         yield from retried(lambda: round_.target.ensure(round_.prepared[change.id]))
@@ -43,7 +43,7 @@ def tenant_walk(round_: Round, change: Change) -> Walk:
 
 
 def version_walk(round_: Round, change: Change) -> Walk:
-    round_.started(change.id)
+    round_.note(change.id, "uploading")
     with round_.failing_as(change.id, "UploadFailed"):
         _check(change.error)
         version = round_.desired.versions[change.id]
@@ -54,7 +54,6 @@ def version_walk(round_: Round, change: Change) -> Walk:
 def deployment_walk(round_: Round, change: Change) -> Walk:
     """Brings one deployment to what is desired, or leaves it serving what it served."""
     deployment = round_.desired.deployments[change.id]
-    round_.started(change.id)
     with round_.failing_as(change.id, "RolloutFailed"):
         _check(change.error)
         yield from _parts(round_, deployment)
@@ -68,7 +67,6 @@ def deployment_walk(round_: Round, change: Change) -> Walk:
 
 def adoption_walk(round_: Round, change: Change) -> Walk:
     """Runs as desired already: only the record is brought up to date."""
-    round_.started(change.id)
     yield Join(())
     url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
     round_.succeeded(change.id, "TakenOver", url=url)
@@ -107,6 +105,8 @@ def _parts(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, An
     """Waits for the tenant and the versions that this deployment is made of."""
     needed = [round_.tenant_of(deployment.id)]
     needed += [variant.version for variant in round_.desired.variants_of[deployment.id]]
+    if missing := [part.name for part in needed[1:] if round_.plan.by_id[part].is_work]:
+        round_.note(deployment.id, f"waiting for {', '.join(missing)}")
     ended: Mapping[Hashable, BaseException | None] = yield Join(tuple(needed))
     for part, error in ended.items():
         if error is not None:
