@@ -10,3 +10,4 @@ class ExitCode(IntEnum):
     DEGRADED = 3  # a rollout kept its old version
     USAGE = 64  # wrong usage (click's own 2 means changes here)
     INTERRUPTED = 130
+    PIPE_CLOSED = 141  # nobody reads stdout any more, as behind `| head`; what a shell reports of SIGPIPE

@@ -1,42 +1,62 @@
-"""How the commands talk: data to stdout, talk to stderr, colours and progress only on a terminal.
-
-NO_COLOR is honoured by click's own rules and here alike; nothing asks without a terminal.
-"""
+"""How the commands talk: data to stdout, talk to stderr, colours only on a terminal and never where NO_COLOR is set."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from textwrap import indent
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.engine.context import Event
-    from reconciler.plan.model import Plan
     from specs.problems import Problem
 
 
+@dataclass(slots=True)
+class Verbosity:
+    """How often -v was given, before and behind the command's name."""
+
+    level: int = 0
+
+
+def verbosity() -> int:
+    """Of the command that runs."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.obj.level if ctx is not None and isinstance(ctx.obj, Verbosity) else 0
+
+
 def paint(text: str, style: str) -> str:
-    """Colours for stdout; plain where it isn't a terminal or NO_COLOR is set."""
-    return _styled(text, style) if coloured(sys.stdout.isatty()) else text
+    """Colours for stdout; plain where it isn't a terminal. The styles: names of colours, "bold" and "dim"."""
+    return _styled(text, style) if coloured(sys.stdout) else text
 
 
 def paint_talk(text: str, style: str) -> str:
     """Colours for stderr."""
-    return _styled(text, style) if coloured(sys.stderr.isatty()) else text
+    return _styled(text, style) if coloured(sys.stderr) else text
 
 
-def coloured(terminal: bool) -> bool:
-    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def coloured(stream: IO[Any]) -> bool:
+    return is_lively(stream) and not os.environ.get("NO_COLOR")
+
+
+def is_lively(stream: IO[Any]) -> bool:
+    """Whether it is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def talk(text: str = "") -> None:
     click.echo(text, err=True)
+
+
+def show_error(summary: str, detail: str = "") -> None:
+    talk(f"{paint_talk('error:', 'red')} {summary}")
+    if detail:
+        talk(indent(detail, "  "))
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
@@ -48,7 +68,7 @@ def show_problems(problems: Iterable[Problem]) -> None:
         errors += problem.severity == "error"
         warnings += problem.severity == "warning"
     if errors or warnings:
-        talk(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}.")
+        talk(f"{count(errors, 'error')}, {count(warnings, 'warning')}.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -62,45 +82,21 @@ def confirm(question: str, *, yes: bool) -> None:
         raise click.exceptions.Exit(ExitCode.FAILED)
 
 
-@contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """For the stages before the plan: on a terminal, one line that says what is done at the moment."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(text)
+def count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def progress(plan: Plan) -> AbstractContextManager[Callable[[Event], None]]:
-    """Shows how a round goes: bars and lines on a terminal, else a line for each thing that happens."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from reconciler.cli.live import live_progress
-
-        return live_progress(plan)
-    return nullcontext(print_event)
-
-
-def print_event(event: Event) -> None:
-    line = outcome_line(event) if event.phase else event.text
-    if line and line != "starting":
-        talk(f"{label(event)}  {line}")
-
-
-def outcome_line(event: Event) -> str:
-    """How it ended with one resource, in one line."""
-    phase = str(event.phase)
-    if phase == "Deleting" and not event.text:
-        return paint_talk("gone", "dim")
-    style = {"Ready": "green", "Degraded": "yellow", "Failed": "red"}.get(phase, "bold")
-    return paint_talk(phase, style) + (f": {event.text}" if event.text else "")
-
-
-def label(event: Event) -> str:
-    name = f"{event.id.tenant}/{event.id.name}" if event.id.name else event.id.tenant
-    return f"{event.id.kind.value} {name}"
+def table(rows: Sequence[tuple[str, ...]], decorate: Callable[[str, int], str]) -> str:
+    """Rows of text in columns, the first row being the heading; `decorate(cell, column)` colours a cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            (cell if number == 0 else decorate(cell, column)) + " " * (widths[column] - len(cell))
+            for column, cell in enumerate(row)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def _styled(text: str, style: str) -> str:
@@ -112,20 +108,3 @@ def _styled(text: str, style: str) -> str:
 def _coloured_problem(text: str, severity: str) -> str:
     style = "red" if severity == "error" else "yellow"
     return text.replace(f"{severity}:", paint_talk(f"{severity}:", style), 1)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def table(rows: list[tuple[str, ...]], decorate: Callable[[str, int], str]) -> str:
-    """Rows of text in columns, the first row being the heading; `decorate(cell, column)` colours a padded cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = [
-            (cell if number == 0 else decorate(cell, column)) + " " * (widths[column] - len(cell))
-            for column, cell in enumerate(row)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)

@@ -1,44 +1,82 @@
-"""How a round goes, on a terminal: what ended scrolls up, what is under way stays below with a spinner or a bar."""
+"""How a round goes, on a terminal: what ended scrolls up, what is under way stays below with a spinner or a bar.
+
+Called by `progress.py`. Everything that is drawn is gone when the round has ended; what scrolled up stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Column
 from rich.text import Text
 
-from reconciler.cli.console import label, outcome_line
+from reconciler.cli.progress import label, outcome_line
 from reconciler.engine.context import Event
 from reconciler.plan.model import Plan
+from reconciler.plan.render_text import size
 from reconciler.resources import ResourceId
 
-MAX_LINES = 12  # of what is under way; the others wait unseen
+MAX_LINES = 12  # of what is under way; the others are counted
+BAR_WIDTH = 20
 
 
 @contextmanager
-def live_progress(plan: Plan) -> Iterator[Callable[[Event], None]]:
+def live_round(plan: Plan) -> Iterator[Callable[[Event], None]]:
     """Yields the listener; clears what is left when the round ends."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Upload(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=console, transient=True) as bars:
+    with _bars() as bars:
         yield _Listener(bars, {change.id: change.size for change in plan.work()})
 
 
-class _Upload(ProgressColumn):
-    """A bar and bytes, for what has bytes to send."""
+@contextmanager
+def live_upload(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """One bar; its listener is called with the bytes that went on."""
+    with _bars() as bars:
+        task = bars.add_task(name, total=total, text="uploading", sends=True)
+        yield lambda sent: bars.advance(task, sent)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bar = BarColumn(bar_width=20)
-        self._bytes = DownloadColumn(binary_units=True)
 
+class _Bars(Progress):
+    """Shows so many tasks as fit, and counts the others."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        tasks = self.tasks
+        lines = max(1, min(MAX_LINES, self.console.height - 3))
+        yield self.make_tasks_table(tasks[:lines])
+        if len(tasks) > lines:
+            yield Text(f"  … and {len(tasks) - lines} more", style="dim")
+
+
+class _Bar(ProgressColumn):
+    """For what has bytes to send."""
+
+    def render(self, task: Task) -> RenderableType:
+        if not task.fields["sends"]:
+            return Text("")
+        return ProgressBar(task.total, task.completed, width=BAR_WIDTH)
+
+
+class _Bytes(ProgressColumn):
     def render(self, task: Task) -> Text:
         if not task.fields["sends"]:
             return Text("")
-        return Text.assemble(f"{task.percentage:3.0f}% ", self._bytes.render(task))
+        return Text(f"{task.percentage:3.0f}% of {size(int(task.total or 0))}", no_wrap=True)
+
+
+def _bars() -> _Bars:
+    cut = Column(no_wrap=True, overflow="ellipsis")
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False),
+        TextColumn("{task.fields[text]}", table_column=cut, markup=False),
+        _Bar(),
+        _Bytes(),
+    )
+    return _Bars(*columns, console=Console(stderr=True), transient=True)
 
 
 class _Listener:
@@ -60,15 +98,15 @@ class _Listener:
     def _go_on(self, event: Event) -> None:
         task = self._tasks.get(event.id)
         if task is None:
-            size = self._sizes.get(event.id, 0)
-            visible = len(self._tasks) < MAX_LINES
-            fields = {"text": event.text, "sends": bool(size)}
-            task = self._bars.add_task(label(event), total=size or None, visible=visible, **fields)
+            total = self._sizes.get(event.id, 0)
+            task = self._bars.add_task(label(event), total=total or None, text=event.text, sends=bool(total))
             self._tasks[event.id] = task
-        self._bars.update(task, advance=event.sent, **({"text": event.text} if event.text else {}))
+        if event.text:
+            self._bars.update(task, text=event.text)
+        self._bars.advance(task, event.sent)
 
     def _end(self, event: Event) -> None:
         task = self._tasks.pop(event.id, None)
         if task is not None:
             self._bars.remove_task(task)
-        self._bars.console.print(Text.from_ansi(f"{label(event)}  {outcome_line(event)}"))
+        self._bars.console.print(Text.from_ansi(f"{label(event)}  {outcome_line(event)}"), soft_wrap=True)

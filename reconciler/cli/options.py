@@ -25,7 +25,7 @@ def workspace_options(command: F) -> F:
             help="The operator's platform.yaml; without it the one in the directory, or the embedded default.",
         ),
         click.option("--ref", help="A branch, tag or commit; reads the repository at it, not the working tree."),
-        click.argument("source", metavar="[PATH_OR_URL]", default="."),
+        click.argument("source", metavar="[PATH_OR_URL]", required=False),
     ):
         command = decorate(command)
     return command
@@ -53,35 +53,24 @@ def deletion_options(command: F) -> F:
     return click.option("--allow-deletions", is_flag=True, help="Allow deletions beyond the guards' budget.")(command)
 
 
+def lock_option(command: F) -> F:
+    return click.option(
+        "--lock-timeout",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help="Wait so long for another round to end.",
+    )(command)
+
+
 @contextmanager
-def opened(source: str, ref: str | None, platform: Path | None) -> Iterator[Workspace]:
+def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterator[Workspace]:
     """The workspace that these options name; closed at the end."""
+    from reconciler.cli.progress import doing
     from reconciler.workspace import Request, open_workspace
 
-    with open_workspace(Request(source, ref, platform)) as workspace:
+    with open_workspace(Request(source, ref, platform, doing)) as workspace:
         yield workspace
-
-
-def deployment_argument(workspace: Workspace, name: str) -> tuple[str, str]:
-    """TENANT/DEPLOYMENT as typed, or DEPLOYMENT alone where only one tenant has it. UsageError with the choices."""
-    from reconciler.resources import Kind, Scope
-    from specs.names import did_you_mean, listing
-
-    live = workspace.target.observe(Scope())
-    recorded = workspace.state_file.load().resources
-    known = sorted({(r.tenant, r.name) for r in (*live.resources, *recorded) if r.kind is Kind.DEPLOYMENT})
-    tenant, _, deployment = name.rpartition("/")
-    matches = [pair for pair in known if pair[1] == deployment and tenant in ("", pair[0])]
-    if len(matches) == 1:
-        return matches[0]
-    names = [f"{t}/{d}" for t, d in known]
-    if matches:
-        several = listing(f"{t}/{d}" for t, d in matches)
-        raise click.UsageError(
-            f"Several tenants have a deployment {deployment!r}: {several}. Name one as TENANT/DEPLOYMENT."
-        )
-    hint = did_you_mean(name, names if tenant else [d for _, d in known])
-    raise click.UsageError(f"No deployment {name!r} here; there is {listing(names)}.{hint}")
 
 
 def _parse_scope(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Scope:

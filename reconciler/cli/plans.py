@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
+import orjson
 
 from reconciler.cli.console import paint
+from reconciler.cli.naming import NamingError
+from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
-from reconciler.plan.render_data import plan_digest, plan_document, render_json, render_markdown
+from reconciler.plan.render_data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.render_text import render_text
+from reconciler.reconcile import Planned
+from reconciler.resources import JSON, Kind, Scope
 from specs.errors import KubeServeError
+from specs.names import did_you_mean, listing
 
 
 class SavedPlanError(KubeServeError):
@@ -19,48 +27,93 @@ class SavedPlanError(KubeServeError):
     code = "saved-plan"
 
 
-def print_plan(plan: Plan, output: str, *, show_unchanged: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A plan that `plan --out` wrote, and the options that it was made with."""
+
+    path: Path
+    document: JSON
+    scope: Scope
+    allow_deletions: bool
+    prune_unclaimed: bool
+
+    def check(self, plan: Plan) -> None:
+        """SavedPlanError unless the plan of this moment is, to the letter, the one that was saved."""
+        now = orjson.loads(render_json(plan))
+        if plan_digest(self.document) == plan_digest(now):
+            return
+        what = "; ".join(_reasons(self.document, now)) or "what would be done is not what it shows"
+        raise SavedPlanError("Saved plan is out of date", f"{self.path}: {what}. Plan again.")
+
+
+def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False) -> None:
     match output:
         case "json":
-            click.echo(render_json(plan), nl=False)
+            click.echo(render_json(planned.plan), nl=False)
         case "markdown":
-            click.echo(render_markdown(plan), nl=False)
+            click.echo(render_markdown(planned.plan), nl=False)
         case _:
-            click.echo(render_text(plan, paint, show_unchanged=show_unchanged), nl=False)
+            click.echo(plan_text(planned, show_unchanged=show_unchanged), nl=False)
 
 
-def save_plan(plan: Plan, path: Path) -> None:
+def plan_text(planned: Planned, *, show_unchanged: bool = False) -> str:
+    """Nothing where nothing could be read and so nothing is planned: the problems say it all."""
+    plan = planned.plan
+    if planned.is_broken and not (plan.changes or plan.guards or plan.unclaimed):
+        return ""
+    return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.is_broken)
+
+
+def save_plan(plan: Plan, options: Options, path: Path) -> None:
     """SavedPlanError when the file can't be written."""
+    chosen = {
+        "scope": asdict(options.scope),
+        "allow_deletions": options.allow_deletions,
+        "prune_unclaimed": options.prune_unclaimed,
+    }
+    content = orjson.dumps({"options": chosen, "plan": plan_document(plan)}, option=orjson.OPT_INDENT_2)
     try:
-        path.write_text(render_json(plan))
+        path.write_bytes(content + b"\n")
     except OSError as error:
         raise SavedPlanError("Plan can't be saved", f"{path}: {error.strerror}.") from error
 
 
-def check_saved(plan: Plan, path: Path) -> None:
-    """SavedPlanError unless the plan of this moment is, to the letter, the one that was saved."""
-    import orjson
-
+def read_saved(path: Path) -> Saved:
+    """SavedPlanError for what `plan --out` did not write."""
     try:
-        saved = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise SavedPlanError("Saved plan can't be read", f"{path}: {error}.") from error
-    now = orjson.loads(render_json(plan))
-    if plan_digest(saved) == plan_digest(now):
+        content = orjson.loads(path.read_bytes())
+        document, options = content["plan"], content["options"]
+        if document["format"] != PLAN_FORMAT:
+            raise ValueError(f"format {document['format']}")
+        scope = Scope(**options.pop("scope"))
+        return Saved(path, document, scope, **options)
+    except OSError as error:
+        raise SavedPlanError("Saved plan can't be read", f"{path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SavedPlanError(
+            "Not a saved plan", f"{path} was not written by this KubeServe's `plan --out`. Plan again."
+        ) from error
+
+
+def check_scope(planned: Planned, scope: Scope) -> None:
+    """NamingError when --only names what neither the specs nor anything that runs or is recorded has."""
+    if scope.tenant is None or planned.is_broken:
         return
-    what = "; ".join(_reasons(saved, plan_document(plan))) or "what would be done is not what it shows"
-    raise SavedPlanError("Saved plan is out of date", f"{path}: {what}. Plan again.")
+    ids = {*planned.desired.tenants, *planned.desired.deployments, *planned.live.resources, *planned.state.resources}
+    if any(resource in scope for resource in ids):
+        return
+    tenants = sorted({resource.tenant for resource in ids})
+    deployments = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
+    known, name = (deployments, f"{scope.tenant}/{scope.deployment}") if scope.deployment else (tenants, scope.tenant)
+    raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
 
 
-def _reasons(saved: object, now: dict[str, object]) -> list[str]:
+def _reasons(saved: JSON, now: dict[str, Any]) -> list[str]:
     names = {
         "desired": "the specs or the platform",
         "live": "what runs",
         "lineage": "the state file",
         "serial": "the state",
     }
-    before = saved.get("binding") if isinstance(saved, dict) else None
-    after = now["binding"]
-    if not isinstance(before, dict) or not isinstance(after, dict):
-        return ["it is no plan of this KubeServe"]
+    before, after = saved.get("binding", {}), now["binding"]
     return [f"{words} changed since" for key, words in names.items() if before.get(key) != after[key]]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
 
 import click
 
+from reconciler.cli import interrupts
+from reconciler.cli.console import Verbosity
+from reconciler.cli.endings import ending, settle_stdout
 from reconciler.exit_codes import ExitCode
-from specs.errors import KubeServeError
 
+NAME = "kubeserve"
+COMPLETION_VARIABLE = "_KUBESERVE_COMPLETE"
 COMMANDS = {
     "init": "Write a first kubeserve.yaml.",
     "validate": "Check the specs; change nothing.",
@@ -29,6 +34,20 @@ COMMANDS = {
 ORDER = list(COMMANDS)
 
 
+def _raise_verbosity(ctx: click.Context, _parameter: click.Parameter, value: int) -> None:
+    if isinstance(ctx.obj, Verbosity):
+        ctx.obj.level += value
+
+
+_VERBOSE = click.Option(
+    ["-v", "--verbose"],
+    count=True,
+    expose_value=False,
+    callback=_raise_verbosity,
+    help="Show every step and more of the logs; twice: tracebacks too.",
+)
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and one line; imports a command's module only to run it."""
 
@@ -40,6 +59,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"reconciler.cli.commands.{cmd_name}")
         command: click.Command = module.command
+        if _VERBOSE not in command.params:
+            command.params.append(_VERBOSE)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -56,64 +77,40 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-v", "--verbose", count=True, help="More words; twice: tracebacks too.")
-@click.version_option(package_name="kubeserve", message="%(version)s")
-@click.pass_context
-def kubeserve(ctx: click.Context, verbose: int) -> None:
+@click.group(
+    NAME,
+    cls=LazyGroup,
+    params=[_VERBOSE],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name=NAME, message="%(version)s")
+def kubeserve() -> None:
     """From a commit to an answer: models from a kubeserve.yaml in Git, served under stable URLs.
 
     Every command takes a directory or a Git URL (with --ref); without one, the current directory.
     """
-    ctx.obj = verbose
 
 
 def main() -> NoReturn:
     """Runs the command line and exits. Codes: see `exit_codes.py`."""
-    sys.exit(run(sys.argv[1:]))
+    if COMPLETION_VARIABLE in os.environ:
+        kubeserve.main(prog_name=NAME)
+    interrupts.install()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know fewer characters than we do
+    code = run(sys.argv[1:])
+    settle_stdout()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Runs one command and answers its exit code."""
+    verbosity = Verbosity()
     try:
-        result = kubeserve.main(arguments, prog_name="kubeserve", standalone_mode=False)
+        with kubeserve.make_context(NAME, list(arguments), obj=verbosity) as ctx:
+            result = kubeserve.invoke(ctx)
         sys.stdout.flush()
-        return int(result) if isinstance(result, int) else ExitCode.OK
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.UsageError as error:
-        error.show()
-        return ExitCode.USAGE
-    except click.Abort:
-        click.echo("Aborted.", err=True)
-        return ExitCode.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.FAILED
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. What was begun is recorded; the next apply goes on from there.", err=True)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
-    except KubeServeError as error:
-        if _verbosity(arguments) > 1:
-            raise
-        click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
-        return ExitCode.FAILED
-    except Exception as error:
-        if _verbosity(arguments) > 1:
-            raise
-        click.echo(f"error: KubeServe itself failed: {type(error).__name__}: {error}", err=True)
-        click.echo("  This is a bug. `kubeserve -vv …` shows where; please report it with that.", err=True)
-        return ExitCode.FAILED
-
-
-def _verbosity(arguments: list[str]) -> int:
-    """What came before the command; read by hand, since the parsed context is gone when an error arrives."""
-    leading = []
-    for argument in arguments:
-        if not argument.startswith("-"):
-            break
-        leading.append(argument)
-    return sum(a.count("v") if not a.startswith("--") else a == "--verbose" for a in leading)
+    except (Exception, KeyboardInterrupt) as error:
+        return ending(error, verbosity.level)
+    return int(result) if isinstance(result, int) else ExitCode.OK

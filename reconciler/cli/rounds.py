@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
-from reconciler.cli.console import confirm, paint, progress, show_problems, talk, working
-from reconciler.cli.plans import check_saved, print_plan
+from reconciler.cli.console import confirm, count, paint, show_problems, talk, verbosity
+from reconciler.cli.interrupts import leave
+from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
+from reconciler.cli.progress import progress, working
 from reconciler.engine.context import Result
 from reconciler.engine.execute import Outcome
 from reconciler.exit_codes import ExitCode
@@ -27,7 +29,7 @@ SHOWN_LOG_LINES = 10
 class Ask:
     question: str
     yes: bool = False
-    saved: Path | None = None  # a plan that was agreed to before
+    saved: Saved | None = None  # a plan that was agreed to before
     output: str = "text"
     lock_timeout: float = 0.0
 
@@ -36,54 +38,78 @@ def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) ->
     """The lock is taken before the plan is made, so that what is agreed to is what is done."""
     workspace.prepare_home()
     with target_lock(workspace.run_dir, command, ask.lock_timeout):
-        with working() as say:
-            planned = plan_round(workspace, options, say)
-        show_problems(workspace.shown(planned.problems))
-        if ask.output == "text":
-            print_plan(planned.plan, "text")
-        if ask.saved is not None:
-            check_saved(planned.plan, ask.saved)
-        if not planned.plan.is_empty:
-            confirm(ask.question, yes=ask.yes or ask.saved is not None)
-        outcome = _apply(workspace, planned)
+        try:
+            planned = _agreed(workspace, options, ask)
+        except (KeyboardInterrupt, click.Abort):
+            leave("Interrupted. Nothing was changed.")
+        try:
+            with progress(planned.plan) as listen:
+                outcome = apply_round(workspace, planned, listen)
+        except KeyboardInterrupt:  # with the lock still held: a call that was begun may not have ended
+            leave("Interrupted. What was begun is recorded; the next apply goes on from there.")
     _show(planned, outcome, ask.output)
     return ExitCode.FAILED if planned.is_broken else outcome.exit_code
 
 
-def _apply(workspace: Workspace, planned: Planned) -> Outcome:
-    with progress(planned.plan) as listen:
-        return apply_round(workspace, planned, listen)
+def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
+    """The plan, shown and agreed to."""
+    with working() as say:
+        planned = plan_round(workspace, options, say)
+    show_problems(planned.problems)
+    check_scope(planned, options.scope)
+    agreed = ask.yes or ask.saved is not None
+    if ask.output == "text":
+        print_plan(planned, "text")
+    elif not agreed:
+        talk(plan_text(planned))  # stdout is for the outcome
+    if ask.saved is not None:
+        ask.saved.check(planned.plan)
+    if not planned.plan.is_empty:
+        confirm(ask.question, yes=agreed)
+    return planned
 
 
 def _show(planned: Planned, outcome: Outcome, output: str) -> None:
+    results = sorted(outcome.results, key=lambda result: result.id)
+    for result in results:
+        if result.phase in FAILED_PHASES:
+            _show_failure(result)
+    if results:
+        talk()
+        talk(_tally(results))
     if output == "json":
         import orjson
 
-        click.echo(orjson.dumps(_document(planned, outcome), option=orjson.OPT_INDENT_2).decode())
+        click.echo(orjson.dumps(_document(planned, outcome, results), option=orjson.OPT_INDENT_2).decode())
         return
-    for result in outcome.results:
-        if result.phase in FAILED_PHASES:
-            _show_failure(result)
-    served = [result for result in outcome.results if result.url]
-    if served:
-        click.echo()
-        for result in served:
+    for result in results:
+        if result.url:
             click.echo(f"{result.id.tenant}/{result.id.name}  {paint(result.url, 'bold')}")
 
 
 def _show_failure(result: Result) -> None:
     talk()
     talk(f"{result.id} is {result.phase}: {result.message}")
-    for line in result.log[-SHOWN_LOG_LINES:]:
+    shown = result.log if verbosity() else result.log[-SHOWN_LOG_LINES:]
+    for line in shown:
         talk(f"  | {line}")
     if result.log and result.id.kind is Kind.DEPLOYMENT:
         talk(f"  More: kubeserve logs --failed {result.id.tenant}/{result.id.name}")
 
 
-def _document(planned: Planned, outcome: Outcome) -> JSON:
+def _tally(results: list[Result]) -> str:
+    """`3 deployments Ready, 1 Degraded.`"""
+    deployments = [result for result in results if result.id.kind is Kind.DEPLOYMENT]
+    if not deployments:
+        return "Done."
+    phases = Counter(str(result.phase or "gone") for result in deployments)
+    return f"{count(len(deployments), 'deployment')}: " + ", ".join(f"{n} {phase}" for phase, n in phases.items()) + "."
+
+
+def _document(planned: Planned, outcome: Outcome, results: list[Result]) -> JSON:
     return {
         "plan": plan_document(planned.plan),
-        "exitCode": int(outcome.exit_code),
+        "exitCode": int(ExitCode.FAILED if planned.is_broken else outcome.exit_code),
         "results": [
             {
                 "id": str(result.id),
@@ -92,6 +118,6 @@ def _document(planned: Planned, outcome: Outcome) -> JSON:
                 "url": result.url,
                 "log": list(result.log),
             }
-            for result in outcome.results
+            for result in results
         ],
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import deletion_options, only_option, opened, output_option, workspace_options
+from reconciler.cli.options import deletion_options, lock_option, only_option, opened, output_option, workspace_options
 
 if TYPE_CHECKING:
     from reconciler.resources import Scope
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Apply a plan that `plan --out` saved; refused when anything it rests on has changed. Doesn't ask.",
 )
-@click.option("--lock-timeout", type=float, default=0.0, metavar="SECONDS", help="Wait so long for another round.")
+@lock_option
 @deletion_options
 def command(
-    source: str,
+    source: str | None,
     ref: str | None,
     platform: Path | None,
     only: Scope,
@@ -45,10 +45,17 @@ def command(
     Exits with 0, with 3 when a rollout kept its old version, with 1 when something failed with nothing serving or a
     spec has an error.
     """
+    from reconciler.cli.plans import read_saved
     from reconciler.cli.rounds import Ask, run_round
     from reconciler.plan.diff import Options
+    from reconciler.resources import Scope
 
+    plan = read_saved(saved) if saved else None
+    if plan is not None:
+        if only != Scope() or allow_deletions or prune_unclaimed:
+            raise click.UsageError("A saved plan says itself what it is about: give no other option beside --plan.")
+        only, allow_deletions, prune_unclaimed = plan.scope, plan.allow_deletions, plan.prune_unclaimed
     with opened(source, ref, platform) as workspace:
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
-        ask = Ask("Apply this plan?", yes=yes, saved=saved, output=output, lock_timeout=lock_timeout)
+        ask = Ask("Apply this plan?", yes=yes, saved=plan, output=output, lock_timeout=lock_timeout)
         return run_round(workspace, options, ask, "kubeserve apply")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import only_option, opened, output_option, workspace_options
+from reconciler.cli.options import lock_option, only_option, opened, output_option, workspace_options
 
 if TYPE_CHECKING:
     from reconciler.resources import Scope
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @output_option("text", "json")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @click.option("--prune-unclaimed", is_flag=True, help="Also remove what carries our mark and no state file knows.")
-@click.option("--lock-timeout", type=float, default=0.0, metavar="SECONDS", help="Wait so long for another round.")
+@lock_option
 def command(
-    source: str,
+    source: str | None,
     ref: str | None,
     platform: Path | None,
     only: Scope,

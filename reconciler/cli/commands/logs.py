@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import deployment_argument, opened, workspace_options
+from reconciler.cli.options import opened, workspace_options
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
 @workspace_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until interrupted.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="So many last lines.")
-@click.option("--failed", is_flag=True, help="The log of the last start that failed.")
+@click.option("--failed", is_flag=True, help="The log of the last start that failed, which may be gone.")
 @click.option("--variant", help="This variant or version; without it, every one that runs.")
 def command(
     deployment: str,
-    source: str,
+    source: str | None,
     ref: str | None,
     platform: Path | None,
     follow: bool,
@@ -33,32 +35,47 @@ def command(
     variant: str | None,
 ) -> int:
     """Show what a deployment's model server writes."""
-    from reconciler.resources import deployment_id
+    from reconciler.cli.naming import find_deployment
 
+    if failed and (follow or variant):
+        raise click.UsageError("--failed shows the one log that was kept: it can't be followed or chosen by --variant.")
     with opened(source, ref, platform) as workspace:
-        name = deployment_id(*deployment_argument(workspace, deployment))
+        name = find_deployment(workspace, deployment)
         if failed:
-            for line in workspace.target.failed_logs(name, lines=lines):
-                click.echo(line)
+            _print(workspace.target.failed_logs(name, lines=lines))
             return ExitCode.OK
         chosen = _variants(workspace, name, variant)
-        for each in chosen:
-            if len(chosen) > 1:
-                click.echo(f"==> {each.name} <==", err=True)
-            for line in workspace.target.logs(each, lines=lines, follow=follow and each == chosen[-1], failed=False):
-                click.echo(line)
+        try:
+            _print(workspace.target.logs(chosen, lines=lines, follow=follow))
+        except KeyboardInterrupt:
+            if follow:  # the usual way to end it
+                return ExitCode.INTERRUPTED
+            raise
     return ExitCode.OK
 
 
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+        sys.stdout.flush()
+
+
 def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) -> list[ResourceId]:
+    """Those that were asked for, the newest last. NamingError: there is none."""
+    from reconciler.cli.naming import NamingError
     from reconciler.resources import Scope
-    from specs.names import listing
+    from specs.names import listing, quoted
 
     live = workspace.target.observe(Scope(deployment.tenant))
     found = [r for r in live.resources.values() if r.deployment == deployment]
     chosen = [r.id for r in found if wanted in (None, r.id.name, r.fields.get("version"))]
-    if not chosen:
+    if chosen:
+        return chosen
+    if wanted is not None and found:
         known = listing(f"{r.id.name} (version {r.fields.get('version')})" for r in found)
-        what = f"{wanted!r} of " if wanted else ""
-        raise click.UsageError(f"Nothing of {what}{deployment.name} runs; there is {known}. See `kubeserve status`.")
-    return chosen
+        raise NamingError("No such variant", f"{quoted(wanted)} of {deployment.name} does not run; there is {known}.")
+    raise NamingError(
+        "Nothing runs",
+        f"Nothing of {deployment.tenant}/{deployment.name} runs. `kubeserve logs --failed` shows a start that failed, "
+        "and `kubeserve status` how it is.",
+    )

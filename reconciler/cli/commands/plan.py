@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--show-unchanged", is_flag=True, help="Show what stays as it is too.")
 @deletion_options
 def command(
-    source: str,
+    source: str | None,
     ref: str | None,
     platform: Path | None,
     only: Scope,
@@ -38,8 +38,9 @@ def command(
 
     Exits with 1 when a spec has an error or a change can't be carried out.
     """
-    from reconciler.cli.console import show_problems, working
-    from reconciler.cli.plans import print_plan, save_plan
+    from reconciler.cli.console import show_problems
+    from reconciler.cli.plans import check_scope, print_plan, save_plan
+    from reconciler.cli.progress import working
     from reconciler.plan.diff import Options
     from reconciler.reconcile import plan_round
 
@@ -47,10 +48,11 @@ def command(
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
         with working() as say:
             planned = plan_round(workspace, options, say)
-        show_problems(workspace.shown(planned.problems))
-    print_plan(planned.plan, output, show_unchanged=show_unchanged)
+    show_problems(planned.problems)
+    check_scope(planned, only)
+    print_plan(planned, output, show_unchanged=show_unchanged)
     if out is not None:
-        save_plan(planned.plan, out)
+        save_plan(planned.plan, options, out)
     if planned.is_broken or planned.plan.errors:
         return ExitCode.FAILED
     return ExitCode.CHANGES if detailed_exitcode and not planned.plan.is_empty else ExitCode.OK

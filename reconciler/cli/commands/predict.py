@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import deployment_argument, opened, workspace_options
+from reconciler.cli.options import opened, workspace_options
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+VARIANT_HEADER = "x-kubeserve-variant"
 
 
 @click.command()
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--variant", help="Ask this variant or version, whatever its share of the traffic.")
 def command(
     deployment: str,
-    source: str,
+    source: str | None,
     ref: str | None,
     platform: Path | None,
     data: str | None,
@@ -33,18 +35,20 @@ def command(
     """Ask a deployment for predictions and print its JSON answer.
 
     For example: kubeserve predict iris -d '[[5.1, 3.5, 1.4, 0.2]]'
+
+    Exits with 1 when the answer is an error, which is printed all the same.
     """
-    from reconciler.resources import deployment_id
+    from reconciler.cli.naming import find_deployment
 
     body = _body(data, body_file)
     with opened(source, ref, platform) as workspace:
-        name = deployment_argument(workspace, deployment)
-        status, answer, headers = workspace.target.predict(deployment_id(*name), body, variant)
-    sys.stdout.buffer.write(answer if answer.endswith(b"\n") else answer + b"\n")
+        name = find_deployment(workspace, deployment)
+        status, answer, headers = workspace.target.predict(name, body, variant)
+    click.echo(answer, nl=not answer.endswith(b"\n"))
     if status != 200:
         click.echo(f"HTTP status {status}.", err=True)
         return ExitCode.FAILED
-    answered = {key.lower(): value for key, value in headers.items()}.get("x-kubeserve-variant")
+    answered = {key.lower(): value for key, value in headers.items()}.get(VARIANT_HEADER)
     if answered and sys.stderr.isatty():
         click.echo(f"Answered by {answered}.", err=True)
     return ExitCode.OK

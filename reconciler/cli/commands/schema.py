@@ -7,9 +7,6 @@ import click
 @click.argument("which", type=click.Choice(["kubeserve", "platform"]), default="kubeserve")
 def command(which: str) -> None:
     """Print the JSON Schema of kubeserve.yaml, or of platform.yaml."""
-    import json
+    from specs.schema import as_text, platform_schema, tenant_schema
 
-    from specs import schema
-
-    document = schema.platform_schema() if which == "platform" else schema.tenant_schema()
-    click.echo(json.dumps(document, indent=2))
+    click.echo(as_text(platform_schema() if which == "platform" else tenant_schema()), nl=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,25 +20,55 @@ if TYPE_CHECKING:
     from reconciler.workspace import Workspace
 
 WATCH_SECONDS = 1.0
-PHASE_STYLES = {"Ready": "green", "Degraded": "yellow", "Failed": "red", "Progressing": "cyan", "Deleting": "dim"}
 
 
 @click.command()
 @workspace_options
 @only_option
 @output_option("table", "json", "yaml")
-@click.option("-w", "--watch", is_flag=True, help="Go on showing it until interrupted.")
-def command(source: str, ref: str | None, platform: Path | None, only: Scope, output: str, watch: bool) -> int:
+@click.option("-w", "--watch", is_flag=True, help="Go on showing it, whenever it has changed, until interrupted.")
+def command(source: str | None, ref: str | None, platform: Path | None, only: Scope, output: str, watch: bool) -> int:
     """Show how deployments are, and where they answer."""
     with opened(source, ref, platform) as workspace:
-        while True:
-            statuses = _statuses(workspace, only)
-            if watch and output == "table":
-                click.clear()
-            _print(statuses, output)
-            if not watch:
-                return ExitCode.OK
-            time.sleep(WATCH_SECONDS)
+        if watch:
+            return _watch(workspace, only, output)
+        click.echo(_shown(_statuses(workspace, only), output))
+    return ExitCode.OK
+
+
+def _watch(workspace: Workspace, only: Scope, output: str) -> int:
+    before = None
+    try:
+        with _screen(output) as show:
+            while True:
+                statuses = _statuses(workspace, only)
+                if statuses != before:
+                    show(_shown(statuses, output))
+                before = statuses
+                time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:  # the only way to end it
+        return ExitCode.INTERRUPTED
+
+
+@contextmanager
+def _screen(output: str) -> Iterator[Callable[[str], None]]:
+    """Replaces the last table on a terminal; elsewhere one text follows the other."""
+    from reconciler.cli.console import is_lively
+
+    if output != "table" or not is_lively(sys.stdout):
+        yield _follow
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        yield lambda text: live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def _follow(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
 
 
 def _statuses(workspace: Workspace, only: Scope) -> tuple[DeploymentStatus, ...]:
@@ -45,35 +78,35 @@ def _statuses(workspace: Workspace, only: Scope) -> tuple[DeploymentStatus, ...]
     return deployment_statuses(workspace.state_file.load(), live, workspace.target.url, only)
 
 
-def _print(statuses: tuple[DeploymentStatus, ...], output: str) -> None:
+def _shown(statuses: tuple[DeploymentStatus, ...], output: str) -> str:
     from reconciler.status import status_document
 
     match output:
         case "json":
             import orjson
 
-            click.echo(orjson.dumps(status_document(statuses), option=orjson.OPT_INDENT_2).decode())
+            return orjson.dumps(status_document(statuses), option=orjson.OPT_INDENT_2).decode()
         case "yaml":
             import yaml
 
-            click.echo(yaml.safe_dump(status_document(statuses), sort_keys=False), nl=False)
+            return yaml.safe_dump(status_document(statuses), sort_keys=False, explicit_start=True).rstrip()
         case _:
-            _print_table(statuses)
+            return _table(statuses)
 
 
-def _print_table(statuses: tuple[DeploymentStatus, ...]) -> None:
+def _table(statuses: tuple[DeploymentStatus, ...]) -> str:
     from reconciler.cli.console import paint, table
+    from reconciler.cli.progress import PHASE_STYLES
 
     if not statuses:
-        click.echo("Nothing runs here. `kubeserve apply` starts what the specs ask for.")
-        return
+        return "Nothing runs here. `kubeserve apply` starts what the specs ask for."
     rows = [("DEPLOYMENT", "PHASE", "VERSION", "READY", "URL")]
     rows += [(s.id, s.phase.value, _versions(s), _ready(s), s.url or "-") for s in statuses]
-    click.echo(table(rows, lambda cell, column: paint(cell, PHASE_STYLES.get(cell, "bold")) if column == 1 else cell))
+    text = table(rows, lambda cell, column: paint(cell, PHASE_STYLES.get(cell, "bold")) if column == 1 else cell)
     for status in statuses:
         if status.message:
-            click.echo()
-            click.echo(f"{status.id}: {paint(status.reason, PHASE_STYLES[status.phase.value])}: {status.message}")
+            text += f"\n\n{status.id}: {paint(status.reason, PHASE_STYLES[status.phase.value])}: {status.message}"
+    return text
 
 
 def _versions(status: DeploymentStatus) -> str:

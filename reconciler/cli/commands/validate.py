@@ -11,35 +11,38 @@ from reconciler.cli.options import opened, output_option, workspace_options
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.reconcile import Read
+    from reconciler.reading import Read
     from specs.problems import Problem
 
 
 @click.command()
 @workspace_options
 @output_option("text", "json")
-def command(source: str, ref: str | None, platform: Path | None, output: str) -> int:
+def command(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
     """Check the specs and that the files they name are there. Changes nothing.
 
     Exits with 1 when there is an error.
     """
     from reconciler.cli.console import show_problems
+    from reconciler.cli.progress import working
     from reconciler.reading import read_sources
 
-    with opened(source, ref, platform) as workspace:
+    with opened(source, ref, platform) as workspace, working() as say:
+        say("reading specs")
         read = read_sources(workspace)
-        problems = workspace.shown(read.problems)
-    broken = any(problem.severity == "error" for problem in problems)
+    broken = any(problem.severity == "error" for problem in read.problems)
     if output == "json":
-        _print_json(read, problems)
+        _print_json(read, read.problems)
     else:
-        show_problems(problems)
+        show_problems(read.problems)
         if not broken:
             click.echo(f"Good: {_counts(read)}.")
     return ExitCode.FAILED if broken else ExitCode.OK
 
 
 def _counts(read: Read) -> str:
+    from reconciler.cli.console import count
+
     tenants = read.loaded.tenants.values()
     versions = sum(len(model.versions) for tenant in tenants for model in tenant.models.values())
     counts = {
@@ -48,7 +51,7 @@ def _counts(read: Read) -> str:
         "version": versions,
         "deployment": sum(len(tenant.deployments) for tenant in tenants),
     }
-    return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for word, number in counts.items())
+    return ", ".join(count(number, word) for word, number in counts.items())
 
 
 def _print_json(read: Read, problems: tuple[Problem, ...]) -> None:

@@ -1,0 +1,70 @@
+"""Every way in which a command can end, as plain words on stderr and an exit code. Called by `root.py`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from reconciler.cli import interrupts
+from reconciler.cli.console import show_error, show_problems, talk
+from reconciler.exit_codes import ExitCode
+from specs.errors import KubeServeError
+
+
+def ending(error: BaseException, verbosity: int) -> int:
+    """Says what went wrong and answers the exit code. Tracebacks are shown from the second -v on."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            talk(error.format_message())
+            return ExitCode.USAGE
+        case click.UsageError():
+            show_error(error.format_message(), _usage(error))
+            return ExitCode.USAGE
+        case KeyboardInterrupt() | EOFError() | click.Abort():
+            interrupts.tell("Interrupted.")
+            return ExitCode.INTERRUPTED
+        case BrokenPipeError():
+            return ExitCode.PIPE_CLOSED
+    if verbosity > 1:
+        talk("".join(traceback.format_exception(error)))
+    _explain(error)
+    return ExitCode.FAILED
+
+
+def settle_stdout() -> None:
+    """What can't be written any more goes nowhere: else the interpreter would complain of it when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _explain(error: BaseException) -> None:
+    from specs.problems import SpecErrors
+
+    match error:
+        case SpecErrors():
+            show_problems(error.problems)
+        case KubeServeError():
+            show_error(error.summary, error.detail)
+        case click.ClickException():
+            show_error(error.format_message())
+        case OSError():  # the machine's refusal, wherever it comes from: disk full, no permission, too many files
+            place = f"'{error.filename}'. " if error.filename else ""
+            show_error(error.strerror or str(error), f"{place}`kubeserve -vv …` shows where it was met.")
+        case _:
+            show_error(
+                f"KubeServe itself failed: {type(error).__name__}: {error}",
+                "This is a bug. `kubeserve -vv …` shows where; please report it with that.",
+            )
+
+
+def _usage(error: click.UsageError) -> str:
+    if error.ctx is None:
+        return ""
+    return f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more."
