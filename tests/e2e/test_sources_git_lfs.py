@@ -14,7 +14,9 @@ from reconciler.sources.digests import DigestCache, artifact_sha256
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import CHUNK, SourceArtifact, SourceError
+from tests.support.git_server import GitServer, serve_git
 from tests.support.repositories import Repository
+from tests.support.tls import Authority
 
 CONTENT = b"model of two chunks" * 2 * (CHUNK // 19)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -221,3 +223,48 @@ def test_what_git_lfs_keeps_is_forgotten_in_time(
     origin.commit()
     source.resolve()
     assert not kept.exists()
+
+
+@pytest.fixture
+def server(origin: Repository, tmp_path: Path) -> Iterator[GitServer]:
+    with serve_git(origin.path.parent, Authority.create(tmp_path / "authority")) as running:
+        yield running
+
+
+@pytest.fixture
+def remote(server: GitServer, tmp_path: Path) -> Iterator[GitSource]:
+    assert server.authority
+    environ = {"SSL_CERT_FILE": str(server.authority.path), "KUBESERVE_GIT_TOKEN": "s3cret"}
+    source = GitSource("models", f"{server.url}/origin", "main", GitAccess(tmp_path / "cache", environ=environ))
+    yield source
+    source.close()
+
+
+@needs_lfs
+def test_a_server_is_asked_with_the_login_of_the_repository(server: GitServer, remote: GitSource) -> None:
+    server.login = ("x-access-token", "s3cret")
+    server.lfs[SHA256] = CONTENT
+    assert content(artifact(remote)) == CONTENT
+    assert any(request.endswith("/info/lfs/objects/batch") for request in server.requests)
+
+
+@needs_lfs
+def test_a_server_that_lacks_the_file_is_answered_as_such(server: GitServer, remote: GitSource) -> None:
+    with pytest.raises(SourceError, match="Git LFS lacks the file"):
+        content(artifact(remote))
+
+
+@needs_lfs
+def test_a_login_that_was_refused_is_not_tried_without_end(
+    server: GitServer, remote: GitSource, tmp_path: Path
+) -> None:
+    found = artifact(remote)
+    server.login = ("another", "login")
+    for _ in range(2):
+        server.logins.clear()
+        with pytest.raises(SourceError, match="Access to the repository was refused") as caught:
+            content(found)
+        assert "s3cret" not in str(caught.value)
+        assert server.logins == [("x-access-token", "s3cret")]
+    for file in (tmp_path / "cache").rglob("*"):
+        assert not file.is_file() or b"s3cret" not in file.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.tls import Authority
@@ -27,11 +29,8 @@ class GitServer:
     authority: Authority | None = None
     requests: list[str] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
+    lfs: dict[str, bytes] = field(default_factory=dict)  # sha256 -> what Git LFS is given for it
     url: str = ""
-
-    @property
-    def origin(self) -> str:
-        return self.url
 
 
 @contextmanager
@@ -75,6 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(302, [("Location", self.git_server.redirect_to + self.path)], b"")
         elif not self._logged_in():
             self._reply(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
+        elif self.path.endswith("/info/lfs/objects/batch"):
+            self._lfs_batch(json.loads(body))
+        elif self.path.startswith("/lfs/"):
+            self._reply(200, [], self.git_server.lfs[self.path.removeprefix("/lfs/")])
         else:
             self._backend(body)
 
@@ -94,6 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
             return b"".join(chunks)
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _lfs_batch(self, asked: dict[str, Any]) -> None:
+        """https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md"""
+        objects = []
+        for wanted in asked["objects"]:
+            link = {"download": {"href": f"{self.git_server.url}/lfs/{wanted['oid']}"}}
+            known = wanted["oid"] in self.git_server.lfs
+            objects.append(
+                {**wanted, **({"actions": link} if known else {"error": {"code": 404, "message": "absent"}})}
+            )
+        content = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        self._reply(200, [("Content-Type", "application/vnd.git-lfs+json")], content)
 
     def _backend(self, body: bytes) -> None:
         url = urlsplit(self.path)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread, Timer
 from typing import IO, Any
+from uuid import uuid4
 
-from reconciler.sources.git.configuration import PASSED
+from reconciler.sources.git.configuration import HELPER_PASSWORD, HELPER_REFUSED, PASSED
 from reconciler.sources.git.credentials import scrub
 from reconciler.sources.protocol import SourceError
 
@@ -76,22 +77,27 @@ class Git:
         git = _git_class()
         executable = git.GIT_PYTHON_GIT_EXECUTABLE or "git"
         command = ["env", *_unset(self._variables), executable, f"--git-dir={options.git_dir or self._git_dir}"]
+        variables, refused = self._variables, None
+        if HELPER_PASSWORD in variables:
+            refused = self._git_dir.with_name(f"refused-{uuid4().hex}")
+            variables = {**variables, HELPER_REFUSED: str(refused)}
         with _installed():
             started = git(str(self._git_dir.parent)).execute(
                 [*command, *arguments],
                 istream=subprocess.PIPE if options.stdin else None,
                 as_process=True,
-                env=self._variables,
+                env=variables,
                 start_new_session=True,  # so that what it starts (ssh, helpers) ends with it
             )
-        return Process(started, self._secrets, options)
+        return Process(started, self._secrets, options, refused)
 
 
 class Process:
-    def __init__(self, started: Any, secrets: Sequence[str], options: Options) -> None:
+    def __init__(self, started: Any, secrets: Sequence[str], options: Options, refused: Path | None) -> None:
         self._started = started  # ends the process when it is collected
         self._process: subprocess.Popen[bytes] = started.proc
         self._secrets = secrets
+        self._refused = refused
         self._progress = options.progress
         self._stderr = bytearray()
         self._timed_out = False
@@ -153,6 +159,8 @@ class Process:
         self._drain.join(_GRACE_SECONDS)
         if self._process.stderr and not self._drain.is_alive():
             self._process.stderr.close()
+        if self._refused:
+            self._refused.unlink(missing_ok=True)
 
     def _time_out(self) -> None:
         self._timed_out = True

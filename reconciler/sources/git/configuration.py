@@ -28,11 +28,17 @@ SSH_CONNECT_SECONDS = 20
 STALLED_SECONDS = 60
 """An HTTP transfer without a byte for so long is given up."""
 
-_HELPER_USERNAME = "KUBESERVE_HELPER_USERNAME"
-_HELPER_PASSWORD = "KUBESERVE_HELPER_PASSWORD"  # noqa: S105 - the variable's name
+HELPER_REFUSED = "KUBESERVE_HELPER_REFUSED"
+"""The path of a file that says that the server refused the login to this one command."""
+
+HELPER_USERNAME = "KUBESERVE_HELPER_USERNAME"
+HELPER_PASSWORD = "KUBESERVE_HELPER_PASSWORD"  # noqa: S105 - the variable's name
+
+# gitcredentials(7). A login that was refused is not given again: git-lfs would try it without end.
 _HELPER = (
-    "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' "
-    f'"${_HELPER_USERNAME}" "${_HELPER_PASSWORD}"; }}; f'
+    f'!f() {{ case "$1" in get) test -e "${HELPER_REFUSED}" || '
+    f'printf \'username=%s\\npassword=%s\\n\' "${HELPER_USERNAME}" "${HELPER_PASSWORD}";; '
+    f'erase) : > "${HELPER_REFUSED}";; esac; }}; f'
 )
 _FALSE, _NEVER = "false", "never"
 
@@ -85,8 +91,8 @@ def git_variables(
         "GIT_SSH_COMMAND": _ssh_command(environ),
     }
     if credentials:
-        variables[_HELPER_USERNAME] = credentials.username
-        variables[_HELPER_PASSWORD] = credentials.password
+        variables[HELPER_USERNAME] = credentials.username
+        variables[HELPER_PASSWORD] = credentials.password
     return variables
 
 

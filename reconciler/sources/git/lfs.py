@@ -86,7 +86,7 @@ def _verified(mirror: Mirror, path: SourcePath, pointer: Pointer, process: Proce
 
 
 def _unavailable(mirror: Mirror, path: SourcePath, failure: GitFailed) -> SourceError:
-    if re.search(r"missing object|not found|does not exist|404", failure.stderr, re.I):
+    if re.search(r"missing object|object not found|does not exist|\[404\]", failure.stderr, re.I):
         return SourceError(
             "Git LFS lacks the file",
             f"{shown(str(path))}: the server of {mirror.address} does not have its object. Push it with "

@@ -181,7 +181,7 @@ class Mirror:
     def _tidy(self) -> None:
         """Keeps a mirror that is fetched into for years from growing by all that it ever held."""
         old = time.time() - KEPT_SECONDS
-        for file in (self.git_dir / "lfs" / "objects").rglob("*"):
+        for file in (self.git_dir / "lfs").rglob("*"):
             if file.is_file() and file.stat().st_mtime < old:
                 file.unlink()
         if sum(1 for _ in (self.git_dir / "objects" / "pack").glob("*.pack")) > MAX_PACKS:
@@ -189,8 +189,11 @@ class Mirror:
 
     def _ensure(self) -> None:
         """A mirror that is whole as far as its outside tells. Only the holder of the lock may."""
-        for leftover in (*self.folder.glob("new-*"), *self.folder.glob("old-*")):
-            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in (*self.folder.glob("new-*"), *self.folder.glob("old-*"), *self.folder.glob("refused-*")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
         self._write_config()
         if (self.folder / _CONDEMNED).exists() or not (self.git_dir / "HEAD").is_file():
             self._discard()
