@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from specs import urls
-from specs.fields import Model
+from specs.fields import Boolean, Model
 from specs.names import LABEL_PATTERN, quoted
 from specs.problems import Refusal
 
@@ -78,6 +78,10 @@ class Kubernetes(Model):
     """Where requests come from, for the network policies."""
     monitoring_namespace: Namespace | None = None
     """Where metrics are scraped from, for the network policies."""
+    namespace: Namespace = "kubeserve"
+    """Where KubeServe keeps what is its own: the Lease that makes a round the only one."""
+    force: Boolean = False
+    """Whether to take fields that somebody else applies, too."""
 
     @model_validator(mode="after")
     def _gateway_is_used(self) -> Self:
