@@ -15,9 +15,10 @@ CPU_PATTERN = r"(\d+(\.\d{1,3})?|\d+m)"
 MEMORY_PATTERN = r"\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?"
 DURATION_PATTERN = r"\d+(\.\d+)?(ms|s|m|h|d)"
 
-_CPU = re.compile(r"(\d{1,9})(\.\d{1,3})?(m?)", re.ASCII)
-_MEMORY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)(Ki|Mi|Gi|Ti|k|M|G|T|)", re.ASCII)
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"
+_CPU = re.compile(r"([0-9]{1,9})(\.[0-9]{1,3})?(m?)")
+_MEMORY = re.compile(rf"({_NUMBER})(Ki|Mi|Gi|Ti|k|M|G|T|)")
+_DURATION = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 _MEMORY_UNITS = {
     **{"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10},
     **{"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3, "": 1},
@@ -25,10 +26,13 @@ _MEMORY_UNITS = {
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@lru_cache(maxsize=1024, typed=True)
 def parse_cpu(value: str | int | float) -> int:
     """Millicores of "500m", "2", 2 or 0.5."""
-    text = _as_text(value)
+    return _parse_cpu(_as_text(value))
+
+
+@lru_cache(maxsize=1024)
+def _parse_cpu(text: str) -> int:
     match = _CPU.fullmatch(text)
     if not match or (match[2] and match[3]):
         raise Refusal(
@@ -41,13 +45,16 @@ def parse_cpu(value: str | int | float) -> int:
     return round(float(match[1] + (match[2] or "")) * 1000)
 
 
-@lru_cache(maxsize=1024, typed=True)
 def parse_memory(value: str | int | float) -> int:
     """Bytes of "512Mi", "4Gi", "1G" or 1073741824."""
-    text = _as_text(value)
+    return _parse_memory(_as_text(value))
+
+
+@lru_cache(maxsize=1024)
+def _parse_memory(text: str) -> int:
     if match := _MEMORY.fullmatch(text):
         return round(float(match[1]) * _MEMORY_UNITS[match[2]]) if "." in match[1] else _whole(match)
-    if re.fullmatch(r"\d+(\.\d+)?m", text):
+    if re.fullmatch(rf"{_NUMBER}m", text):
         raise Refusal(
             "memory-in-milli-bytes",
             "Memory in thousandths of a byte",
@@ -62,14 +69,16 @@ def parse_memory(value: str | int | float) -> int:
     )
 
 
-@lru_cache(maxsize=1024, typed=True)
 def parse_duration(value: str | int | float) -> float:
     """Seconds of "60s", "5m", "1.5h", "250ms" or "1d". A number without a unit is refused."""
-    text = _as_text(value)
+    return _parse_duration(_as_text(value))
+
+
+@lru_cache(maxsize=1024)
+def _parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if not match:
-        number = re.fullmatch(r"\d+(\.\d+)?", text)
-        hint = f" Did you mean '{text}s'?" if number else ""
+        hint = f" Did you mean '{text}s'?" if re.fullmatch(_NUMBER, text) else ""
         raise Refusal(
             "invalid-duration",
             "Invalid duration",
@@ -111,5 +120,5 @@ def _whole(match: re.Match[str]) -> int:
 
 
 def _memory_suggestion(text: str) -> str:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt])i?b?", text, re.IGNORECASE)
+    match = re.fullmatch(rf"({_NUMBER})\s?([kmgt])i?b?", text, re.IGNORECASE)
     return f" Did you mean '{match[1]}{match[2].upper()}i'?" if match else ""

@@ -16,7 +16,7 @@ from specs.problems import Severity, SpecErrors
 from specs.tenant import TenantFile
 from tests.support.specs_text import CHURN, HEAD, load, platform_with
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 labels = st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z0-9]", fullmatch=True).filter(
     lambda name: not name.startswith("kube-") and name not in ("api", "v1", "v2", "health", "metrics")

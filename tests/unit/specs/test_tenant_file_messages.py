@@ -322,6 +322,7 @@ CASES = {
     "CPU has lost its unit": (served("resources: {cpu: ‸500}"), "Amount of CPU out of bounds", "Did you mean 500m?"),
     "CPU is a word": (served("resources: {cpu: ‸two}"), "Invalid amount of CPU", "'two' is no amount of CPU."),
     "CPU is a boolean": (served("resources: {cpu: ‸true}"), "Not an amount", "Write a number"),
+    "CPU is a list": (served("resources: {‸cpu: [1]}"), "Not an amount", "Write a number"),
     "a timeout has no unit": (
         served("timeouts: {ready: ‸30}"),
         "Invalid duration",
