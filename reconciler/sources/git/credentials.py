@@ -5,7 +5,8 @@
     KUBESERVE_GIT_CREDENTIALS_FILE                    for several hosts: lines https://user:password@host, as in
                                                       gitcredentials(7), percent-encoded; it wins where it has the host
 
-Called by `source.py`; git gets them from its environment through the credential helper of `configuration.py`.
+Without any of them git still asks ~/.netrc. Called by `source.py`; git gets them from its environment, through the
+credential helper of `configuration.py`.
 """
 
 from __future__ import annotations
