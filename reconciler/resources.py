@@ -61,6 +61,11 @@ def variant_id(tenant: str, variant: str) -> ResourceId:
     return ResourceId(Kind.VARIANT, tenant, variant)
 
 
+def deployment_of(variant: ResourceId) -> ResourceId:
+    """By its name, which is the deployment's and a hash."""
+    return deployment_id(variant.tenant, variant.name.rpartition("-")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a command is narrowed to by `--only TENANT[/DEPLOYMENT]`; the default is everything."""

@@ -17,7 +17,7 @@ from reconciler.engine.walks import (
 )
 from reconciler.exit_codes import ExitCode
 from reconciler.plan.model import Action, Change
-from reconciler.resources import Kind, ResourceId
+from reconciler.resources import Kind, ResourceId, deployment_of
 from reconciler.state.model import Phase, Record, RoundRecord
 
 WORKERS = 8
@@ -42,6 +42,8 @@ def execute(round_: Round, workers: int = WORKERS) -> Outcome:
     if plan.is_empty:
         return Outcome((), bool(plan.guards))
     started = round_.clock()
+    for resource in leftovers(round_):
+        round_.recorder.forget(resource)
     round_.recorder.begin(claims(round_))
     scheduler = Scheduler(round_.target.readiness, workers, round_.cancelled)
     for change in plan.work():
@@ -87,6 +89,18 @@ def claims(round_: Round) -> dict[ResourceId, Record]:
                 attempts=previous.attempts if previous.desired == digest else 0,
             )
     return found
+
+
+def leftovers(round_: Round) -> list[ResourceId]:
+    """Variants that a round claimed and did not live to make, and that nobody asks for any more."""
+    return [
+        resource
+        for resource in round_.recorder.state.resources
+        if resource.kind is Kind.VARIANT
+        and deployment_of(resource) in round_.plan.scope
+        and resource not in round_.live.resources
+        and resource not in round_.desired.variants
+    ]
 
 
 def _walk(round_: Round, change: Change) -> Walk:

@@ -192,9 +192,9 @@ class _Diff:
         return Action.UNCHANGED if resource in self.state.resources else Action.ADOPT
 
     def _deletions(self) -> Iterator[Change]:
-        """Live deployments that nobody asks for any more, and tenants that the operator removes."""
-        routes = (r.id for r in self.live.resources.values() if r.id.kind is Kind.DEPLOYMENT)
-        for deployment in sorted({*routes, *self.live_variants}):
+        """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
+        known = (r for r in (*self.live.resources, *self.state.resources) if r.kind is Kind.DEPLOYMENT)
+        for deployment in sorted({*known, *self.live_variants}):
             wanted = deployment in self.desired.deployments and not self.options.destroy
             if not wanted and deployment in self.options.scope and self._may_delete(deployment):
                 yield from self._delete_deployment(deployment)
@@ -214,7 +214,7 @@ class _Diff:
         if route is not None:
             yield _deletion(route)
         else:
-            yield Change(deployment, Action.DELETE)
+            yield Change(deployment, Action.DELETE, note="nothing of it serves")
         for variant in self.live_variants.get(deployment, ()):
             note = f"version {variant.fields.get('version', 'unknown')}"
             yield _deletion(variant, note=note, deployment=deployment)

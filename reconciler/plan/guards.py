@@ -34,7 +34,8 @@ def find_guards(
     found = list(_protected(deleted, desired))
     safe = {resource for guard in found for resource in guard.withheld}
     if not allowed:
-        at_risk = [d for d in deleted if d not in safe and d.tenant not in desired.removed]
+        served = (d for d in deleted if d in live.resources)  # what is only recorded is missed by nobody
+        at_risk = [d for d in served if d not in safe and d.tenant not in desired.removed]
         found += _over_budget(at_risk, live, budget)
         found += _whole_tenants(at_risk, live)
     return tuple(found)

@@ -130,7 +130,8 @@ def _because(change: Change | None, paint: Paint) -> str:
     elif change.action is Action.ADOPT:
         words.append("runs as asked; to be recorded")
     elif change.action is Action.DELETE:
-        words.append("its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it")
+        consequence = "its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it"
+        words.append(change.note or consequence)
     return "  " + paint(f"({'; '.join(words)})", "dim") if words else ""
 
 

@@ -1,0 +1,72 @@
+"""What the state file no longer has to know, because nothing of it is live and nobody asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.plan.model import Action
+from reconciler.plan.render_text import render_text
+from reconciler.resources import DesiredVariant, Scope, deployment_id
+from reconciler.state.model import Phase, Record
+from reconciler.targets.protocol import Readiness, ReadinessState
+from tests.support.graphs import graph
+from tests.support.memory_target import MemoryTarget
+from tests.support.rounds import World
+
+BROKEN = deployment_id("fraud", "broken")
+
+
+def broken_never_starts(variant: DesiredVariant) -> Readiness:
+    state = ReadinessState.FAILED if variant.deployment == BROKEN else ReadinessState.READY
+    return Readiness(state, "no weights", ready=1)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, MemoryTarget(broken_never_starts))
+
+
+def test_what_never_served_is_forgotten_once_it_is_no_longer_asked_for(world: World) -> None:
+    world.apply(graph({"fraud/broken": "v1", "fraud/churn": "v1"}))
+    assert world.phase(BROKEN) == "Failed"
+    desired = graph({"fraud/churn": "v1"})
+    plan = world.plan(desired)
+    assert [(change.id, change.action) for change in plan.work()] == [(BROKEN, Action.DELETE)]
+    assert "broken  (nothing of it serves)" in render_text(plan)
+    world.apply(desired)
+    assert BROKEN not in world.state.resources
+    assert world.plan(desired).is_empty
+
+
+def test_what_never_served_can_be_destroyed(world: World) -> None:
+    world.apply(graph({"fraud/broken": "v1"}))
+    world.apply(graph({}), destroy=True)
+    assert BROKEN not in world.state.resources
+
+
+def test_what_never_served_is_no_deletion_that_a_guard_would_stop(world: World) -> None:
+    world.apply(graph({"fraud/broken": "v1", "fraud/churn": "v1", "search/rank": "v1"}))
+    plan = world.plan(graph({"search/rank": "v1"}))
+    assert not plan.guards
+    assert len(plan.deletions) == 2
+
+
+def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    (claimed,) = graph({"fraud/churn": "v9"}).variants
+    (elsewhere,) = graph({"fraud/risk": "v9"}).variants
+    (wanted,) = desired.variants
+    state = world.state
+    world.file.save(
+        type(state)(
+            state.lineage,
+            1,
+            state.installation,
+            state.target,
+            {variant: Record(Phase.PROGRESSING) for variant in (claimed, elsewhere, wanted)},
+        )
+    )
+    world.apply(desired, scope=Scope("fraud", "churn"))
+    assert {v for v in world.state.resources if v.kind == "variant"} == {wanted, elsewhere}
