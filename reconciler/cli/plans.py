@@ -100,7 +100,7 @@ def check_scope(planned: Planned, scope: Scope) -> None:
     if scope.tenant is None or planned.is_broken:
         return
     ids = {*planned.desired.tenants, *planned.desired.deployments, *planned.live.resources, *planned.state.resources}
-    if any(resource in scope for resource in ids):
+    if any(r in scope for r in ids if r.kind is Kind.DEPLOYMENT or not scope.deployment):
         return
     tenants = sorted({resource.tenant for resource in ids})
     deployments = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
