@@ -148,7 +148,7 @@ def test_predictions_become_json(result: Any, expected: Any) -> None:
 
 
 def test_a_sparse_matrix_becomes_json() -> None:
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix
 
     assert orjson.loads(encode(csr_matrix([[0, 1], [1, 0]]), 2)) == {"predictions": [[0, 1], [1, 0]]}
 
