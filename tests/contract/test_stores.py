@@ -210,7 +210,7 @@ def test_names_that_lead_elsewhere_are_refused(room: StoreRoom, tmp_path: Path) 
 
 
 def test_everyone_who_puts_the_same_version_at_once_succeeds(room: StoreRoom, tmp_path: Path) -> None:
-    outcomes = at_once(6, lambda _: SMALL.put(room.another()))
+    outcomes = at_once(6, lambda _: SMALL.put(room.store))
     assert outcomes == [SMALL.ref] * 6
     assert room.store.list("fraud") == [SMALL.ref]
     room.store.fetch(SMALL.ref, tmp_path / "cache")
@@ -219,7 +219,7 @@ def test_everyone_who_puts_the_same_version_at_once_succeeds(room: StoreRoom, tm
 
 def test_of_those_who_put_different_bytes_at_once_at_most_one_succeeds(room: StoreRoom) -> None:
     versions = [Version(b"\x08" + bytes([index])) for index in range(6)]
-    outcomes = at_once(6, lambda index: versions[index].put(room.another()))
+    outcomes = at_once(6, lambda index: versions[index].put(room.store))
     stored = room.store.list("fraud")
     assert [outcome for outcome in outcomes if isinstance(outcome, VersionRef)] == stored
     assert len(stored) <= 1
@@ -229,10 +229,11 @@ def test_of_those_who_put_different_bytes_at_once_at_most_one_succeeds(room: Sto
 
 def test_everyone_who_fetches_at_once_gets_the_same_folder(room: StoreRoom, tmp_path: Path) -> None:
     LARGE.put(room.store)
-    [folder] = {str(outcome) for outcome in at_once(4, lambda _: room.another().fetch(LARGE.ref, tmp_path / "cache"))}
+    [folder] = {str(outcome) for outcome in at_once(4, lambda _: room.store.fetch(LARGE.ref, tmp_path / "cache"))}
     assert verify_folder(Path(folder), LARGE.ref.digest) == LARGE.manifest
 
 
+@pytest.mark.parametrize("room", ["folder", "rclone", "versitygw"], indirect=True)
 def test_a_listing_of_many_pages_is_whole(room: StoreRoom) -> None:
     versions = [replace(OTHER, name=f"v{index}") for index in range(1_050)]
 

@@ -15,9 +15,6 @@ from tests.support.s3_servers import S3Server
 class StoreRoom(Protocol):
     store: ArtifactStore
 
-    def another(self) -> ArtifactStore:
-        """A store of its own over the same place, as another process would have."""
-
     def names(self) -> list[str]:
         """Everything stored, as `tenant/model/version/hex/file`, sorted; staging areas are not looked into."""
 
@@ -34,10 +31,7 @@ class StoreRoom(Protocol):
 class FolderRoom:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.store: ArtifactStore = self.another()
-
-    def another(self) -> ArtifactStore:
-        return FilesystemStore(self.root)
+        self.store: ArtifactStore = FilesystemStore(root)
 
     def names(self) -> list[str]:
         files = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
@@ -63,13 +57,9 @@ class BucketRoom:
     PREFIX = "models/"
 
     def __init__(self, server: S3Server) -> None:
-        self._server = server
         self._client = server.client
         self.bucket = server.make_bucket()
-        self.store: ArtifactStore = self.another()
-
-    def another(self) -> ArtifactStore:
-        return self._server.store(self.bucket, self.PREFIX)
+        self.store: ArtifactStore = server.store(self.bucket, self.PREFIX)
 
     def names(self) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)

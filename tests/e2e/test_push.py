@@ -1,0 +1,121 @@
+"""A version goes from a file of this machine into a store, and its digest into a spec; Git never holds its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.artifacts.contents import ContentError
+from reconciler.artifacts.factory import open_store
+from reconciler.artifacts.protocol import ArtifactStore, StoreError
+from reconciler.artifacts.push import NewVersion, PushError, prepare_push, push
+from reconciler.spec_edit import add_digest_line
+from runtime.formats import Format
+from runtime.manifest import verify_folder
+from runtime.packing import unpack
+from specs import platform
+from specs.loader import SpecFile, load_tenants
+from specs.platform import Limits, default_platform
+from tests.support.models import train_logistic
+from tests.support.s3_servers import S3Server, moto_server
+from tests.support.versions import silent
+
+LIMITS = Limits()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with moto_server(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(params=["filesystem", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    if request.param == "filesystem":
+        return open_store(platform.FilesystemStore(path="store"), tmp_path)
+    server: S3Server = request.getfixturevalue("server")
+    server.use(monkeypatch)
+    spec = platform.S3Store(bucket=server.make_bucket(), prefix="models/", endpoint=server.endpoint, path_style=True)
+    return open_store(spec, tmp_path)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> NewVersion:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("scikit-learn\n")
+    return NewVersion(train_logistic(tmp_path / "churn.joblib"), "fraud", "churn", "v1", requirements)
+
+
+def test_a_model_with_its_requirements_is_stored_and_comes_back(
+    store: ArtifactStore, new: NewVersion, tmp_path: Path
+) -> None:
+    steps: list[int] = []
+    ref = push(store, new, LIMITS, steps.append)
+    assert store.list("fraud") == [ref]
+    assert sum(steps) == prepare_push(new, LIMITS).size
+    folder = store.fetch(ref, tmp_path / "cache")
+    assert verify_folder(folder, ref.digest).format is Format.JOBLIB
+    assert (folder / "model.joblib").read_bytes() == new.artifact.read_bytes()
+    assert (folder / "requirements.txt").read_text() == "scikit-learn\n"
+
+
+def test_a_folder_is_stored_packed_and_unpacks_as_it_was(store: ArtifactStore, new: NewVersion, tmp_path: Path) -> None:
+    folder = tmp_path / "predictor"
+    folder.mkdir()
+    (folder / "predictor.py").write_text("class Predictor: ...\n")
+    ref = push(store, replace(new, artifact=folder), LIMITS, silent)
+    stored = store.fetch(ref, tmp_path / "cache")
+    assert verify_folder(stored, ref.digest).format is Format.PYTHON
+    unpack(stored / "model.tar", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/predictor.py").read_text() == "class Predictor: ...\n"
+
+
+def test_pushing_again_gives_the_same_digest_and_other_bytes_want_another_name(
+    store: ArtifactStore, new: NewVersion
+) -> None:
+    ref = push(store, new, LIMITS, silent)
+    assert push(store, new, LIMITS, silent) == ref
+    with pytest.raises(StoreError, match="already stored with another digest") as caught:
+        push(store, replace(new, requirements=None), LIMITS, silent)
+    assert "name a new version" in caught.value.detail
+    other = push(store, replace(new, requirements=None, version="v2"), LIMITS, silent)
+    assert store.list("fraud") == [ref, other]
+
+
+def test_the_line_that_is_written_is_what_a_deployment_then_names(
+    store: ArtifactStore, new: NewVersion, tmp_path: Path
+) -> None:
+    spec = tmp_path / "kubeserve.yaml"
+    spec.write_text("apiVersion: kubeserve.io/v1\ntenant: fraud\ndeployments: {churn: {model: churn, version: v1}}\n")
+    ref = push(store, new, LIMITS, silent)
+    assert add_digest_line(spec, ref)
+    assert not add_digest_line(spec, ref)
+    loaded = load_tenants([SpecFile("kubeserve.yaml", spec.read_bytes())], default_platform())
+    assert loaded.problems == ()
+    assert loaded.tenants["fraud"].models["churn"].versions["v1"].spec.digest == ref.digest
+
+
+def test_what_is_too_large_or_of_no_known_format_is_never_stored(store: ArtifactStore, new: NewVersion) -> None:
+    for small in ({"artifact": "100"}, {"requirements": "3"}):
+        with pytest.raises(ContentError, match="larger than allowed"):
+            push(store, new, Limits.model_validate(small), silent)
+    new.artifact.write_text("<html>Log in</html>")
+    with pytest.raises(ContentError, match="not what its format says"):
+        push(store, new, LIMITS, silent)
+    assert store.list("fraud") == []
+
+
+def test_names_that_no_spec_could_hold_are_refused(store: ArtifactStore, new: NewVersion) -> None:
+    wrong = [
+        replace(new, tenant="../fraud"),
+        replace(new, tenant="api"),
+        replace(new, model="Churn"),
+        replace(new, version="v1/"),
+        replace(new, version=""),
+    ]
+    for one in wrong:
+        with pytest.raises(PushError, match=r"Invalid name|Reserved name"):
+            push(store, one, LIMITS, silent)
