@@ -24,7 +24,7 @@ _NUMBER_STARTS = frozenset("+-.0123456789")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 
-_LEGACY_BOOLEAN = re.compile(r"(?:yes|no|on|off)", re.IGNORECASE)
+_LEGACY_BOOLEANS = frozenset({"yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"})
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:.*)?")
 _LEGACY_NUMBER = re.compile(
     r"[-+]?(?:0b[01_]+|0[0-7_]+|0o[0-7]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|[0-9][0-9_]*(?:\.[0-9_]*)?)"
@@ -51,7 +51,7 @@ def taken_for(text: str) -> str | None:
         return "a number" if str(value) == text else f"the number {value}"
     if value is None:
         return "nothing at all"
-    if _LEGACY_BOOLEAN.fullmatch(text):
+    if text in _LEGACY_BOOLEANS:
         return "a boolean"
     if _DATE.fullmatch(text):
         return "a date"

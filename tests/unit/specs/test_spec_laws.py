@@ -11,17 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specs.loader import Loaded, SpecFile, load_platform, load_tenants
+from specs.names import RESERVED_TENANTS
 from specs.platform import Platform, default_platform
 from specs.problems import Severity, SpecErrors
+from specs.scalars import taken_for
 from specs.tenant import TenantFile
 from tests.support.specs_text import CHURN, HEAD, load, platform_with
 
 quick = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 labels = st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z0-9]", fullmatch=True).filter(
-    lambda name: not name.startswith("kube-") and name not in ("api", "v1", "v2", "health", "metrics")
+    lambda name: not name.startswith("kube-") and name not in RESERVED_TENANTS and not taken_for(name)
 )
-versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True)
+versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True).filter(
+    lambda name: not taken_for(name)  # such as 1e5, which has to be quoted
+)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 words = st.sampled_from(
     [
