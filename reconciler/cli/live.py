@@ -11,7 +11,6 @@ from threading import Lock
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
-from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
@@ -43,40 +42,34 @@ def live_upload(name: str, total: int) -> Iterator[Callable[[int], None]]:
 class _Bars(Progress):
     """Shows so many tasks as fit, and counts the others."""
 
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._screen = console  # asked for its height while the base class is still being made
+        super().__init__(*columns, console=console, transient=True)
+
     def get_renderables(self) -> Iterable[RenderableType]:
         tasks = self.tasks
-        lines = max(1, min(MAX_LINES, self.console.height - 3))
+        lines = max(1, min(MAX_LINES, self._screen.height - 3))
         yield self.make_tasks_table(tasks[:lines])
         if len(tasks) > lines:
             yield Text(f"  … and {len(tasks) - lines} more", style="dim")
 
 
-class _Bar(ProgressColumn):
-    """For what has bytes to send."""
+class _Doing(ProgressColumn):
+    """What is done, with a bar where bytes are sent."""
 
-    def render(self, task: Task) -> RenderableType:
-        if not task.fields["sends"]:
-            return Text("")
-        return ProgressBar(task.total, task.completed, width=BAR_WIDTH)
-
-
-class _Bytes(ProgressColumn):
     def render(self, task: Task) -> Text:
-        if not task.fields["sends"]:
-            return Text("")
-        return Text(f"{task.percentage:3.0f}% of {size(int(task.total or 0))}", no_wrap=True)
+        text = Text(task.fields["text"], no_wrap=True, overflow="ellipsis")
+        if task.fields["sends"]:
+            done = round(task.percentage / 100 * BAR_WIDTH)
+            text.append(" ").append("━" * done, "green").append("━" * (BAR_WIDTH - done), "dim")
+            text.append(f" {task.percentage:3.0f}% of {size(int(task.total or 0))}")
+        return text
 
 
 def _bars() -> _Bars:
-    cut = Column(no_wrap=True, overflow="ellipsis")
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False),
-        TextColumn("{task.fields[text]}", table_column=cut, markup=False),
-        _Bar(),
-        _Bytes(),
-    )
-    return _Bars(*columns, console=Console(stderr=True), transient=True)
+    name = TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False)
+    doing = _Doing(table_column=Column())  # cut before the name is, where there is no room for both
+    return _Bars(SpinnerColumn(), name, doing, console=Console(stderr=True))
 
 
 class _Listener:

@@ -99,10 +99,11 @@ def _change(change: Change, plan: Plan, paint: Paint) -> Iterator[str]:
     head = f"{_symbol(change, paint)}   {kind} {change.id.name}"
     if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
         head += f"  upload {size(change.size)}" if change.size else "  upload"
-    if change.action is Action.CREATE and change.fields:
+    new = all(f.old is None for f in change.fields)
+    if new and change.fields:
         head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.field in SHOWN_OF_NEW)
     yield head + _because(change, paint)
-    if change.action is not Action.CREATE:
+    if not new:
         yield from (f"        {line}" for line in _fields(change.fields))
     yield from (f"        {paint(line, 'dim')}" for line in _steps(change, plan))
     if change.error:

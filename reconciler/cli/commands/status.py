@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,36 +37,37 @@ def command(source: str | None, ref: str | None, platform: Path | None, only: Sc
 
 
 def _watch(workspace: Workspace, only: Scope, output: str) -> int:
-    before = None
+    from reconciler.cli.console import is_lively
+
+    tables = output == "table" and is_lively(sys.stdout)
+    shown = ""
     try:
-        with _screen(output) as show:
+        with _screen() if tables else nullcontext(_follow) as show:
             while True:
-                statuses = _statuses(workspace, only)
-                if statuses != before:
-                    show(_shown(statuses, output))
-                before = statuses
+                text = _shown(_statuses(workspace, only), output)
+                if text != shown:
+                    show(text)
+                shown = text
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:  # the only way to end it
+        if tables:
+            click.echo(shown)
         return ExitCode.INTERRUPTED
 
 
 @contextmanager
-def _screen(output: str) -> Iterator[Callable[[str], None]]:
-    """Replaces the last table on a terminal; elsewhere one text follows the other."""
-    from reconciler.cli.console import is_lively
-
-    if output != "table" or not is_lively(sys.stdout):
-        yield _follow
-        return
+def _screen() -> Iterator[Callable[[str], None]]:
+    """A terminal's other screen, on which each table takes the place of the last; what was there before comes back."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+    with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live:
         yield lambda text: live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def _follow(text: str) -> None:
+    """For a pipe: one text after the other."""
     click.echo(text)
     sys.stdout.flush()
 
