@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -18,6 +18,13 @@ MAX_PREFIX = 22  # with a tenant of at most 40 characters it still is a namespac
 MAX_HOST = 253
 MAX_ANNOTATIONS = 32
 MAX_ANNOTATION_VALUE = 4096
+MAX_PATH = 4096
+
+RESERVED_VALUES = frozenset(
+    {"name", "deployment", "tenant", "namespace", "installation", "managedBy", "model", "backends", "checks"}
+    | {"variants", "deployments", "batch", "global"}
+)
+"""What identifies an object, which no overlay may say otherwise."""
 
 _HOST = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _NAMESPACED = re.compile(rf"({LABEL_PATTERN})/({LABEL_PATTERN}(?:\.{LABEL_PATTERN})*)")
@@ -53,6 +60,23 @@ Host = Annotated[str, AfterValidator(check_host)]
 Endpoint = Annotated[str, AfterValidator(urls.check_endpoint)]
 
 
+def _check_values(values: dict[str, Any]) -> dict[str, Any]:
+    for key in values:
+        if key in RESERVED_VALUES:
+            raise Refusal(
+                "reserved-value",
+                "Not for an overlay",
+                f"`{key}` of the chart says which model is served where, and comes from the specs alone. Remove it.",
+                (key,),
+            )
+    return values
+
+
+ChartValues = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=MAX_LABEL)], Any], AfterValidator(_check_values)
+]
+
+
 class Routing(StrEnum):
     GATEWAY = "gateway"
     INGRESS = "ingress"
@@ -78,6 +102,10 @@ class Kubernetes(Model):
     """Where requests come from, for the network policies."""
     monitoring_namespace: Namespace | None = None
     """Where metrics are scraped from, for the network policies."""
+    chart: Annotated[str, Field(min_length=1, max_length=MAX_PATH, pattern=r"^[^\x00-\x1f]+$")] | None = None
+    """A Helm chart of the operator's own for variants, relative to this file; KubeServe's where it isn't said."""
+    values: ChartValues = Field(default_factory=dict)
+    """Values for the chart, where specs don't say otherwise: probes, autoscaling, tolerations and so on."""
     namespace: Namespace = "kubeserve"
     """Where KubeServe keeps what is its own: the Lease that makes a round the only one."""
     force: Boolean = False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
-from specs.cluster import StoreAccess
+from specs.cluster import ChartValues, StoreAccess
 from specs.fields import Cpu, Integer, Memory, Model
 from specs.names import LABEL_PATTERN, MAX_NAME, quoted
 from specs.paths import matches_any
@@ -95,6 +95,8 @@ class TenantGrant(Model):
     """What its pods may reach: package-index, or rules."""
     store_access: StoreAccess | None = None
     """How its pods read the store."""
+    values: ChartValues | None = None
+    """Values for the chart for this tenant alone, over those of `kubernetes.values`."""
     members: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=MAX_MEMBER)], ...], Field(max_length=MAX_MEMBERS)
     ] = ()
