@@ -9,6 +9,7 @@ line of the log; 64 wrong usage; 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ import click
 from runtime.errors import RuntimeFault, SettingsError
 from runtime.formats import Format
 from runtime.logs import redirect_output, set_up_logging
-from runtime.notes import one_line, write_reason, write_record
+from runtime.notes import report, write_record
 from runtime.settings import Identity, Limits, Settings, apply_threads, checks_of, prefixes_of
 
 EXIT_FAILED = 1
@@ -75,7 +76,8 @@ def command(**options: Any) -> None:
         set_up_logging()
         code = _serve(options)
     except RuntimeFault as fault:
-        code = _report(fault, options["reason_file"])
+        report(fault, options["reason_file"])
+        code = EXIT_USAGE if isinstance(fault, SettingsError) else EXIT_FAILED
     except SystemExit as stopped:  # by SIGTERM, before there was anything to drain
         code = int(stopped.code or 0)
     _end(code)
@@ -83,6 +85,9 @@ def command(**options: Any) -> None:
 
 def main() -> None:
     """The entry point: click's own exit code for wrong usage becomes 64."""
+    # First of all, and until the server drains at it: a container's first process is not ended by a signal that it
+    # does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -90,14 +95,6 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-
-
-def _report(fault: RuntimeFault, reason_file: Path | None) -> int:
-    """Makes the reason the last line of the log."""
-    if reason_file:
-        write_reason(reason_file, fault)
-    print(f"error: {one_line(str(fault))}", file=sys.stderr)  # noqa: T201
-    return EXIT_USAGE if isinstance(fault, SettingsError) else EXIT_FAILED
 
 
 def _end(code: int) -> NoReturn:

@@ -55,6 +55,12 @@ class PackError(RuntimeFault):
     code = "pack"
 
 
+class RequirementsError(RuntimeFault):
+    """Packages that a version asks for and that can't be installed."""
+
+    code = "requirements"
+
+
 class ModelError(RuntimeFault):
     """A model that can't be loaded; the detail quotes the cause."""
 

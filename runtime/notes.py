@@ -1,4 +1,4 @@
-"""Two small files that the runtime writes for whoever started it: who it is, and why it ended."""
+"""What the runtime leaves for whoever started it: who it is, and why it ended, each in a small file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import contextlib
 import json
 import logging
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.errors import RuntimeFault, SettingsError
 from runtime.settings import Identity
 
 TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes reads why a container ended; a file that it mounts, so that it is nowhere else."""
+
 _MAX_REASON = 2000  # Kubernetes keeps 4096 bytes of a termination message
 
 
@@ -34,6 +39,22 @@ def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
         _replace(path, json.dumps(record))
     except OSError as error:
         raise SettingsError("The record can't be written", f"{path}: {error.strerror}.") from error
+
+
+def default_reason_file(environment: Mapping[str, str]) -> Path | None:
+    """Where commands without options of their own write their reason: as KUBESERVE_REASON_FILE says, else where
+    Kubernetes reads it."""
+    named = environment.get("KUBESERVE_REASON_FILE")
+    if named:
+        return Path(named)
+    return TERMINATION_LOG if TERMINATION_LOG.exists() else None
+
+
+def report(fault: RuntimeFault, reason_file: Path | None) -> None:
+    """Makes the reason the last line of the log, and writes it where the starter looks."""
+    if reason_file:
+        write_reason(reason_file, fault)
+    print(f"error: {one_line(str(fault))}", file=sys.stderr)  # noqa: T201
 
 
 def write_reason(path: Path, fault: RuntimeFault) -> None:

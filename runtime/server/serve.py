@@ -7,9 +7,7 @@ lock, so that two threads of them end no sooner, and /health would answer later.
 from __future__ import annotations
 
 import logging
-import signal
 import socket
-import sys
 from contextlib import ExitStack
 
 from runtime.server.lifecycle import Lifecycle
@@ -23,7 +21,6 @@ _log = logging.getLogger("runtime")
 def serve(settings: Settings, listener: socket.socket) -> int:
     """Serves until a signal comes and returns the exit code. Raises the RuntimeFault that stopped the model
     from being served."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server drains at it
     with ExitStack() as cleanup:
         lifecycle = Lifecycle()
         host, port = address = own_address(listener)
