@@ -94,7 +94,7 @@ def test_three_thousand_files_are_read_with_a_handful_of_processes(tmp_path: Pat
 
 def test_the_beginning_of_a_large_file_is_read_from_git_once(tmp_path: Path, started: list[str]) -> None:
     origin = Repository.create(tmp_path / "origin")
-    origin.write("large.onnx", b"\x08" * 1_000_000)
+    origin.write("large.onnx", b"\x08" * 2_000_000)
     origin.commit()
     access = GitAccess(tmp_path / "cache", allow_local=True)
     counts = []

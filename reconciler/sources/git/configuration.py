@@ -58,6 +58,9 @@ def git_config(address: Address, environ: Mapping[str, str], *, has_credentials:
         f'protocol "{address.transport}"': [("allow", "always")],
         # Every fetch becomes one pack; `mirror.py` decides when they are put together.
         "fetch": [("unpackLimit", "1"), ("recurseSubmodules", _FALSE), ("writeCommitGraph", _FALSE)],
+        # Models are not alike: looking for differences costs a minute where there are a thousand of them. This is for
+        # a local repository, which packs by this configuration, and for our own putting together of packs.
+        "pack": [("window", "0"), ("compression", "1")],
         "gc": [("auto", "0")],
         "maintenance": [("auto", _FALSE)],
         "init": [("defaultBranch", "none")],

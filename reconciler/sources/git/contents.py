@@ -23,7 +23,10 @@ from reconciler.sources.protocol import CHUNK, SourceError
 from runtime.formats import HEAD_SIZE
 
 MAX_HEADS = 20_000
-"""Beginnings of large files that are remembered: reading one takes a process, or a download."""
+"""Beginnings of files that are remembered: reading one takes the whole file, a process, or a download."""
+
+TINY = 16 * 1024
+"""Bytes up to which a file is read again instead."""
 
 
 class Contents:
@@ -44,7 +47,7 @@ class Contents:
 
     def head(self, path: SourcePath, entry: Entry, pointer: Pointer | None) -> bytes:
         """The first HEAD_SIZE bytes."""
-        if pointer is None and entry.size <= SMALL:
+        if pointer is None and entry.size <= TINY:
             return self.beginning(path, entry, HEAD_SIZE)
         key = pointer.sha256 if pointer else entry.oid
         if (known := self._known_head(key)) is not None:

@@ -20,7 +20,7 @@ from reconciler.sources.protocol import CHUNK, SourceError
 MAX_FILES = 500_000
 """Files of one commit."""
 
-SMALL = 256 * 1024
+SMALL = CHUNK
 """Bytes up to which a file is read whole, by the process that answers for all small ones."""
 
 _ENTRY = re.compile(rb"(\d{6}) (\w+) ([0-9a-f]{40}) +(\d+|-)\t(.+)", re.S)
