@@ -44,6 +44,11 @@ def add_digest_line(spec: Path, ref: VersionRef) -> bool:
     return True
 
 
+def check_digest_line(spec: Path, ref: VersionRef) -> None:
+    """Raises what `add_digest_line` would raise, before anything is uploaded in vain. Changes nothing."""
+    with_digest(str(spec), _read(spec), ref)
+
+
 def with_digest(name: str, content: bytes, ref: VersionRef) -> bytes:
     """The content of the spec `name` with the version in it. Raises as `add_digest_line` does."""
     reading = read_yaml(name, content)
