@@ -26,7 +26,7 @@ from yaml.events import (
 from specs.documents import Document, Marks, Places
 from specs.names import quoted
 from specs.problems import Problem
-from specs.scalars import resolve, taken_for
+from specs.scalars import resolve, taken_for, unquoted
 from specs.text import COLUMN_BITS, SpecText
 
 MAX_DOCUMENTS = 100
@@ -276,12 +276,6 @@ class Builder:
 
     def _stop(self, position: int, code: str, summary: str, detail: str) -> NoReturn:
         raise Stop(self.text.problem(position, code, summary, detail))
-
-
-def unquoted(text: str, meaning: str) -> tuple[str, str, str]:
-    """Code, summary and detail for a plain scalar where a name was meant."""
-    detail = f'YAML takes {text} for {meaning}. Write it in quotes: "{text}".' if text else "Nothing is before the ':'."
-    return "unquoted-name", "Name without quotes", detail
 
 
 def _position(event: Any) -> int:

@@ -5,7 +5,6 @@ Leaves set `code` and are shown to a user by their `str()`; foreign exceptions a
 
 from __future__ import annotations
 
-from textwrap import indent
 from typing import ClassVar
 
 
@@ -23,4 +22,4 @@ class KubeServeError(Exception):
             self.retryable = retryable
 
     def __str__(self) -> str:
-        return f"{self.summary}\n{indent(self.detail, '  ')}" if self.detail else self.summary
+        return "\n  ".join((self.summary, *self.detail.splitlines()))

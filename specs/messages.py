@@ -11,12 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from specs.builder import unquoted
 from specs.credentials import is_credential_name
 from specs.documents import KEY, Key, Places
 from specs.known_fields import known_fields
 from specs.names import did_you_mean, listing, quoted
-from specs.scalars import taken_for
+from specs.scalars import taken_for, unquoted
 
 Words = tuple[str, str, str]  # code, summary, detail
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from textwrap import indent
 
 from specs.errors import KubeServeError
 
@@ -44,8 +43,7 @@ class Problem:
         """The problem as text of several lines, without a newline at its end."""
         head = f"{self.place}: " if self.place else ""
         lines = [f"{head}{self.severity}: {self.summary}"]
-        if self.detail:
-            lines.append(indent(self.detail, "  "))
+        lines += [f"  {line}" for line in self.detail.splitlines()]
         if self.place and self.excerpt:
             gutter = f"{self.place.line:>6} | "
             lines.append(f"{gutter}{self.excerpt}")

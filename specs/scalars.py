@@ -56,3 +56,9 @@ def taken_for(text: str) -> str | None:
     if _DATE.fullmatch(text):
         return "a date"
     return "a number" if text[0] in _NUMBER_STARTS and _LEGACY_NUMBER.fullmatch(text) else None
+
+
+def unquoted(text: str, meaning: str) -> tuple[str, str, str]:
+    """Code, summary and detail for a plain scalar where a name was meant."""
+    detail = f'YAML takes {text} for {meaning}. Write it in quotes: "{text}".' if text else "Nothing is before the ':'."
+    return "unquoted-name", "Name without quotes", detail

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from specs.builder import MAX_PROBLEMS, unquoted
+from specs.builder import MAX_PROBLEMS
 from specs.credentials import looks_like_credential
 from specs.documents import KEY, Document, Key
 from specs.faults import Part, empty_fields, problems_of
@@ -21,7 +22,7 @@ from specs.loaded import LoadedDeployment, LoadedModel, LoadedVersion, SpecFile
 from specs.names import check_label, check_tenant, check_version
 from specs.paths import PathError, resolve_path
 from specs.problems import Problem, Refusal, Severity
-from specs.scalars import taken_for
+from specs.scalars import taken_for, unquoted
 from specs.tenant import DeploymentSpec, Description, VersionSpec
 from specs.urls import is_url
 
@@ -102,12 +103,12 @@ def _until_full(found: TenantDocument, entries: dict[str, Any]) -> Iterator[tupl
 
 def _read_model(found: TenantDocument, name: str, entry: Any) -> None:
     keys: Keys = ("models", name)
-    _check(found, (*keys, KEY), lambda: check_label(name, "model"))
+    _check(found, (*keys, KEY), partial(check_label, name, "model"))
     outline = _validate(found, _ModelOutline, entry, keys)
     versions: dict[str, LoadedVersion] = {}
     for version, value in _until_full(found, versions_of(entry)):
         at: Keys = (*keys, "versions", version)
-        _check(found, (*at, KEY), lambda version=version: check_version(version))  # type: ignore[misc]
+        _check(found, (*at, KEY), partial(check_version, version))
         spec = _validate(found, VersionSpec, value, at)
         if spec is not None:
             _check_paths(found, spec, at)
@@ -139,7 +140,7 @@ def _check_paths(found: TenantDocument, spec: VersionSpec, keys: Keys) -> None:
 
 def _read_deployment(found: TenantDocument, name: str, entry: Any) -> None:
     keys: Keys = ("deployments", name)
-    _check(found, (*keys, KEY), lambda: check_label(name, "deployment"))
+    _check(found, (*keys, KEY), partial(check_label, name, "deployment"))
     if isinstance(entry, dict):
         for field_name in ("model", "version"):
             _is_a_name(found, (*keys, field_name), entry.get(field_name))
