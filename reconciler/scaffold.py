@@ -1,10 +1,11 @@
-"""A first kubeserve.yaml for a folder: one deployment for each model file that is found in it.
+"""A first kubeserve.yaml for a folder: one deployment for each model whose files are found in it.
 
 Called by `kubeserve init`. Writes only new files.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -21,9 +22,12 @@ from specs.paths import is_skipped_folder
 SPEC_NAME = "kubeserve.yaml"
 TRAINING_NAME = "train.py"
 EXAMPLE_MODEL = "models/iris-v1.joblib"
-MAX_MODELS = 20
+MAX_FILES = 50
 MAX_DEPTH = 4
-_VERSION_SUFFIX = re.compile(r"[-_.]?v?\d+$")
+
+_NUMBERED = re.compile(r"(?P<name>.*?)[-_.]?v?(?P<number>\d+)")
+_PLAIN = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9._/-]*", re.IGNORECASE)
+_PREDICTOR = "predictor.py"
 
 
 class ScaffoldError(KubeServeError):
@@ -33,17 +37,22 @@ class ScaffoldError(KubeServeError):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class Model:
+    """A model and its versions: name -> the file's path (POSIX) from the spec's folder."""
+
     name: str
-    path: str  # POSIX, from the folder of the spec
+    versions: dict[str, str]
+
+    @property
+    def newest(self) -> str:
+        return max(self.versions, key=lambda version: int(version[1:]))
 
 
 def write_scaffold(folder: Path, tenant: str) -> list[Path]:
     """Writes kubeserve.yaml, and where there is no model yet a script that trains one. Answers what was written."""
     models = find_models(folder)
-    written = {
-        SPEC_NAME: _render("kubeserve.yaml.j2", tenant=tenant, models=models or [ModelFile("iris", EXAMPLE_MODEL)])
-    }
+    shown = models or [Model("iris", {"v1": EXAMPLE_MODEL})]
+    written = {SPEC_NAME: _render("kubeserve.yaml.j2", tenant=tenant, models=shown)}
     if not models:
         written[TRAINING_NAME] = _render("train.py.j2", path=EXAMPLE_MODEL)
     there = [name for name in written if (folder / name).exists()]
@@ -59,23 +68,29 @@ def write_scaffold(folder: Path, tenant: str) -> list[Path]:
     return [folder / name for name in written]
 
 
-def find_models(folder: Path) -> list[ModelFile]:
-    """Files of a known model format below the folder, each under a name of its own; at most MAX_MODELS."""
-    found: dict[str, ModelFile] = {}
-    for path in _files(folder):
-        name = _name(path.stem)
-        if name and name not in found and _is_model(path):
-            found[name] = ModelFile(name, path.relative_to(folder).as_posix())
-        if len(found) == MAX_MODELS:
+def find_models(folder: Path) -> list[Model]:
+    """Files of a known format and folders with a predictor below the folder, at most MAX_FILES: `churn-v2.joblib` is
+    version v2 of `churn`, a file without a number v1 of its name."""
+    found: dict[str, dict[str, str]] = {}
+    for number, path in enumerate(_artifacts(folder)):
+        if number == MAX_FILES:
             break
-    return list(found.values())
+        name, version = _name_and_version(path)
+        if name:
+            found.setdefault(name, {}).setdefault(version, path.relative_to(folder).as_posix())
+    return [Model(name, versions) for name, versions in found.items()]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _artifacts(folder: Path) -> Iterator[Path]:
     for current, folders, names in os.walk(folder):
-        depth = len(Path(current).relative_to(folder).parts)
+        path = Path(current)
+        if _PREDICTOR in names and path != folder:
+            folders.clear()
+            yield path
+            continue
+        depth = len(path.relative_to(folder).parts)
         folders[:] = sorted(f for f in folders if not is_skipped_folder(f)) if depth < MAX_DEPTH else []
-        yield from (Path(current) / name for name in sorted(names))
+        yield from (path / name for name in sorted(names) if _is_model(path / name))
 
 
 def _is_model(path: Path) -> bool:
@@ -87,10 +102,18 @@ def _is_model(path: Path) -> bool:
     return True
 
 
-def _name(stem: str) -> str:
-    """A deployment's name out of a file's: `Churn_Model-v1` becomes `churn-model`."""
-    base = _VERSION_SUFFIX.sub("", stem.lower()) or stem.lower()
-    return re.sub(r"[^a-z0-9]+", "-", base).strip("-")[:MAX_NAME].strip("-")
+def _name_and_version(path: Path) -> tuple[str, str]:
+    """`Churn_Model-v1.joblib` becomes `churn-model`, `v1`."""
+    stem = path.name.removesuffix(path.suffix).lower()
+    numbered = _NUMBERED.fullmatch(stem)
+    base = numbered["name"] if numbered and numbered["name"] else stem
+    name = re.sub(r"[^a-z0-9]+", "-", base).strip("-")[:MAX_NAME].strip("-")
+    return name, f"v{int(numbered['number'])}" if numbered else "v1"
+
+
+def _as_yaml(text: str) -> str:
+    """A string that YAML reads as this one, and as no number or boolean."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _render(template: str, **values: object) -> str:
@@ -98,4 +121,5 @@ def _render(template: str, **values: object) -> str:
 
     source = files("templates").joinpath("scaffold", template).read_text()
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - YAML
+    environment.filters["yaml"] = _as_yaml
     return environment.from_string(source).render(**values)

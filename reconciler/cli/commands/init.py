@@ -31,7 +31,7 @@ def command(folder: Path, tenant: str | None) -> None:
     if any(path.name == TRAINING_NAME for path in written):
         steps.insert(0, f"python {TRAINING_NAME}")
     where = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"Next: {where}{' && '.join(steps)}")
+    click.echo(f"Next: {where}{' && '.join(steps)}", err=True)
 
 
 def _tenant_of(folder: Path) -> str:

@@ -2,11 +2,19 @@
 
 import click
 
+from reconciler.cli.options import output_option
+
 
 @click.command()
-def command() -> None:
+@output_option("text", "json")
+def command(output: str) -> None:
     """Print the version of KubeServe and of the Python that runs it."""
+    import json
     import platform
     from importlib.metadata import version
 
-    click.echo(f"kubeserve {version('kubeserve')} (Python {platform.python_version()}, {platform.system()})")
+    found = {"kubeserve": version("kubeserve"), "python": platform.python_version(), "system": platform.system()}
+    if output == "json":
+        click.echo(json.dumps(found))
+    else:
+        click.echo(f"kubeserve {found['kubeserve']} (Python {found['python']}, {found['system']})")
