@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -155,7 +156,9 @@ def test_a_password_is_on_no_command_line(server: GitServer, open_git: Open) -> 
     class Watching(list[str]):
         def append(self, request: str) -> None:  # while git waits for its answer
             super().append(request)
-            seen.extend(" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):  # it has just ended
+                    seen.append(" ".join(child.cmdline()))
 
     server.requests = Watching()
     open_git(
