@@ -1,0 +1,98 @@
+"""A folder that holds one version, whole and verified: its manifest is written last.
+
+Called by `command.py`. A folder that is whole already is verified and nothing is asked of the store; what is there
+of an earlier try is continued; what is there of another version is deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.errors import DigestMismatch, ManifestError
+from runtime.fetch.errors import DiskFullError, DiskRefusedError, ObjectAbsentError, RangeBeyondEndError
+from runtime.fetch.retries import PATIENT, Patience
+from runtime.fetch.settings import Wanted
+from runtime.fetch.store import Store
+from runtime.fetch.transfer import fetch_file, partial_file
+from runtime.manifest import (
+    ARTIFACT_NAMES,
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    REQUIREMENTS_NAME,
+    Manifest,
+    verify_folder,
+)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def is_whole(folder: Path, digest: str) -> bool:
+    """Whether a folder holds the version of this digest; reads every byte."""
+    try:
+        with _disk(folder):
+            verify_folder(folder, digest)
+    except (DigestMismatch, ManifestError):
+        return False
+    return True
+
+
+def fetch_version(store: Store, wanted: Wanted, folder: Path, patience: Patience = PATIENT) -> Manifest:
+    """Makes the folder hold the version. DigestMismatch, ManifestError, FetchError."""
+    with _disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)
+        manifest = _manifest(store, wanted, patience)
+        _tidy(folder, manifest)
+        for entry in manifest.files:
+            fetch_file(store, wanted.folder + entry.name, entry, folder, patience)
+        temporary = folder / f".{MANIFEST_NAME}.new"
+        temporary.write_bytes(manifest.to_bytes())
+        temporary.replace(folder / MANIFEST_NAME)
+    return manifest
+
+
+def _manifest(store: Store, wanted: Wanted, patience: Patience) -> Manifest:
+    key = wanted.folder + MANIFEST_NAME
+    try:
+        data = patience.call(lambda: store.read(key, 0, MAX_MANIFEST_BYTES + 1)).data
+    except RangeBeyondEndError:
+        data = b""
+    except ObjectAbsentError as error:
+        raise ObjectAbsentError(
+            "The version is not in the store",
+            f"There is no {store.where(key)}. It was never pushed, or has been deleted: push it again.",
+        ) from error
+    found, expected = hashlib.sha256(data).hexdigest(), wanted.digest.removeprefix("sha256:")
+    if found != expected:
+        raise DigestMismatch(store.where(key), expected, found)
+    return Manifest.from_bytes(data)
+
+
+def _tidy(folder: Path, manifest: Manifest) -> None:
+    """Deletes what other versions left, by the names that only versions have."""
+    names = {entry.name for entry in manifest.files}
+    partials = {partial_file(folder, entry) for entry in manifest.files}
+    for name in {*ARTIFACT_NAMES.values(), REQUIREMENTS_NAME} - names:
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob(".*.partial"):
+        if path not in partials:
+            path.unlink()
+
+
+@contextmanager
+def _disk(folder: Path) -> Generator[None]:
+    """What the disk refuses, as a FetchError."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename or folder}: {error.strerror or error}."
+        if error.errno in _FULL:
+            advice = "What was fetched is kept. Give the volume, or the container's ephemeral storage, more room."
+            raise DiskFullError("No space left", f"{what} {advice}") from error
+        raise DiskRefusedError(
+            "The disk refused", f"{what} The user of this process has to be able to write there."
+        ) from error
