@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def command(folder: Path, tenant: str | None) -> None:
     steps = ["kubeserve validate", "kubeserve apply"]
     if any(path.name == TRAINING_NAME for path in written):
         steps.insert(0, f"python {TRAINING_NAME}")
-    where = "" if folder == Path() else f"cd {folder} && "
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     click.echo(f"Next: {where}{' && '.join(steps)}", err=True)
 
 
