@@ -176,7 +176,7 @@ securityContext:
 - name: KUBESERVE_DIGEST
   value: {{ .model.digest | quote }}
 - name: KUBESERVE_PREFIXES
-  value: {{ include "model-serving.path" . }},{{ include "model-serving.apiPath" . }}
+  value: {{ printf "%s,%s" (include "model-serving.path" .) (include "model-serving.apiPath" .) | quote }}
 {{- with .checks }}
 - name: KUBESERVE_CHECKS
   value: {{ include "model-serving.literal" (kindIs "string" . | ternary . (toJson .)) }}
