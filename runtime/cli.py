@@ -46,7 +46,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--format",
     "model_format",
-    type=click.Choice([*Format]),
+    type=click.Choice([each.value for each in Format]),
     envvar="KUBESERVE_FORMAT",
     help="For a name that does not tell.",
 )

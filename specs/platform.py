@@ -124,7 +124,7 @@ SourceSpec = Annotated[
 class FilesystemStore(Model):
     """Artifacts in a directory, relative to the folder of platform.yaml; for the local target only."""
 
-    type: Literal["filesystem"] = "filesystem"
+    type: Literal["filesystem"]
     path: FilePath = DEFAULT_STORE
     """The directory, relative to this file."""
 
@@ -132,7 +132,7 @@ class FilesystemStore(Model):
 class S3Store(Model):
     """Artifacts in a bucket. `pod_endpoint` and `pod_access` are how pods reach it, where that differs."""
 
-    type: Literal["s3"] = "s3"
+    type: Literal["s3"]
     bucket: Annotated[str, Field(pattern=rf"^{urls.BUCKET_PATTERN}$")]
     """The bucket's name."""
     prefix: Annotated[str, AfterValidator(urls.check_prefix)] = ""
@@ -214,7 +214,7 @@ class Platform(Model):
         DirectorySource(name="default", path="."),
     )
     """Where specs are read from."""
-    artifact_store: ArtifactStore = FilesystemStore()
+    artifact_store: ArtifactStore = FilesystemStore(type="filesystem")
     """Where artifacts are kept."""
     state: Annotated[str, AfterValidator(urls.check_state)] = DEFAULT_STATE
     """The state file: a path relative to this file, or s3://bucket/key."""

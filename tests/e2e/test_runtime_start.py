@@ -83,6 +83,13 @@ def test_a_file_that_is_no_model_says_what_it_looks_like(tmp_path: Path) -> None
     assert reason["code"] == "format"
 
 
+def test_a_format_is_named_in_the_words_of_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    last, reason = ended(tmp_path, tmp_path / "model.bin", "--format", "joblib")
+    assert "should be joblib" in last
+    assert reason["code"] == "format"
+
+
 def test_a_version_skew_is_logged_in_plain_words(tmp_path: Path) -> None:
     import sklearn
 

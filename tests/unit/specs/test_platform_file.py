@@ -99,7 +99,7 @@ def test_without_a_file_everything_is_local_and_small() -> None:
     platform = default_platform()
     assert platform.target is Target.LOCAL
     assert platform.sources == (DirectorySource(name="default", path="."),)
-    assert platform.artifact_store == FilesystemStore(path=".kubeserve/store")
+    assert platform.artifact_store == FilesystemStore(type="filesystem", path=".kubeserve/store")
     assert platform.state == ".kubeserve/state.json"
     assert platform.tenants == {}
     assert platform.may_speak_at("anybody", "anywhere/kubeserve.yaml")
