@@ -72,6 +72,7 @@ class PreparedResource:
     error: KubeServeError | None = None
     drift: bool = False
     payload: JSON = None  # the target's own
+    note: str = ""  # what to know of it though it can be applied
 
 
 @dataclass(frozen=True, slots=True)
