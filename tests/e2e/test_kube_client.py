@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client import kube as kube_module
@@ -14,11 +16,17 @@ from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks, owne
 from reconciler.targets.protocol import TargetError
 from tests.support.cluster import cluster
 
+NAMESPACE = f"client-{secrets.token_hex(3)}"
+
 
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        client = KubeClient(ClusterSettings(found.kubeconfig))
+        made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         yield found.kubeconfig
+        client.delete(ObjectRef.of(made), made["metadata"]["uid"])
+        client.close()
 
 
 @pytest.fixture
@@ -29,17 +37,17 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 
 def config_map(name: str, **data: str) -> Object:
-    metadata = {"name": name, "namespace": "default", "labels": marks("test", "fraud", "churn", name)}
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": marks(NAMESPACE, "fraud", "churn", name)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def test_an_applied_object_is_listed_as_ours_and_read_back(kube: KubeClient) -> None:
     applied = kube.apply(stamped(config_map("one", a="1")))
     assert str(owner(applied)) == "variant/fraud/one"
-    listed = kube.list("v1", "ConfigMap", labels=selector("test", "fraud"))
-    assert [found["metadata"]["name"] for found in listed] == ["one"]
+    listed = kube.list("v1", "ConfigMap", labels=selector(NAMESPACE, "fraud"))
+    assert "one" in {found["metadata"]["name"] for found in listed}
     assert kube.get(ObjectRef.of(applied)) is not None
-    assert kube.get(ObjectRef("v1", "ConfigMap", "default", "absent")) is None
+    assert kube.get(ObjectRef("v1", "ConfigMap", NAMESPACE, "absent")) is None
 
 
 def test_a_dry_run_changes_nothing(kube: KubeClient) -> None:
@@ -51,15 +59,11 @@ def test_a_dry_run_changes_nothing(kube: KubeClient) -> None:
     assert found["data"] == {"a": "1"}
 
 
-def test_a_field_that_another_manager_applies_is_a_conflict_that_names_both(
-    kube: KubeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kube_module, "MANAGER", "somebody-else")
-    kube.apply(config_map("taken", a="2"))
-    monkeypatch.undo()
+def test_a_field_that_another_manager_applies_is_a_conflict_that_names_both(kube: KubeClient) -> None:
+    kube.apply(config_map("taken", a="2"), manager="somebody-else")
     with pytest.raises(KubeError) as caught:
         kube.apply(config_map("taken", a="1"))
-    assert caught.value.conflicts == (("somebody-else", ".data.a"),)
+    assert caught.value.conflicts == (("somebody-else", ".data.a", True),)
     assert kube.apply(config_map("taken", a="1"), force=True)["data"] == {"a": "1"}
 
 
@@ -84,11 +88,11 @@ def test_long_lists_are_read_page_by_page(kube: KubeClient, monkeypatch: pytest.
         kube.apply(
             {
                 **config_map(f"page-{number}"),
-                "metadata": {"name": f"page-{number}", "namespace": "default", "labels": {"page": "yes"}},
+                "metadata": {"name": f"page-{number}", "namespace": NAMESPACE, "labels": {"page": "yes"}},
             }
         )
     before = kube.requests["GET"]
-    assert len(kube.list("v1", "ConfigMap", labels="page=yes")) == 5
+    assert len(kube.list("v1", "ConfigMap", labels="page=yes", namespace=NAMESPACE)) == 5
     assert kube.requests["GET"] - before == 3
 
 
@@ -118,11 +122,18 @@ def test_a_kubeconfig_that_is_not_there_says_what_to_name(tmp_path: Path) -> Non
     assert "--kubeconfig" in caught.value.detail
 
 
+def test_a_kubeconfig_that_is_no_yaml_is_the_users_to_mend(tmp_path: Path) -> None:
+    broken = tmp_path / "kubeconfig"
+    broken.write_text("clusters: [{")
+    with pytest.raises(TargetError, match="No cluster is configured"):
+        KubeClient(ClusterSettings(broken))
+
+
 def test_a_server_that_does_not_answer_is_an_error_that_a_retry_may_help(tmp_path: Path, kubeconfig: Path) -> None:
-    text = kubeconfig.read_text()
-    port = text.partition("https://127.0.0.1:")[2].partition("\n")[0]
+    document = yaml.safe_load(kubeconfig.read_text())
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     dead = tmp_path / "kubeconfig"
-    dead.write_text(text.replace(f":{port}", ":9"))
+    dead.write_text(yaml.safe_dump(document))
     client = KubeClient(ClusterSettings(dead))
     with pytest.raises(KubeError) as caught:
         client.version()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import NamedTuple
 
 import orjson
 
 from reconciler.resources import JSON
 from reconciler.targets.protocol import TargetError
 
-_CONFLICT = re.compile(
-    r'conflict with "(?P<manager>[^"]+)"(?: .*?)?: (?P<field>\S+)|conflicts? with "(?P<other>[^"]+)"'
-)
+_CONFLICT = re.compile(r'conflict with "(?P<manager>[^"]+)"(?: with subresource "[^"]*")?(?P<update> using )?')
+"""Only of a manager that updates does the server say with which version and when: apimachinery's `conflict.go`."""
 
 
 class Reason(StrEnum):
@@ -51,6 +51,14 @@ _SUMMARIES = {
 }
 
 
+class Conflict(NamedTuple):
+    """A field that another manager owns."""
+
+    manager: str
+    field: str
+    applied: bool  # by applying it, and not by an update (an edit, a patch, a scaling)
+
+
 class KubeError(TargetError):
     """An answer of the API server that is no success, or none at all."""
 
@@ -65,13 +73,13 @@ class KubeError(TargetError):
         self.causes = causes
 
     @property
-    def conflicts(self) -> tuple[tuple[str, str], ...]:
-        """Of a server-side apply: (manager, field) of every conflict."""
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Of a server-side apply: who is in the way, and where."""
         found = []
         for cause in self.causes:
             field, _, text = cause.partition("\n")
             if match := _CONFLICT.search(text):
-                found.append((match["manager"] or match["other"] or "", field or match["field"] or ""))
+                found.append(Conflict(match["manager"], field, applied=match["update"] is None))
         return tuple(found)
 
 

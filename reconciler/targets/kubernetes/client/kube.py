@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import orjson
+
+from reconciler.resources import JSON
 from reconciler.targets.kubernetes.client.errors import KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
 from reconciler.targets.kubernetes.client.transport import Transport
 from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef
 
 PAGE = 500  # objects a page of a list
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
+JSON_PATCH = "application/json-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,22 @@ class KubeClient:
             raise
         return found
 
-    def apply(self, desired: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+    def metadata(self, ref: ObjectRef) -> Object | None:
+        """Of an object no more than its metadata: nothing of a Secret's content crosses the wire. None: not there."""
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        try:
+            found = orjson.loads(self._transport.send("GET", path, what=f"get {ref}", accept=METADATA_ONLY))
+        except KubeError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return None
+            raise
+        return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": found["metadata"]}
+
+    def apply(self, desired: Object, *, dry_run: bool = False, force: bool = False, manager: str = MANAGER) -> Object:
         """Server-side apply with strict validation. KubeError CONFLICT names the other manager and the field."""
         ref = ObjectRef.of(desired)
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
-        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
         query |= {"force": "true"} if force else {}
         query |= {"dryRun": "All"} if dry_run else {}
         applied: Object = self._transport.json("PATCH", path, query, desired, what=f"apply {ref}", content_type=APPLY)
@@ -111,6 +127,19 @@ class KubeClient:
         ref = ObjectRef.of(changed)
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         done: Object = self._transport.json("PUT", path, {"fieldManager": MANAGER}, changed, what=f"update {ref}")
+        return done
+
+    def rewrite_managers(self, live: Object, entries: JSON) -> Object:
+        """Replaces the record of who owns which field, unless the object has changed: KubeError INVALID then."""
+        ref = ObjectRef.of(live)
+        path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+        ]
+        query = {"fieldManager": MANAGER}
+        what = f"take over what was edited into {ref}"
+        done: Object = self._transport.json("PATCH", path, query, patch, what=what, content_type=JSON_PATCH)
         return done
 
     def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:

@@ -27,13 +27,14 @@ def open_api(settings: ClusterSettings) -> tuple[ApiClient, str]:
     """A client, and the name of the context for people. TargetError says what to do. Imports `kubernetes`: 0.8 s."""
     from kubernetes import client, config
     from kubernetes.config.config_exception import ConfigException
+    from yaml import YAMLError
 
     configuration = client.Configuration()
     configuration.connection_pool_maxsize = POOL_SIZE
     configuration.retries = False  # transport.py retries, knowing what is safe
     try:
         name = _load(config, configuration, settings)
-    except (ConfigException, OSError, ValueError, TypeError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, YAMLError) as error:
         raise TargetError(
             "No cluster is configured",
             f"{error}. Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context.",
