@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -12,8 +12,11 @@ from reconciler.resources import JSON, ResourceId, deployment_id, tenant_id, var
 
 MANAGER = "kubeserve"
 """Our field manager, and the value of the label that says so."""
+SCALER = "kubeserve-scale"
+"""The field manager that holds a number of replicas until an autoscaler takes it over."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
+PREFIX = "kubeserve.io/"
 INSTALLATION = "kubeserve.io/installation"
 TENANT = "kubeserve.io/tenant"
 DEPLOYMENT = "kubeserve.io/deployment"
@@ -67,6 +70,16 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
     if labels.get(VARIANT):
         return variant_id(tenant, labels[VARIANT])
     return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
+
+
+def workload(objects: Iterable[Object]) -> Object | None:
+    """Of a variant's objects: the one that runs it."""
+    return next((one for one in objects if one["kind"] == "Deployment"), None)
+
+
+def is_autoscaled(objects: Iterable[Object]) -> bool:
+    """Whether a variant's number of replicas belongs to an autoscaler."""
+    return any(one["kind"] == "HorizontalPodAutoscaler" for one in objects)
 
 
 def rendered_digest(found: Object) -> str:

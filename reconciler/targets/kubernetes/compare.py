@@ -1,0 +1,121 @@
+"""Rendered against live: an object is as rendered when every value that we set is there. Pure; called by `prepare.py`.
+
+Live objects hold more than we set: defaults, status, what others own. Only our own paths are looked at; what
+somebody added to a spec by editing it is told by `edits.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reconciler.resources import JSON
+from reconciler.targets.kubernetes.amounts import same_amount
+from reconciler.targets.kubernetes.edits import editors
+from reconciler.targets.kubernetes.objects import RENDERED, Object, ObjectRef, annotation
+from reconciler.targets.protocol import FieldChange
+
+MAX_CHANGES = 8  # shown of one object
+MAX_VALUE = 60  # characters shown of a value
+
+_LIST_KEYS = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "imagePullSecrets": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "hostAliases": ("ip",),
+}
+"""Lists whose items the API tells apart by a key, and to which others may add; `ports` depend on where they are.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy. All others are one value.
+"""
+_QUANTITIES = frozenset(
+    {"limits", "requests", "hard", "default", "defaultRequest", "max", "min", "averageValue", "value"}
+)
+_WORDS = {("Deployment", "spec.replicas"): "running replicas"}
+
+
+def differences(rendered: Object, live: Object | None) -> tuple[FieldChange, ...]:
+    """What applying would change, in the object's own paths; empty when it is there as rendered."""
+    ref = ObjectRef.of(rendered)
+    if live is None:
+        return (FieldChange(f"{ref.kind} {ref.name}", None, "present"),)
+    if live["metadata"].get("deletionTimestamp"):
+        return (FieldChange(f"{ref.kind} {ref.name}", "going", "present"),)
+    told = list(_walk(_ours(rendered), live, "", ref.kind))
+    found = [
+        FieldChange(_WORDS.get((ref.kind, path)) or f"{ref.kind} {path}", _text(old), _text(new))
+        for path, old, new in told
+    ]
+    for manager, path in editors(live):
+        if not any(other.startswith(path) for other, _, _ in told):
+            found.append(FieldChange(f"{ref.kind} {path}", f"added by {manager}", None))
+    if not found and annotation(live, RENDERED) != annotation(rendered, RENDERED):
+        return (FieldChange(f"{ref.kind} {ref.name}", "rendered before", "rendered now"),)
+    return tuple(found[:MAX_CHANGES])
+
+
+def is_drift(rendered: Object, live: Object | None) -> bool:
+    """Whether a difference is not ours: what was rendered last is what is rendered today."""
+    return live is None or annotation(live, RENDERED) == annotation(rendered, RENDERED)
+
+
+def _ours(rendered: Object) -> Object:
+    annotations = {k: v for k, v in (rendered["metadata"].get("annotations") or {}).items() if k != RENDERED}
+    return {**rendered, "metadata": {**rendered["metadata"], "annotations": annotations}}
+
+
+def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[tuple[str, JSON, JSON]]:
+    """`field`: the name of the list or map that `ours` is, which says how it is compared."""
+    if isinstance(ours, dict):
+        if ours and not isinstance(live, dict):
+            yield path, live, ours
+            return
+        for key, value in ours.items():
+            below = f"{path}.{key}" if path else key
+            yield from _walk(value, (live or {}).get(key), below, field if field in _QUANTITIES else key)
+    elif isinstance(ours, list):
+        yield from _walk_list(ours, live or [], path, field)
+    elif not _same(ours, live, field):
+        yield path, live, ours
+
+
+def _walk_list(ours: list[JSON], live: JSON, path: str, field: str) -> Iterator[tuple[str, JSON, JSON]]:
+    keys = _keys(ours, field)
+    if not isinstance(live, list) or (not keys and len(live) != len(ours)):
+        yield path, live, ours
+    elif keys:
+        there = {_key(item, keys): item for item in live}
+        for item in ours:
+            key = _key(item, keys)
+            yield from _walk(item, there.get(key), f"{path}[{'/'.join(map(str, key))}]", "")
+    else:
+        for index, (one, other) in enumerate(zip(ours, live, strict=True)):
+            yield from _walk(one, other, f"{path}[{index}]", "")
+
+
+def _keys(items: list[JSON], field: str) -> tuple[str, ...]:
+    if field == "ports" and items and isinstance(items[0], dict):
+        if "containerPort" in items[0]:
+            return ("containerPort", "protocol")
+        return ("port", "protocol") if "targetPort" in items[0] else ()  # of a Service; a NetworkPolicy's are one value
+    return _LIST_KEYS.get(field, ())
+
+
+def _key(item: Mapping[str, JSON], keys: tuple[str, ...]) -> tuple[JSON, ...]:
+    return tuple(item.get(key, "TCP" if key == "protocol" else None) for key in keys)
+
+
+def _same(ours: JSON, live: JSON, field: str) -> bool:
+    if ours == live or (live is None and ours in (None, "", False, 0)):
+        return True
+    return field in _QUANTITIES and same_amount(ours, live)
+
+
+def _text(value: JSON) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + "..."
