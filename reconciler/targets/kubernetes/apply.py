@@ -1,0 +1,157 @@
+"""Makes one resource's objects what was rendered: a dry run of what is live, then apply, then remove what is obsolete.
+
+Called by `target.py` for one tenant, variant or deployment at a time, in a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client.errors import Conflict
+from reconciler.targets.kubernetes.compare import differences
+from reconciler.targets.kubernetes.edits import OURS, taken_over
+from reconciler.targets.kubernetes.objects import INSTALLATION, SCALER, Object, ObjectRef
+from reconciler.targets.kubernetes.prepare import Payload
+from reconciler.targets.protocol import TargetError
+
+ATTEMPTS = 5
+"""To take over what was edited, against a controller that writes the same object's status."""
+_IMMUTABLE = "field is immutable"
+_AUTOSCALER = "HorizontalPodAutoscaler"
+
+Objects = Mapping[ObjectRef, Object]
+
+
+class ConflictError(TargetError):
+    """Another manager applies a field that we would set; it is left alone."""
+
+    code = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """`force`: whether fields that others apply are taken from them."""
+
+    kube: KubeClient
+    installation: str
+    force: bool = False
+
+    def rehearse(self, payload: Payload, live: Objects, *, fresh: bool = False) -> None:
+        """Changes nothing; raises what applying would raise. `fresh`: the namespace is new, so nothing can be in it."""
+        for one in _changed(payload, live):
+            there = live.get(ObjectRef.of(one))
+            if there is not None:
+                self._apply(one, dry_run=True)
+            elif not fresh:
+                self._check_free(one)
+
+    def apply(self, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
+        """Answers what is live afterwards. What was autoscaled and no longer is loses its autoscaler first, which would
+        undo the new number."""
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == _AUTOSCALER))
+        after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
+        for one in _changed(payload, live):
+            ref = ObjectRef.of(one)
+            if ref in live:
+                self._take_over(live[ref])
+                self._keep_replicas(one, live[ref])
+            after[ref] = self._apply(one)
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != _AUTOSCALER))
+        return after
+
+    def start_with(self, workload: Object, replicas: int) -> Object:
+        """Gives a Deployment a number of replicas that its autoscaler may change."""
+        metadata = {"name": workload["metadata"]["name"], "namespace": workload["metadata"]["namespace"]}
+        scale = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+        return self.kube.apply(scale, manager=SCALER, force=True)
+
+    def _apply(self, one: Object, *, dry_run: bool = False) -> Object:
+        try:
+            return self.kube.apply(one, dry_run=dry_run, force=self.force)
+        except KubeError as error:
+            if error.reason is Reason.CONFLICT and error.conflicts:
+                if applied := [c for c in error.conflicts if c.applied and c.manager not in OURS]:
+                    raise _conflict(one, applied) from error
+                return self.kube.apply(one, dry_run=dry_run, force=True)  # edited, patched or scaled: that is healed
+            if error.reason is Reason.INVALID and _IMMUTABLE in error.message:
+                raise _immutable(one, error) from error
+            raise
+
+    def _check_free(self, one: Object) -> None:
+        """Nothing of others bears the name of what is new. What lost our labels to an edit is still ours."""
+        there = self.kube.metadata(ObjectRef.of(one))
+        if there is None:
+            return
+        metadata = there["metadata"]
+        installation = (metadata.get("labels") or {}).get(INSTALLATION, "")
+        managers = {entry["manager"] for entry in metadata.get("managedFields") or ()}
+        if installation != self.installation and (installation or not managers & OURS):
+            raise TargetError(
+                "The name is taken",
+                f"{ObjectRef.of(one)} is there and not of this installation. It is left alone: rename the deployment, "
+                "or remove that object.",
+            )
+
+    def _take_over(self, seen: Object) -> None:
+        """What was added by editing becomes ours, so that it goes with the next apply."""
+        for _ in range(ATTEMPTS if taken_over(seen) else 0):
+            there = self.kube.get(ObjectRef.of(seen))
+            entries = taken_over(there) if there else None
+            if there is None or entries is None:
+                return
+            try:
+                self.kube.rewrite_managers(there, entries)
+            except KubeError as error:
+                if error.reason is not Reason.INVALID:  # its status was written meanwhile
+                    raise
+
+    def _keep_replicas(self, wanted: Object, there: Object) -> None:
+        """From a fixed number to autoscaling: the number stays while the field leaves what we apply.
+
+        Server-side apply would take a field that only we own away, and the API's default of one with it.
+        """
+        if wanted["kind"] != "Deployment" or "replicas" in wanted["spec"]:
+            return
+        replicas = (there.get("spec") or {}).get("replicas")
+        if replicas and int(replicas) > 1:
+            self.start_with(there, int(replicas))
+
+
+def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> None:
+    """Asks each to go, if it still is the one that was seen."""
+    for one in objects:
+        if one["metadata"].get("deletionTimestamp"):
+            continue
+        try:
+            kube.delete(ObjectRef.of(one), one["metadata"]["uid"])
+        except KubeError as error:
+            if error.reason is not Reason.CONFLICT:
+                raise
+            raise TargetError(
+                "Changed since it was planned", f"{ObjectRef.of(one)} was made again by somebody else. Plan again."
+            ) from error
+
+
+def _changed(payload: Payload, live: Objects) -> list[Object]:
+    return [one for one in payload.objects if differences(one, live.get(ObjectRef.of(one)))]
+
+
+def _conflict(one: Object, conflicts: Iterable[Conflict]) -> ConflictError:
+    who = "; ".join(f"{conflict.manager} applies {conflict.field}" for conflict in conflicts)
+    return ConflictError(
+        "Somebody else applies this field",
+        f"{ObjectRef.of(one)}: {who}. It is left alone. Have one of the two give it up, or let KubeServe take it by "
+        "`kubernetes: {force: true}` in platform.yaml.",
+    )
+
+
+def _immutable(one: Object, error: KubeError) -> TargetError:
+    ref = ObjectRef.of(one)
+    where = f" -n {ref.namespace}" if ref.namespace else ""
+    return TargetError(
+        "A field can't be changed in place",
+        f"{ref}: {error.message}. Nothing was changed. Remove it with `kubectl delete {ref.kind.lower()} {ref.name}"
+        f"{where}`, and the next round makes it anew.",
+    )

@@ -1,0 +1,100 @@
+"""A tenant's namespace and what is in it before anything runs: looked at before the plan, provisioned by `ensure`.
+
+Called by `target.py`. The operator's Secrets are read by name and written into the tenant's namespace; they show
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from reconciler.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.apply import Applier, Objects
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
+from reconciler.targets.kubernetes.observe import Observed
+from reconciler.targets.kubernetes.prepare import Payload
+from reconciler.targets.kubernetes.refusals import Surroundings, foreign_namespace
+from reconciler.targets.kubernetes.tenants import SecretCopy, namespace_of, secret_copies
+from reconciler.targets.protocol import TargetError
+from specs.platform import Platform
+
+READING_THREADS = 4
+
+
+@dataclass
+class Provisioner:
+    kube: KubeClient
+    platform: Platform
+    applier: Applier
+    _fresh: set[str] = field(default_factory=set)  # tenants whose namespace was made since the last look
+
+    def is_fresh(self, tenant: str) -> bool:
+        return tenant in self._fresh
+
+    def surroundings(self, desired: Desired, observed: Observed) -> Surroundings:
+        """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
+        self._fresh.clear()
+        new = [tenant for tenant in desired.tenants if not _namespaces(observed, tenant)]
+        sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
+        with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
+            namespaces = list(pool.map(self._namespace, [tenant.tenant for tenant in new]))
+            versions = dict(zip(sorted(sources), pool.map(self._version, sorted(sources)), strict=True))
+        return Surroundings(
+            self.kube.serves,
+            {found["metadata"]["name"]: found for found in namespaces if found},
+            {source: version for source, version in versions.items() if version},
+        )
+
+    def provision(self, tenant: str, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
+        """The namespace, then the Secrets, then what tells that they are there. Answers what is live afterwards."""
+        namespace, *others = payload.objects
+        self._check_namespace(tenant, live)
+        self.applier.rehearse(payload, live, fresh=ObjectRef.of(namespace) not in live)
+        first = self.applier.apply(replace(payload, objects=(namespace,), obsolete=()), live)
+        for copy in secret_copies(self.platform, tenant):
+            self._copy(copy, tenant)
+        return self.applier.apply(replace(payload, objects=tuple(others)), first)
+
+    def _check_namespace(self, tenant: str, live: Objects) -> None:
+        """Once more, right before the first write: it may have been made since the plan."""
+        if any(ref.kind == "Namespace" for ref in live):
+            return
+        there = self._namespace(tenant)
+        if there is None:
+            self._fresh.add(tenant)
+        elif (foreign := foreign_namespace(there, self.platform, tenant)) is not None:
+            raise foreign
+
+    def _namespace(self, tenant: str) -> Object | None:
+        return self.kube.metadata(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, tenant)))
+
+    def _version(self, source: str) -> str:
+        """The resourceVersion of a Secret of the operator; "" where there is none, or none that we may read."""
+        namespace, _, name = source.partition("/")
+        try:
+            found = self.kube.metadata(ObjectRef("v1", "Secret", namespace, name))
+        except KubeError as error:
+            if error.reason is Reason.FORBIDDEN:
+                return ""
+            raise
+        return str(found["metadata"]["resourceVersion"]) if found else ""
+
+    def _copy(self, copy: SecretCopy, tenant: str) -> None:
+        namespace, _, name = copy.source.partition("/")
+        original = self.kube.get(ObjectRef("v1", "Secret", namespace, name))
+        if original is None:
+            raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
+        metadata = {
+            "name": copy.name,
+            "namespace": namespace_of(self.platform, tenant),
+            "labels": marks(self.platform.installation, tenant),
+        }
+        content = {"type": original.get("type", copy.type), "data": original.get("data") or {}}
+        self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content}, force=True)
+
+
+def _namespaces(observed: Observed, tenant: ResourceId) -> Iterable[ObjectRef]:
+    return [ref for ref in observed.objects.get(tenant, {}) if ref.kind == "Namespace"]

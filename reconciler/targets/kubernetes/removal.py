@@ -1,0 +1,121 @@
+"""Takes away a deployment's route, a variant or a tenant: asked for again and again until nothing is left.
+
+Called by `target.py`. A tenant's access to the store goes before its namespace, and that takes the rest with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.resources import Kind, ResourceId
+from reconciler.targets.kubernetes.apply import remove_objects
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.objects import (
+    DEPLOYMENT,
+    INSTALLATION,
+    TENANT,
+    VARIANT,
+    Object,
+    ObjectRef,
+    marks,
+    selector,
+)
+from reconciler.targets.kubernetes.observe import ROUTE_KINDS, TENANT_KINDS, VARIANT_KINDS, fingerprint, served
+from reconciler.targets.kubernetes.tenants import PULL_SECRET, STORE_SECRET, namespace_of
+from reconciler.targets.protocol import TargetError
+from specs.platform import Platform
+
+_LAST = ("Service", "Namespace")
+"""Kinds that go after the others: a Service still answers while its pods drain."""
+
+
+@dataclass
+class Remover:
+    kube: KubeClient
+    platform: Platform
+    _asked: set[ResourceId] = field(default_factory=set)  # by this process: their pods are all that is looked at
+
+    def remove(self, resource: ResourceId, seen: str | None) -> bool:
+        """True once nothing is left. TargetError when it is not what was seen, not ours, or a tenant in use."""
+        namespace = self.kube.get(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, resource.tenant)))
+        if namespace is None:
+            return True
+        self._check_ours(namespace, resource)
+        if resource.kind is Kind.TENANT:
+            return self._remove_tenant(resource, namespace, seen)
+        if resource in self._asked and self._pods(resource):
+            return False
+        return self._remove_parts(resource, seen)
+
+    def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
+        objects = self._objects(resource, VARIANT_KINDS if resource.kind is Kind.VARIANT else ROUTE_KINDS)
+        if seen is not None:
+            _check_seen(resource, objects, seen)
+        remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"])))
+        self._asked.add(resource)
+        return not objects and not (resource.kind is Kind.VARIANT and self._pods(resource))
+
+    def _remove_tenant(self, tenant: ResourceId, namespace: Object, seen: str | None) -> bool:
+        if namespace["metadata"].get("deletionTimestamp"):
+            return False
+        objects = [namespace, *self._objects(tenant, TENANT_KINDS[1:])]
+        if seen is not None:
+            _check_seen(tenant, objects, seen)
+        self._check_empty(tenant)
+        name = namespace["metadata"]["name"]
+        secrets = [self.kube.metadata(ObjectRef("v1", "Secret", name, copy)) for copy in (STORE_SECRET, PULL_SECRET)]
+        access = [one for one in objects if one["kind"] == "ServiceAccount"]
+        remove_objects(self.kube, [*(one for one in secrets if one and self._is_ours(one)), *access, namespace])
+        return False
+
+    def _check_ours(self, namespace: Object, resource: ResourceId) -> None:
+        labels: Mapping[str, str] = namespace["metadata"].get("labels") or {}
+        if not labels.items() >= marks(self.platform.installation, resource.tenant).items():
+            whose = labels.get(INSTALLATION)
+            whom = f"installation {whose!r}, tenant {labels.get(TENANT)!r}" if whose else "somebody else"
+            raise TargetError("Not ours", f"Namespace {namespace['metadata']['name']} belongs to {whom}.")
+
+    def _is_ours(self, one: Object) -> bool:
+        return bool((one["metadata"].get("labels") or {}).get(INSTALLATION) == self.platform.installation)
+
+    def _check_empty(self, tenant: ResourceId) -> None:
+        labels = f"{selector(self.platform.installation, tenant.tenant)},{DEPLOYMENT}"
+        left = self._list(tenant, dict.fromkeys((*ROUTE_KINDS, *VARIANT_KINDS)), labels)
+        if left:
+            named = ", ".join(sorted({one["metadata"]["labels"][DEPLOYMENT] for one in left}))
+            raise TargetError("Tenant is not empty", f"{tenant.tenant} still has {named}.")
+
+    def _objects(self, resource: ResourceId, kinds: Collection[tuple[str, str]]) -> list[Object]:
+        return self._list(resource, kinds, self._selector(resource))
+
+    def _pods(self, variant: ResourceId) -> list[Object]:
+        return self._list(variant, [("v1", "Pod")], self._selector(variant)) if variant.kind is Kind.VARIANT else []
+
+    def _list(self, resource: ResourceId, kinds: Collection[tuple[str, str]], labels: str) -> list[Object]:
+        namespace = namespace_of(self.platform, resource.tenant)
+        return [
+            one
+            for kind in served(self.kube, kinds)
+            for one in self.kube.list(*kind, labels=labels, namespace=namespace)
+        ]
+
+    def _selector(self, resource: ResourceId) -> str:
+        base = selector(self.platform.installation, resource.tenant)
+        match resource.kind:
+            case Kind.VARIANT:
+                return f"{base},{VARIANT}={resource.name}"
+            case Kind.DEPLOYMENT:
+                return f"{base},{DEPLOYMENT}={resource.name},!{VARIANT}"
+        return f"{base},!{DEPLOYMENT}"
+
+
+def _check_seen(resource: ResourceId, objects: Collection[Object], seen: str) -> None:
+    """What is on its way out is what asking has made of it, and is not compared."""
+    going = any(one["metadata"].get("deletionTimestamp") for one in objects)
+    if objects and not going and fingerprint(objects) != seen:
+        raise TargetError("Changed since it was planned", f"{resource} is no longer what the plan saw: plan again.")
+
+
+def _rank(kind: str) -> int:
+    return _LAST.index(kind) + 1 if kind in _LAST else 0

@@ -1,0 +1,119 @@
+"""The Kubernetes target: the protocol of `targets/protocol.py` over one cluster.
+
+Built by `workspace.py`. Called from many threads at once, for one deployment by one at a time; what `observe` saw is
+kept for the round and brought up to date by what is applied, so that nothing is fetched twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from reconciler.resources import Desired, Kind, ResourceId, Scope
+from reconciler.targets.kubernetes.apply import Applier, Objects
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.objects import Object, ObjectRef, workload
+from reconciler.targets.kubernetes.observe import Observed, observe
+from reconciler.targets.kubernetes.prepare import Payload, prepare
+from reconciler.targets.kubernetes.provision import Provisioner
+from reconciler.targets.kubernetes.quota import replicas_of
+from reconciler.targets.kubernetes.readiness import readiness
+from reconciler.targets.kubernetes.removal import Remover
+from reconciler.targets.kubernetes.rendered import Renders
+from reconciler.targets.kubernetes.routing import await_acceptance, check_ready
+from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness
+from specs.cluster import Routing
+from specs.platform import Platform
+
+
+class KubernetesTarget:
+    """Runs an installation's deployments in a cluster."""
+
+    name = "kubernetes"
+
+    def __init__(self, platform: Platform, kube: KubeClient, renderer: Renders) -> None:
+        self._platform = platform
+        self._installation = platform.installation
+        self._kube = kube
+        self._renderer = renderer
+        self._applier = Applier(kube, platform.installation, platform.kubernetes.force)
+        self._provisioner = Provisioner(kube, platform, self._applier)
+        self._remover = Remover(kube, platform)
+        self._observed = Observed()
+        self._parts: dict[ResourceId, list[PreparedResource]] = {}  # of each deployment: its variants and its route
+        self._rehearsed: set[ResourceId] = set()  # deployments, since the last `prepare`
+
+    @property
+    def runtime(self) -> str:
+        return self._platform.runtime.image or ""
+
+    def observe(self, scope: Scope) -> Live:
+        weighted = self._platform.kubernetes.routing is Routing.GATEWAY
+        self._observed = observe(self._kube, self._installation, scope, weighted_routing=weighted)
+        return self._observed.live
+
+    def prepare(self, desired: Desired, live: Live) -> Prepared:
+        """`live` is what `observe` answered last."""
+        del live
+        rendered = self._renderer.render(desired)
+        around = self._provisioner.surroundings(desired, self._observed)
+        prepared = prepare(desired, self._observed, rendered, self._platform, around)
+        self._parts, self._rehearsed = {}, set()
+        for part in prepared.resources.values():
+            self._parts.setdefault(part.payload.deployment or part.id, []).append(part)
+        return prepared
+
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
+        """`replicas` counts for what an autoscaler takes over: the others' number is among their objects."""
+        if resource.error is not None:
+            raise resource.error
+        payload: Payload = resource.payload
+        if resource.id.kind is Kind.TENANT:
+            applied = self._provisioner.provision(resource.id.tenant, payload, self._live(resource.id))
+        else:
+            self._rehearse(resource, payload.deployment or resource.id)
+            applied = self._applier.apply(payload, self._live(resource.id))
+            self._start_with(applied, payload, replicas or 1)
+        self._observed.objects[resource.id] = applied
+        return resource.handle
+
+    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
+        variants = {handle: ResourceId.parse(handle) for handle in handles}
+        return readiness(self._kube, self._installation, variants)
+
+    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
+        """The weights are those of the rendered objects, which were made from the same desired graph."""
+        check_ready(self.readiness([handle for handle, weight in weights.items() if weight]))
+        payload: Payload = resource.payload
+        self._rehearse(resource, resource.id)
+        applied = self._applier.apply(payload, self._live(resource.id))
+        self._observed.objects[resource.id] = applied
+        await_acceptance(self._kube, applied.values())
+
+    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
+        resource = ResourceId.parse(handle)
+        gone = self._remover.remove(resource, fingerprint)
+        self._observed.objects.pop(resource, None)
+        return gone
+
+    def close(self) -> None:
+        self._kube.close()
+
+    def _live(self, resource: ResourceId) -> Objects:
+        return self._observed.objects.get(resource, {})
+
+    def _rehearse(self, resource: PreparedResource, deployment: ResourceId) -> None:
+        """Before the first write to anything of a deployment: all that it would change of what is live."""
+        if deployment in self._rehearsed:
+            return
+        fresh = self._provisioner.is_fresh(deployment.tenant)
+        for part in self._parts.get(deployment, [resource]):
+            self._applier.rehearse(part.payload, self._live(part.id), fresh=fresh)
+        self._rehearsed.add(deployment)
+
+    def _start_with(self, applied: dict[ObjectRef, Object], payload: Payload, replicas: int) -> None:
+        rendered = workload(payload.objects)
+        if rendered is None or "replicas" in rendered["spec"]:
+            return
+        ref = ObjectRef.of(rendered)
+        if replicas_of(applied[ref]) < replicas:
+            applied[ref] = self._applier.start_with(rendered, replicas)

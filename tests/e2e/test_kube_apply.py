@@ -1,0 +1,350 @@
+"""What the Kubernetes target writes, against a real API server: no more than differs, and nothing of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.resources import Scope, tenant_id
+from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGER, Object, ObjectRef
+from reconciler.targets.protocol import FieldChange, TargetError
+from tests.support.cluster import cluster
+from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found.kubeconfig
+
+
+@pytest.fixture
+def rig(kubeconfig: Path) -> Iterator[KubeBench]:
+    with kube_bench(kubeconfig) as bench:
+        yield bench
+
+
+def test_preparing_changes_nothing(rig: KubeBench) -> None:
+    prepared = rig.prepare(rig.graph({"fraud/churn": "v1"}))
+    assert all(resource.error is None and resource.changes for resource in prepared.resources.values())
+    assert set(rig.kube.requests) == {"GET"}
+    assert rig.target.observe(EVERYTHING).resources == {}
+
+
+@pytest.mark.parametrize("replicas", [1, 3, (1, 4)])
+@pytest.mark.parametrize("routing", ["service", "ingress"])
+def test_what_was_applied_needs_nothing_more(kubeconfig: Path, routing: str, replicas: int | tuple[int, int]) -> None:
+    with kube_bench(kubeconfig, kubernetes={"routing": routing}) as rig:
+        desired = rig.graph({"fraud/churn": "v1", "risk/score": "v2"}, replicas=replicas)
+        rig.apply(desired)
+        assert rig.changes(desired) == []
+        before = dict(rig.kube.requests)
+        rig.apply(desired)
+        assert {verb: n for verb, n in rig.kube.requests.items() if verb != "GET"} == {
+            verb: n for verb, n in before.items() if verb != "GET"
+        }
+
+
+def test_a_target_that_is_built_anew_sees_the_same(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    prepared = rig.apply(desired)
+    (variant,) = desired.variants.values()
+    fingerprints = rig.fingerprints()
+    rig.target = rig.new_target()
+    assert rig.fingerprints() == fingerprints
+    found = rig.live(variant.id)
+    assert found.handle == prepared.resources[variant.id].handle
+    assert (found.digest, found.deployment, found.fields["version"]) == (variant.digest, variant.deployment, "v1")
+
+
+def test_observing_is_narrowed_to_a_tenant_and_a_deployment(rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1", "risk/score": "v2"}))
+    assert {resource.tenant for resource in rig.target.observe(Scope("risk")).resources} == {"risk"}
+    narrowed = rig.target.observe(Scope("fraud", "other")).resources
+    assert {str(resource) for resource in narrowed} == {"tenant/fraud"}
+
+
+def test_more_replicas_are_a_change_in_the_words_of_the_spec(rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=1))
+    more = rig.graph({"fraud/churn": "v1"}, replicas=2)
+    (variant,) = more.variants
+    changed = rig.prepare(more).resources[variant]
+    assert changed.changes == (FieldChange("replicas", "1", "2"),)
+    assert not changed.drift
+    rig.apply(more)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 2
+    assert rig.changes(more) == []
+
+
+def test_a_scaled_deployment_is_drift_and_goes_back(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+    (variant,) = desired.variants
+    rig.apply(desired)
+    fingerprint = rig.live(variant).fingerprint
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=1")
+    drifted = rig.prepare(desired).resources[variant]
+    assert drifted.drift
+    assert drifted.changes == (FieldChange("running replicas", "1", "2"),)
+    assert rig.live(variant).fingerprint != fingerprint
+    rig.apply(desired)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 2
+    assert rig.changes(desired) == []
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ('{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"other:2"}]}}}}', "image"),
+        ('{"spec":{"template":{"spec":{"containers":[{"name":"server","env":[{"name":"X","value":"1"}]}]}}}}', "env"),
+        ('{"spec":{"template":{"spec":{"hostNetwork":true}}}}', "hostNetwork"),
+        ('{"spec":{"template":{"spec":{"containers":[{"name":"spy","image":"spy:1"}]}}}}', "spy"),
+        ('{"spec":{"replicas":1,"template":{"spec":{"nodeSelector":{"a":"b"}}}}}', "nodeSelector"),
+    ],
+)
+def test_what_was_edited_is_drift_and_is_taken_back(rig: KubeBench, patch: str, field: str) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+    (variant,) = desired.variants
+    rig.apply(desired)
+    before = rig.get("apps/v1", "Deployment", variant.name)["spec"]
+    rig.kubectl("patch", "-n", rig.namespace(), "deployment", variant.name, "-p", patch)
+    drifted = rig.prepare(desired).resources[variant]
+    assert drifted.drift
+    assert field in str(drifted.changes)
+    rig.apply(desired)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"] == before
+    assert rig.changes(desired) == []
+
+
+def test_a_number_of_replicas_that_an_autoscaler_chose_is_left_and_an_edit_beside_it_taken_back(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=(1, 5))
+    (variant,) = desired.variants
+    rig.apply(desired)
+    fingerprint = rig.live(variant).fingerprint
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=4")
+    assert rig.changes(desired) == []
+    assert rig.live(variant).fingerprint == fingerprint
+    patch = '{"spec":{"replicas":3,"template":{"spec":{"hostNetwork":true}}}}'
+    rig.kubectl("patch", "-n", rig.namespace(), "deployment", variant.name, "-p", patch)
+    rig.apply(desired)
+    spec = rig.get("apps/v1", "Deployment", variant.name)["spec"]
+    assert (spec["replicas"], "hostNetwork" in spec["template"]["spec"]) == (3, False)
+    assert rig.changes(desired) == []
+
+
+def test_what_was_deleted_is_drift_and_is_made_again(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=(1, 2))
+    (variant,) = desired.variants
+    rig.apply(desired)
+    namespace = rig.namespace()
+    rig.kubectl("delete", "-n", namespace, "--wait=false", f"hpa/{variant.name}", "service/churn", "quota/kubeserve")
+    prepared = rig.prepare(desired).resources
+    assert {str(resource) for resource in prepared if prepared[resource].changes} == {
+        *("tenant/fraud", f"variant/fraud/{variant.name}", "deployment/fraud/churn")
+    }
+    assert prepared[variant].drift
+    assert prepared[tenant_id("fraud")].drift
+    rig.apply(desired)
+    assert rig.changes(desired) == []
+
+
+def test_from_fixed_to_autoscaled_and_back_no_pod_is_lost(rig: KubeBench) -> None:
+    fixed, autoscaled = (rig.graph({"fraud/churn": "v1"}, replicas=replicas) for replicas in (3, (2, 5)))
+    (variant,) = fixed.variants
+
+    def replicas() -> int:
+        return int(rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"])
+
+    rig.apply(fixed)
+    rig.apply(autoscaled)
+    assert replicas() == 3
+    assert rig.changes(autoscaled) == []
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=5")
+    rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 5)))
+    assert replicas() == 5
+    rig.apply(fixed)
+    assert replicas() == 3
+    assert rig.changes(fixed) == []
+    assert rig.kube.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace=rig.namespace()) == []
+
+
+def test_a_new_variant_starts_with_as_many_as_are_asked_for(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=(1, 5))
+    (variant,) = desired.variants
+    prepared = rig.apply(desired, replicas=4)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 4
+    rig.target.ensure(prepared.resources[variant])
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 4
+    assert rig.changes(desired) == []
+
+
+def test_a_field_that_another_manager_applies_is_named_and_left_alone_unless_it_is_forced(kubeconfig: Path) -> None:
+    with kube_bench(kubeconfig) as rig:
+        desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+        (variant,) = desired.variants
+        rig.apply(desired)
+        taken = _bare(rig.get("apps/v1", "Deployment", variant.name), replicas=7)
+        rig.kube.apply(taken, manager="another-operator", force=True)
+        prepared = rig.prepare(desired)
+        with pytest.raises(TargetError, match=r"another-operator applies \.spec\.replicas"):
+            rig.target.ensure(prepared.resources[variant])
+        assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 7
+        rig.platform = rig.platform.model_copy(
+            update={"kubernetes": rig.platform.kubernetes.model_copy(update={"force": True})}
+        )
+        rig.target = rig.new_target()
+        rig.apply(desired)
+        assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 2
+
+
+def test_what_can_not_be_changed_in_place_is_an_error_before_anything_is_touched(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=(1, 3))
+    (variant,) = desired.variants
+    rig.apply(desired)
+
+    def changed(one: Object) -> Object:
+        if one["kind"] == "Service":
+            return {**one, "spec": {**one["spec"], "sessionAffinity": "ClientIP"}}
+        if one["kind"] == "Deployment":
+            labels = {**one["spec"]["template"]["metadata"]["labels"], "more": "1"}
+            template = {**one["spec"]["template"], "metadata": {"labels": labels}}
+            return {**one, "spec": {"selector": {"matchLabels": {"more": "1"}}, "template": template}}
+        return one
+
+    rig.sketch.change = changed
+    before = rig.fingerprints()
+    with pytest.raises(TargetError, match="can't be changed in place"):
+        rig.target.ensure(rig.prepare(desired).resources[variant])
+    assert rig.fingerprints() == before
+
+
+def test_what_is_no_longer_rendered_goes(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=3)
+    (variant,) = desired.variants
+    rig.apply(desired)
+    assert rig.kube.list("policy/v1", "PodDisruptionBudget", namespace=rig.namespace())
+    fewer = rig.graph({"fraud/churn": "v1"}, replicas=1)
+    rig.apply(fewer)
+    assert rig.kube.list("policy/v1", "PodDisruptionBudget", namespace=rig.namespace()) == []
+    assert rig.changes(fewer) == []
+    assert rig.live(variant)
+
+
+def test_an_object_of_others_that_bears_the_name_is_left_alone(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (deployment,) = desired.deployments
+    rig.target.ensure(rig.prepare(desired).resources[tenant_id("fraud")])
+    rig.kubectl("create", "-n", rig.namespace(), "service", "clusterip", "churn", "--tcp=80")
+    before = rig.get("v1", "Service", "churn")
+    with pytest.raises(TargetError, match="The name is taken"):
+        rig.target.ensure(rig.prepare(desired).resources[deployment])
+    assert rig.get("v1", "Service", "churn") == before
+
+
+def test_what_lost_our_labels_is_ours_all_the_same(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (variant,) = desired.variants
+    rig.apply(desired)
+    rig.kubectl("label", "-n", rig.namespace(), f"service/{variant.name}", f"{INSTALLATION}-")
+    rig.apply(desired)
+    assert rig.changes(desired) == []
+
+
+def test_a_namespace_of_others_is_refused_until_it_is_adopted(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    rig.kubectl("create", "namespace", rig.namespace())
+    refused = rig.prepare(desired).resources[tenant_id("fraud")]
+    assert "belongs to somebody else" in str(refused.error)
+    with pytest.raises(TargetError, match="belongs to somebody else"):
+        rig.target.ensure(refused)
+    assert len(rig.kube.list("v1", "ResourceQuota", namespace=rig.namespace())) == 0
+    adopt = str(refused.error).partition("kubectl ")[2].split()
+    rig.kubectl(*adopt)
+    rig.apply(desired)
+    assert rig.changes(desired) == []
+
+
+def test_another_installation_neither_sees_nor_touches_ours(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    rig.apply(desired)
+    before = rig.fingerprints()
+    other = KubeBench(rig.kubeconfig, "other", kubernetes={"namespacePrefix": rig.platform.kubernetes.namespace_prefix})
+    assert other.target.observe(EVERYTHING).resources == {}
+    refused = other.prepare(desired).resources[tenant_id("fraud")]
+    with pytest.raises(TargetError, match="another installation"):
+        other.target.ensure(refused)
+    for resource in (*desired.deployments, *desired.variants, *desired.tenants):
+        with pytest.raises(TargetError, match="Not ours"):
+            other.target.remove(str(resource))
+    assert rig.fingerprints() == before
+
+
+def test_what_changed_since_the_plan_is_not_removed(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+    (variant,) = desired.variants
+    rig.apply(desired)
+    fingerprint = rig.live(variant).fingerprint
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=1")
+    with pytest.raises(TargetError, match="Changed since it was planned"):
+        rig.target.remove(str(variant), fingerprint)
+    assert rig.live(variant)
+
+
+def test_a_status_moves_no_fingerprint(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (variant,) = desired.variants
+    rig.apply(desired)
+    before = rig.fingerprints()
+    patch = '{"status":{"observedGeneration":1,"replicas":1,"readyReplicas":1,"updatedReplicas":1}}'
+    where = ("-n", rig.namespace(), "deployment", variant.name)
+    rig.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", patch)
+    rig.kubectl("annotate", *where, "deployment.kubernetes.io/revision=3", "--overwrite")
+    assert rig.fingerprints() == before
+
+
+def test_the_operators_secret_is_copied_by_name_and_again_when_it_changes(kubeconfig: Path) -> None:
+    with kube_bench(kubeconfig) as rig:
+        source = rig.namespace("operator")
+        rig.kubectl("create", "namespace", source)
+        rig.platform = rig.platform.model_copy(
+            update={
+                "artifact_store": rig.platform.artifact_store.model_copy(
+                    update={"pod_access": _access(f"{source}/store")}
+                )
+            }
+        )
+        rig.target = rig.new_target()
+        desired = rig.graph({"fraud/churn": "v1"})
+        missing = rig.prepare(desired).resources[tenant_id("fraud")]
+        assert "A Secret of the operator is missing" in str(missing.error)
+        rig.kubectl("create", "secret", "generic", "store", "-n", source, "--from-literal=KEY=one-hidden-value")
+        prepared = rig.apply(desired)
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "b25lLWhpZGRlbi12YWx1ZQ=="}
+        assert "hidden" not in str((prepared, rig.target.observe(EVERYTHING)))
+        assert "b25l" not in str((prepared, rig.target.observe(EVERYTHING)))
+        assert rig.changes(desired) == []
+        rig.kubectl("patch", "secret", "store", "-n", source, "-p", '{"stringData":{"KEY":"two"}}')
+        assert rig.changes(desired)
+        rig.apply(desired)
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "dHdv"}
+        assert rig.changes(desired) == []
+
+
+def test_everything_is_written_by_our_own_field_manager(rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}))
+    for one in rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()):
+        ours = [e for e in one["metadata"]["managedFields"] if e["manager"] == MANAGER]
+        assert [entry["operation"] for entry in ours] == ["Apply"]
+
+
+def _bare(one: Object, **spec: object) -> Object:
+    ref = ObjectRef.of(one)
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "spec": spec}
+
+
+def _access(secret: str) -> object:
+    from specs.cluster import StoreAccess
+
+    return StoreAccess(secret=secret)
