@@ -1,6 +1,6 @@
-"""A version put into the store without Git ever holding its bytes: what `kubeserve push` does.
+"""A version made of files of this machine, without Git ever holding its bytes: the first half of `kubeserve push`.
 
-In: files of this machine and a name. Out: the stored version, whose digest a spec then names.
+In: files and a name. Out: the digest, and what a store is to be given; a spec then names the digest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.artifacts import contents
-from reconciler.artifacts.protocol import ArtifactStore, Content, Report, VersionRef
+from reconciler.artifacts.protocol import Content, VersionRef
 from runtime.formats import Format
 from runtime.manifest import Manifest
 from specs.errors import KubeServeError
@@ -49,13 +49,6 @@ class PreparedPush:
     def size(self) -> int:
         """Bytes to upload."""
         return sum(content.size or 0 for content in self.files.values())
-
-
-def push(store: ArtifactStore, new: NewVersion, limits: Limits, report: Report) -> VersionRef:
-    """Stores a version. Raises PushError, ContentError, StoreError."""
-    prepared = prepare_push(new, limits)
-    store.put(prepared.ref, prepared.manifest, prepared.files, report)
-    return prepared.ref
 
 
 def prepare_push(new: NewVersion, limits: Limits) -> PreparedPush:

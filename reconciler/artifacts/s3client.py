@@ -15,7 +15,7 @@ S3Client = Any  # botocore makes the class at run time
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-POOL = 16
+POOL = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ other than AWS refuse. An upload that fails, or is interrupted, is aborted.
 from __future__ import annotations
 
 import hashlib
+import threading
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,10 @@ from reconciler.artifacts.s3bucket import PART, WORKERS, Bucket, Part
 from reconciler.artifacts.s3errors import UploadGoneError
 
 MAX_PARTS = 10_000  # of S3
+MAX_SENDING = 12
+
+_SLOTS = threading.BoundedSemaphore(MAX_SENDING)
+"""Parts in memory and on their way, of all uploads of this process together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Upload:
         flying: deque[Future[tuple[Part, int]]] = deque()
         with ThreadPoolExecutor(WORKERS, "upload") as workers:
             for number in count(1):  # enumerate would hold on to the part that it gave last
-                body = next(parts, b"")
+                body = _taken(parts)
                 if not body:
                     break
                 if len(flying) == WORKERS:
@@ -73,8 +78,11 @@ class Upload:
                 sent.add(*flying.popleft().result())
 
     def _send_part(self, upload: str, number: int, body: bytes) -> tuple[Part, int]:
-        sha256 = hashlib.sha256(body).digest()
-        return self.bucket.upload_part(self.key, upload, number, body, sha256), len(body)
+        try:
+            sha256 = hashlib.sha256(body).digest()
+            return self.bucket.upload_part(self.key, upload, number, body, sha256), len(body)
+        finally:
+            _SLOTS.release()
 
     def _verify(self, size: int, checksums: set[str]) -> None:
         """By the server's own checksum, of the whole or of the parts' checksums, or else by reading it back."""
@@ -135,6 +143,18 @@ def parts_of(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
                 lacking = part_bytes
     if waiting:
         yield _joined(waiting)
+
+
+def _taken(parts: Iterator[bytes]) -> bytes:
+    """The next part, with a slot that whoever sends it gives back; no bytes and no slot after the last one."""
+    _SLOTS.acquire()
+    body = b""
+    try:
+        body = next(parts, b"")
+        return body
+    finally:
+        if not body:
+            _SLOTS.release()
 
 
 def _joined(waiting: list[memoryview]) -> bytes:

@@ -15,7 +15,7 @@ from reconciler.artifacts.protocol import ArtifactStore
 from runtime.manifest import verify_folder
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.s3_servers import S3Server, moto_server, rclone_server, versity_server
-from tests.support.store_worker import HALFWAY, MIB, Big, finish, start
+from tests.support.store_worker import CROWD, HALFWAY, MIB, Big, finish, start
 
 MODEL_MIB = 40  # five parts of an upload
 
@@ -114,6 +114,14 @@ def test_memory_does_not_grow_with_the_size_of_a_model(place: Place, tmp_path: P
     assert Path(fetched["outcome"]).is_dir()
     assert stored["grown"] < 96 * MIB
     assert fetched["grown"] < 96 * MIB
+
+
+def test_memory_does_not_grow_with_the_number_of_uploads(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, size = place_on(rclone, monkeypatch), 64
+    crowd = finish(start("crowd", place.name, size, environment=place.environment))
+    assert crowd["outcome"] == "stored"
+    assert len(place.store.list("fraud")) == CROWD
+    assert crowd["grown"] < 320 * MIB  # without a bound on all of them together it is more than 400
 
 
 def test_a_full_disk_under_a_folder_is_said_and_leaves_nothing(tmp_path: Path) -> None:

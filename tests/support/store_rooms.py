@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
 from tests.support.s3_servers import S3Server
+
+T = TypeVar("T")
 
 
 class StoreRoom(Protocol):
@@ -86,10 +88,10 @@ class BucketRoom:
         return f"{self.PREFIX}{ref.folder}{name}"
 
 
-def at_once(count: int, work: Callable[[int], object]) -> list[object]:
+def at_once(count: int, work: Callable[[int], T]) -> list[T | Exception]:
     """What `work(0)` to `work(count - 1)` return or raise, run together."""
 
-    def caught(index: int) -> object:
+    def caught(index: int) -> T | Exception:
         try:
             return work(index)
         except Exception as error:  # the test looks at it

@@ -14,15 +14,18 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reconciler.artifacts.protocol import ArtifactStore, Content, StoreError, VersionRef
 from runtime.formats import Format
 from runtime.manifest import Manifest
+from tests.support.store_rooms import at_once
 
 MIB = 1024 * 1024
 HALFWAY = "halfway"
+CROWD = 8  # how many are put at once by the action crowd
 
 
 class Big:
@@ -81,11 +84,17 @@ def work(action: str, store: ArtifactStore, big: Big, cache: Path) -> str:
     try:
         if action == "fetch":
             return str(store.fetch(big.ref, cache))
-        contents = big.contents(pause=action == "put-and-wait")
-        store.put(big.ref, big.manifest, contents, lambda _: None)
+        for outcome in at_once(CROWD if action == "crowd" else 1, lambda index: put(store, big, index, action)):
+            if outcome is not None:
+                raise outcome
     except StoreError as error:
         return error.summary
     return "stored"
+
+
+def put(store: ArtifactStore, big: Big, index: int, action: str) -> None:
+    ref = replace(big.ref, version=f"v{index + 1}")
+    store.put(ref, big.manifest, big.contents(pause=action == "put-and-wait"), lambda _: None)
 
 
 def start(
