@@ -21,6 +21,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+
 START_SECONDS = 60.0
 REASON = (
     "no cluster: name a kubeconfig in KUBESERVE_TEST_KUBECONFIG, or in KUBEBUILDER_ASSETS a folder with etcd and "
@@ -32,6 +35,17 @@ REASON = (
 class Cluster:
     kubeconfig: Path
     full: bool  # with controllers and nodes, so that pods become ready
+
+    def need_pretended_nodes(self) -> None:
+        """Skips where nodes are real or missing: what is tested wants pods that fail on purpose, as kwok's do."""
+        if not self.full or not self._pretends():
+            pytest.skip("no pretended nodes: name the kubeconfig of a cluster with kwok in KUBESERVE_TEST_KUBECONFIG")
+
+    def _pretends(self) -> bool:
+        kube = KubeClient(ClusterSettings(self.kubeconfig))
+        nodes = kube.list("v1", "Node")
+        kube.close()
+        return bool(nodes) and all(node["status"]["nodeInfo"]["osImage"] == "fake" for node in nodes)
 
 
 @contextmanager

@@ -34,8 +34,11 @@ from reconciler.targets.protocol import Facts, Live, LiveResource
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 MONITORING_API = "monitoring.coreos.com/v1"
 
+MONITOR_KIND = (MONITORING_API, "ServiceMonitor")
+
 TENANT_KINDS = (
     ("v1", "Namespace"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("v1", "ResourceQuota"),
     ("v1", "LimitRange"),
     ("v1", "ServiceAccount"),
@@ -46,11 +49,11 @@ VARIANT_KINDS = (
     ("v1", "Service"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     ("policy/v1", "PodDisruptionBudget"),
-    (MONITORING_API, "ServiceMonitor"),
+    MONITOR_KIND,
 )
 ROUTE_KINDS = (("v1", "Service"), ("networking.k8s.io/v1", "Ingress"), (GATEWAY_API, "HTTPRoute"))
 ALL_KINDS = tuple(dict.fromkeys((*TENANT_KINDS, *VARIANT_KINDS, *ROUTE_KINDS)))
-OPTIONAL_KINDS = frozenset({(MONITORING_API, "ServiceMonitor"), (GATEWAY_API, "HTTPRoute")})
+OPTIONAL_KINDS = frozenset({MONITOR_KIND, (GATEWAY_API, "HTTPRoute")})
 """Those that a custom resource definition brings."""
 
 LISTING_THREADS = 4

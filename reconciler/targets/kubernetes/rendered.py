@@ -21,5 +21,5 @@ class Rendered(Protocol):
 
 
 class Renders(Protocol):
-    def render(self, desired: Desired) -> Mapping[ResourceId, Rendered]:
-        """Every variant and deployment of the graph."""
+    def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Rendered]:
+        """Every variant and deployment of the graph. `monitors`: whether the cluster serves ServiceMonitors."""

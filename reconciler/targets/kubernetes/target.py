@@ -12,7 +12,7 @@ from reconciler.resources import Desired, Kind, ResourceId, Scope
 from reconciler.targets.kubernetes.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, workload
-from reconciler.targets.kubernetes.observe import Observed, observe
+from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe
 from reconciler.targets.kubernetes.prepare import Payload, prepare
 from reconciler.targets.kubernetes.provision import Provisioner
 from reconciler.targets.kubernetes.quota import replicas_of
@@ -54,7 +54,7 @@ class KubernetesTarget:
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         """`live` is what `observe` answered last."""
         del live
-        rendered = self._renderer.render(desired)
+        rendered = self._renderer.render(desired, monitors=self._kube.serves(*MONITOR_KIND))
         around = self._provisioner.surroundings(desired, self._observed)
         prepared = prepare(desired, self._observed, rendered, self._platform, around)
         self._parts, self._rehearsed = {}, set()

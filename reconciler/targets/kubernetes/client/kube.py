@@ -143,15 +143,14 @@ class KubeClient:
         return done
 
     def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
-        """The last lines of a container's log; "" where there is none yet."""
+        """The last lines of a container's log; "" where there is none, or where its node does not tell."""
         query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:
-            return self._transport.send("GET", path, query, what=f"log of {pod}", accept="*/*").decode(errors="replace")
-        except KubeError as error:
-            if error.status in (400, 404):  # not started, or gone
-                return ""
-            raise
+            text = self._transport.send("GET", path, query, what=f"log of {pod}", accept="*/*", once=True)
+        except KubeError:
+            return ""
+        return text.decode(errors="replace")
 
     def _pages(self, resource: Resource, labels: str, namespace: str) -> Iterator[Object]:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
