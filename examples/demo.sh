@@ -3,7 +3,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+
+# Shows a command as it can be typed, and runs it.
+step() {
+  local argument line='$'
+  for argument in "$@"; do
+    case $argument in
+      *[!A-Za-z0-9_./-]*) line+=" '$argument'" ;;
+      *) line+=" $argument" ;;
+    esac
+  done
+  printf '\n%s%s%s\n' "$bold" "$line" "$plain"
+  "$@"
+}
 
 step kubeserve plan examples/quickstart
 step kubeserve apply examples/quickstart --yes
