@@ -108,6 +108,8 @@ class Kubernetes(Model):
     """Values for the chart, where specs don't say otherwise: probes, autoscaling, tolerations and so on."""
     namespace: Namespace = "kubeserve"
     """Where KubeServe keeps what is its own: the Lease that makes a round the only one."""
+    service_account: NamespacedName | None = None
+    """As whom KubeServe itself works, as NAMESPACE/NAME: it is allowed to write in tenants' namespaces, one by one."""
     force: Boolean = False
     """Whether to take fields that somebody else applies, too."""
 

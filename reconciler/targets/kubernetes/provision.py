@@ -6,6 +6,7 @@ nowhere else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,16 @@ from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
 from reconciler.targets.kubernetes.observe import Observed
 from reconciler.targets.kubernetes.prepare import Payload
 from reconciler.targets.kubernetes.refusals import Surroundings, foreign_namespace
-from reconciler.targets.kubernetes.tenants import SecretCopy, namespace_of, secret_copies
+from reconciler.targets.kubernetes.tenants import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
 from reconciler.targets.protocol import TargetError
 from specs.platform import Platform
 
 READING_THREADS = 4
+ADMISSION_SECONDS = 15.0
+POLL_SECONDS = 0.05
+
+_ENTRY = ("Namespace", "RoleBinding")
+"""Kinds without which nothing else can be written."""
 
 
 @dataclass
@@ -49,14 +55,34 @@ class Provisioner:
         )
 
     def provision(self, tenant: str, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
-        """The namespace, then the Secrets, then what tells that they are there. Answers what is live afterwards."""
-        namespace, *others = payload.objects
+        """The namespace and the right to write in it, then the Secrets, then what tells that they are there. Answers
+        what is live afterwards."""
+        entry = tuple(one for one in payload.objects if one["kind"] in _ENTRY)
+        others = tuple(one for one in payload.objects if one["kind"] not in _ENTRY)
         self._check_namespace(tenant, live)
-        self.applier.rehearse(payload, live, fresh=ObjectRef.of(namespace) not in live)
-        first = self.applier.apply(replace(payload, objects=(namespace,), obsolete=()), live)
+        fresh = ObjectRef.of(entry[0]) not in live
+        admitted = all(ObjectRef.of(one) in live for one in entry)
+        self.applier.rehearse(payload if admitted else replace(payload, objects=entry), live, fresh=fresh)
+        first = self.applier.apply(replace(payload, objects=entry, obsolete=()), live)
+        if not admitted and len(entry) == len(_ENTRY):
+            self._await_admission(tenant)
+            self.applier.rehearse(replace(payload, objects=others), first, fresh=fresh)
         for copy in secret_copies(self.platform, tenant):
             self._copy(copy, tenant)
-        return self.applier.apply(replace(payload, objects=tuple(others)), first)
+        return self.applier.apply(replace(payload, objects=others), first)
+
+    def _await_admission(self, tenant: str) -> None:
+        """API servers learn of a new RoleBinding a moment after it was made."""
+        ask = ObjectRef("v1", "ServiceAccount", namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
+        deadline = time.monotonic() + ADMISSION_SECONDS
+        while True:
+            try:
+                self.kube.metadata(ask)
+                return
+            except KubeError as error:
+                if error.reason is not Reason.FORBIDDEN or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _check_namespace(self, tenant: str, live: Objects) -> None:
         """Once more, right before the first write: it may have been made since the plan."""

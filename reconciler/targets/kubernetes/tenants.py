@@ -23,6 +23,8 @@ SERVICE_ACCOUNT = "kubeserve"
 STORE_SECRET = "kubeserve-store"  # noqa: S105 - the name of one
 PULL_SECRET = "kubeserve-pull"  # noqa: S105
 QUOTA = "kubeserve"
+WRITER = "kubeserve-tenant"
+"""The RoleBinding by which KubeServe may write in a tenant's namespace, and the ClusterRole that says what."""
 COPIED = "kubeserve.io/copied-secrets"  # annotation: which Secrets of the operator, at which resourceVersion
 
 DEFAULT_CONTAINER_CPU = "100m"
@@ -82,12 +84,13 @@ def secret_copies(platform: Platform, tenant: str) -> tuple[SecretCopy, ...]:
 
 
 def tenant_objects(platform: Platform, tenant: str, secrets: Mapping[str, str]) -> tuple[Object, ...]:
-    """In the order in which they are applied: the namespace first; last, once Secrets were copied, the service account
-    that tells which. `secrets`: NAMESPACE/NAME of the operator's Secrets -> resourceVersion, by which it shows that one
-    has changed and has to be copied again."""
+    """In the order in which they are applied: the namespace first, and who may write in it; last, once Secrets were
+    copied, the service account that tells which. `secrets`: NAMESPACE/NAME of the operator's Secrets ->
+    resourceVersion, by which it shows that one has changed and has to be copied again."""
     grant = platform.tenants.get(tenant, TenantGrant())
     return (
         _namespace(platform, tenant),
+        *_writer(platform, tenant),
         _object(platform, tenant, "v1", "ResourceQuota", QUOTA, spec={"hard": _hard(quota_of(platform, tenant))}),
         _object(platform, tenant, "v1", "LimitRange", QUOTA, spec={"limits": [_limit_range()]}),
         *(
@@ -106,6 +109,24 @@ def _namespace(platform: Platform, tenant: str) -> Object:
         "kind": "Namespace",
         "metadata": {"name": namespace_of(platform, tenant), "labels": labels},
     }
+
+
+def _writer(platform: Platform, tenant: str) -> Iterator[Object]:
+    """KubeServe's own right to write here, and nowhere else; whoever has it anyway needs none."""
+    account = platform.kubernetes.service_account
+    if account is None:
+        return
+    namespace, _, name = account.partition("/")
+    group = "rbac.authorization.k8s.io"
+    yield _object(
+        platform,
+        tenant,
+        f"{group}/v1",
+        "RoleBinding",
+        WRITER,
+        roleRef={"apiGroup": group, "kind": "ClusterRole", "name": WRITER},
+        subjects=[{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    )
 
 
 def _object(platform: Platform, tenant: str, api_version: str, kind: str, name: str, **content: JSON) -> Object:

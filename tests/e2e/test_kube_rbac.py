@@ -1,0 +1,148 @@
+"""KubeServe with exactly the rights that its manifest gives, on a real API server: enough for all, and for no more."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.resources import tenant_id
+from reconciler.targets.kubernetes.client import KubeError, Reason
+from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.targets.kubernetes.permissions import manifest
+from reconciler.targets.kubernetes.tenants import STORE_SECRET, WRITER
+from specs.platform import Platform
+from tests.support.cluster import cluster
+from tests.support.kube_bench import KubeBench, platform
+
+
+@dataclass(frozen=True)
+class Rights:
+    """An administrator, a service account that has what the manifest gives, and the namespace of both's Secrets."""
+
+    admin: KubeBench
+    kubeconfig: Path
+    home: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of platform.yaml."""
+        store = {"type": "s3", "bucket": "models", "podAccess": {"secret": f"{self.home}/store"}}
+        kubernetes = {"namespace": self.home, "serviceAccount": f"{self.home}/kubeserve", "routing": "ingress"}
+        return {"kubernetes": kubernetes, "artifactStore": store}
+
+
+@pytest.fixture(scope="module")
+def rights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with cluster(folder / "server") as found:
+        admin = KubeBench(found.kubeconfig)
+        given = Rights(admin, folder / "limited", f"home-{secrets.token_hex(3)}")
+        rules = _manifest(platform("rights", "rights-", **given.settings))
+        admin.kubectl("apply", "-f", "-", stdin=rules)
+        _as_service_account(given, found.kubeconfig)
+        for name in ("store", "other"):
+            admin.kubectl("create", "secret", "generic", name, "-n", given.home, "--from-literal=KEY=hidden")
+        yield given
+        admin.kubectl("delete", "--wait=false", "-f", "-", stdin=rules)
+        admin.close()
+
+
+@pytest.fixture
+def rig(rights: Rights) -> Iterator[KubeBench]:
+    bench = KubeBench(rights.kubeconfig, **rights.settings)
+    yield bench
+    bench.close()
+
+
+def test_all_that_the_target_does_is_allowed(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1", "risk/score": "v2"}, replicas=(1, 3))
+    rig.apply(desired)
+    assert rig.changes(desired) == []
+    assert rig.target.readiness([str(variant) for variant in desired.variants])
+    fewer = rig.graph({"fraud/churn": "v3", "risk/score": "v2"}, replicas=2)
+    rig.apply(fewer)
+    assert rig.changes(fewer) == []
+    rig.remove(*desired.deployments, *{**desired.variants, **fewer.variants})
+    for tenant in desired.tenants:
+        rig.target.remove(str(tenant))
+        namespace = rig.kube.get(ObjectRef("v1", "Namespace", "", rig.namespace(tenant.tenant)))
+        assert namespace is None or namespace["metadata"]["deletionTimestamp"]
+
+
+def test_what_lets_kubeserve_in_is_made_again_like_everything_else(rights: Rights, rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    rig.apply(desired)
+    rights.admin.kubectl("delete", "rolebinding", WRITER, "-n", rig.namespace())
+    assert rig.prepare(desired).resources[tenant_id("fraud")].drift
+    rig.apply(desired)
+    assert rig.changes(desired) == []
+
+
+def test_no_secret_is_listed_and_none_of_others_is_read(rights: Rights, rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}))
+    elsewhere = rights.admin.namespace("elsewhere")
+    rights.admin.kubectl("create", "namespace", elsewhere)
+    for namespace, name in ((elsewhere, STORE_SECRET), (rig.namespace(), "a-tenants-own")):
+        rights.admin.kubectl("create", "secret", "generic", name, "-n", namespace, "--from-literal=KEY=hidden")
+    for namespace in ("", "kube-system", rights.home, rig.namespace()):
+        with pytest.raises(KubeError) as refused:
+            rig.kube.list("v1", "Secret", namespace=namespace)
+        assert refused.value.reason is Reason.FORBIDDEN
+    others = ((elsewhere, STORE_SECRET), (rights.home, "other"), (rig.namespace(), "a-tenants-own"))
+    for namespace, name in others:
+        ref = ObjectRef("v1", "Secret", namespace, name)
+        for reading in (rig.kube.get, rig.kube.metadata):
+            with pytest.raises(KubeError) as refused:
+                reading(ref)
+            assert refused.value.reason is Reason.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "content"),
+    [
+        ("v1", "Service", {"spec": {"ports": [{"port": 80}]}}),
+        ("v1", "Secret", {"stringData": {"KEY": "value"}}),
+        ("v1", "ServiceAccount", {}),
+        ("v1", "ConfigMap", {"data": {}}),
+    ],
+)
+def test_nothing_is_written_where_no_tenant_is(rig: KubeBench, api_version: str, kind: str, content: Object) -> None:
+    one = {"apiVersion": api_version, "kind": kind, "metadata": {"name": STORE_SECRET, "namespace": "default"}}
+    with pytest.raises(KubeError) as refused:
+        rig.kube.apply({**one, **content})
+    assert refused.value.reason is Reason.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [(WRITER, "cluster-admin"), (WRITER, "system:node-proxier"), ("another", WRITER)]
+)
+def test_no_other_role_is_bound_and_by_no_other_name(rights: Rights, rig: KubeBench, name: str, role: str) -> None:
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": "default"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "kubeserve", "namespace": rights.home}],
+    }
+    with pytest.raises(KubeError) as refused:
+        rig.kube.apply(binding)
+    assert refused.value.reason is Reason.FORBIDDEN
+
+
+def _manifest(given: Platform) -> str:
+    return yaml.safe_dump_all(manifest(given))
+
+
+def _as_service_account(given: Rights, kubeconfig: Path) -> None:
+    token = given.admin.kubectl("create", "token", "kubeserve", "-n", given.home).strip()
+    document = yaml.safe_load(kubeconfig.read_text())
+    for user in document["users"]:
+        user["user"] = {"token": token}
+    given.kubeconfig.write_text(yaml.safe_dump(document))

@@ -1,0 +1,79 @@
+"""The manifest that an administrator applies is the list that the doctor asks for."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import yaml
+
+from reconciler.targets.kubernetes.observe import ALL_KINDS
+from reconciler.targets.kubernetes.permissions import PERMISSIONS, OperatorSecret, Within, manifest, operator_secrets
+from specs.platform import Platform, default_platform
+
+PLATFORM = Platform.model_validate(
+    {
+        "apiVersion": "kubeserve.io/v1",
+        "target": "kubernetes",
+        "artifactStore": {"type": "s3", "bucket": "models", "podAccess": {"secret": "kubeserve/store-read"}},
+        "runtime": {"image": "runtime:1", "pullSecret": "images/registry"},
+        "kubernetes": {"namespace": "home", "serviceAccount": "ops/reconciler"},
+        "tenants": {
+            "fraud": {"storeAccess": {"secret": "kubeserve/store-fraud"}},
+            "search": {"storeAccess": {"serviceAccountAnnotations": {"example.org/role": "models"}}},
+            "gone": {"storeAccess": {"secret": "kubeserve/store-read"}, "state": "removed"},
+        },
+    }
+)
+
+
+def test_the_committed_manifest_is_that_of_a_platform_that_says_nothing() -> None:
+    text = files("templates").joinpath("rbac/kubeserve.yaml").read_text()
+    assert list(yaml.safe_load_all(text)) == manifest(default_platform())
+
+
+def test_every_reason_stands_in_the_committed_manifest() -> None:
+    text = files("templates").joinpath("rbac/kubeserve.yaml").read_text()
+    assert [permission.why for permission in PERMISSIONS if f"# {permission.why}\n" not in text] == []
+
+
+def test_every_kind_of_ours_can_be_listed_and_all_but_the_way_in_written_in_a_tenants_namespace() -> None:
+    def plural(kind: str) -> str:
+        name = kind.lower()
+        return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith("s") else "s")
+
+    def allowed(within: Within, verb: str) -> set[tuple[str, str]]:
+        rules = [p for p in PERMISSIONS if p.within is within and verb in p.verbs and not p.names]
+        return {(p.group, resource) for p in rules for resource in p.resources}
+
+    kinds = {(api.rpartition("/")[0], plural(kind)) for api, kind in ALL_KINDS}
+    assert kinds - allowed(Within.CLUSTER, "list") == set()
+    entry = {("", "namespaces"), ("rbac.authorization.k8s.io", "rolebindings")}
+    for verb in ("get", "create", "patch", "delete"):
+        assert kinds - entry - allowed(Within.TENANT, verb) == set()
+
+
+def test_no_secret_is_allowed_but_by_its_name() -> None:
+    rules = [rule for one in manifest(PLATFORM) for rule in one.get("rules", ()) if "secrets" in rule["resources"]]
+    assert all(rule["resourceNames"] and "list" not in rule["verbs"] for rule in rules)
+    assert len(rules) == 3
+
+
+def test_each_secret_that_the_platform_names_is_read_where_it_is() -> None:
+    assert operator_secrets(PLATFORM) == (
+        OperatorSecret("images", "registry"),
+        OperatorSecret("kubeserve", "store-fraud"),
+        OperatorSecret("kubeserve", "store-read"),
+    )
+    roles = [one for one in manifest(PLATFORM) if one["metadata"]["name"] == "kubeserve-secrets"]
+    assert [(one["kind"], one["metadata"]["namespace"]) for one in roles] == [
+        ("Role", "images"),
+        ("RoleBinding", "images"),
+        ("Role", "kubeserve"),
+        ("RoleBinding", "kubeserve"),
+    ]
+    assert roles[2]["rules"][0]["resourceNames"] == ["store-fraud", "store-read"]
+
+
+def test_all_is_bound_to_the_account_that_the_platform_names() -> None:
+    bindings = [one for one in manifest(PLATFORM) if "subjects" in one]
+    assert {(s["namespace"], s["name"]) for one in bindings for s in one["subjects"]} == {("ops", "reconciler")}
