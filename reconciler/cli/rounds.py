@@ -18,7 +18,6 @@ from reconciler.plan.diff import Options
 from reconciler.plan.render_data import plan_document
 from reconciler.reconcile import Planned, apply_round, plan_round
 from reconciler.resources import JSON, Kind
-from reconciler.state.lock import target_lock
 from reconciler.state.model import FAILED_PHASES
 from reconciler.workspace import Workspace
 
@@ -37,7 +36,7 @@ class Ask:
 def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) -> int:
     """The lock is taken before the plan is made, so that what is agreed to is what is done."""
     workspace.prepare_home()
-    with target_lock(workspace.run_dir, command, ask.lock_timeout):
+    with workspace.target.lock(command, ask.lock_timeout):
         try:
             planned = _agreed(workspace, options, ask)
         except (KeyboardInterrupt, click.Abort):
@@ -62,6 +61,8 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
         print_plan(planned, "text")
     elif not agreed:
         talk(plan_text(planned))  # stdout is for the outcome
+    if workspace.target.place and not planned.plan.is_empty:
+        talk(f"To {workspace.target.place}.")
     if ask.saved is not None:
         ask.saved.check(planned.plan)
     if not planned.plan.is_empty:

@@ -8,11 +8,13 @@ are opaque strings to everything above. No call but `route` waits for anything s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from reconciler.resources import JSON, Desired, ResourceId, Scope
+from reconciler.targets.ownership import Owner
 from specs.errors import KubeServeError
 
 
@@ -104,6 +106,14 @@ class Target(Protocol):
     @property
     def runtime(self) -> str:
         """Identifies what runs variants (an image; our own version); it is part of a variant's content."""
+
+    @property
+    def place(self) -> str:
+        """What is written to, for who is asked whether to: a cluster's context; "" for this machine."""
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
+        """Makes this round the only one that writes to the target, while it is held. LockHeldError names who holds it
+        after `timeout` seconds."""
 
     def observe(self, scope: Scope) -> Live:
         """Everything that carries this installation's mark, in a handful of listings."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from reconciler.fields import variant_fields
 from reconciler.resources import Desired, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.targets.ownership import Owner, this_process
 from reconciler.targets.protocol import (
     FieldChange,
     Live,
@@ -32,11 +34,15 @@ class MemoryTarget:
     calls: list[tuple[str, str]] = field(default_factory=list)
     name: str = "memory"
     runtime: str = "memory/1"
+    place: str = ""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._readiness: dict[str, Readiness] = {}
         self._serial = 0
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
+        return nullcontext(this_process(command, 1))
 
     def observe(self, scope: Scope) -> Live:
         with self._lock:

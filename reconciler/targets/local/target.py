@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from reconciler.artifacts.protocol import ArtifactStore
 from reconciler.resources import Desired, DesiredTenant, DesiredVariant, Kind, ResourceId, Scope
 from reconciler.targets.local import access, processes
 from reconciler.targets.local.gateway_process import GatewayProcess
+from reconciler.targets.local.lock import target_lock
 from reconciler.targets.local.marks import RunDir, TenantMark, write
 from reconciler.targets.local.observe import Observer
 from reconciler.targets.local.prepare import Preparer
@@ -24,6 +26,7 @@ from reconciler.targets.local.readiness import read_variant, readiness
 from reconciler.targets.local.removal import Remover
 from reconciler.targets.local.routing import Destination, Routing
 from reconciler.targets.local.variants import Starter
+from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness, TargetError
 
 DEFAULT_HOST = "127.0.0.1"
@@ -38,6 +41,7 @@ class LocalTarget:
     """
 
     name = "local"
+    place = ""
 
     def __init__(
         self,
@@ -103,6 +107,9 @@ class LocalTarget:
             case Kind.TENANT:
                 return self._remover.remove_tenant(resource)
         raise ValueError(f"nothing of a {resource.kind} is live")
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
+        return target_lock(self._run_dir.root, command, timeout)
 
     def close(self) -> None:
         """Nothing is held open."""

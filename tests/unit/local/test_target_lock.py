@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.state.lock import LockHeldError, target_lock
+from reconciler.targets.local.lock import target_lock
+from reconciler.targets.ownership import LockHeldError
 
 
 def hold(folder: Path, ready: multiprocessing.synchronize.Event) -> None:

@@ -7,38 +7,15 @@ grows with every owner.
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 from filelock import FileLock, Timeout
 
-from specs.errors import KubeServeError
-
-
-class LockHeldError(KubeServeError):
-    """Another round runs on this target."""
-
-    code = "locked"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    pid: int
-    host: str
-    user: str
-    command: str
-    since: str  # ISO 8601 in UTC
-    token: int  # grows with every owner
-
-    def __str__(self) -> str:
-        return f"{self.command} (process {self.pid} of {self.user} on {self.host}, since {self.since})"
+from reconciler.targets.ownership import Owner, held_by, this_process
 
 
 @contextmanager
@@ -53,21 +30,10 @@ def target_lock(folder: Path, command: str, timeout: float = 0.0) -> Iterator[Ow
     try:
         lock.acquire(timeout=timeout, poll_interval=0.1)
     except Timeout:
-        raise LockHeldError(
-            "Another round is running",
-            f"{_read(owner_file) or 'An unknown process'} works on this target. Wait for it, or give --lock-timeout.",
-            retryable=True,
-        ) from None
+        raise held_by(_read(owner_file)) from None
     try:
         previous = _read(owner_file)
-        owner = Owner(
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            user=_user(),
-            command=command,
-            since=datetime.now(UTC).isoformat(timespec="seconds"),
-            token=previous.token + 1 if previous else 1,
-        )
+        owner = this_process(command, previous.token + 1 if previous else 1)
         _write(owner_file, owner)
         yield owner
     finally:
@@ -85,10 +51,3 @@ def _write(path: Path, owner: Owner) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(orjson.dumps(asdict(owner)))
     temporary.replace(path)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no passwd entry, as in some containers
-        return str(os.getuid())
