@@ -8,27 +8,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.artifacts.protocol import Content
-from reconciler.desired import Compilable, compile_graph
+from reconciler.compiling import NOTHING_ASKED, ask_sources
 from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan
-from reconciler.reading import NOTHING, Read, in_file_order, read_sources
+from reconciler.reading import Read
 from reconciler.resources import Desired, FileOrigin, ResourceId
-from reconciler.sources.digests import DigestCache
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder
 from reconciler.targets.protocol import Live, Prepared
-from reconciler.versions import Digested, OpenSource, digest_versions
+from reconciler.versions import OpenSource
 from reconciler.workspace import Workspace
 from specs.problems import Problem
 
 LISTING_THREADS = 8
-DIGEST_CACHE = "digests"
-NO_DIGESTS = Digested({}, (), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +48,16 @@ class Planned:
 
 def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None]) -> Planned:
     """Everything up to the plan. Changes nothing but caches."""
-    if options.destroy:  # what is to go does not hang on what the specs say, or on whether they can be read
-        read, digested, desired = NOTHING, NO_DIGESTS, Desired({}, {}, {}, {})
-    else:
-        workspace.prepare_caches()
-        say("reading specs")
-        read = read_sources(workspace)
-        say("computing digests")
-        digested = _digest(workspace, read)
-        desired = _compile(workspace, read, digested)
+    # What is to go does not hang on what the specs say, or on whether they can be read.
+    asked = NOTHING_ASKED if options.destroy else ask_sources(workspace, workspace.target.runtime, say)
+    desired, read = asked.desired, asked.read
     say("looking at what runs")
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
     stored = _stored(workspace, {tenant.tenant for tenant in desired.tenants})
     prepared = workspace.target.prepare(desired, live)
     plan = make_plan(desired, live, stored, prepared, state, options, target=workspace.target.name, revision=read.label)
-    problems = in_file_order((*read.problems, *digested.problems))
-    return Planned(plan, desired, live, prepared, state, read, problems)
+    return Planned(plan, desired, live, prepared, state, read, asked.problems)
 
 
 def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event], None]) -> Outcome:
@@ -88,29 +78,6 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
             cancelled=cancelled,
         )
     )
-
-
-def _digest(workspace: Workspace, read: Read) -> Digested:
-    cache = DigestCache(workspace.cache_dir / DIGEST_CACHE)
-    healthy = read.healthy
-    parts = tuple(parts for parts in read.found.parts if parts.tenant in healthy)
-    return digest_versions(replace(read.found, parts=parts), healthy, cache, lambda _: None)
-
-
-def _compile(workspace: Workspace, read: Read, digested: Digested) -> Desired:
-    tenants = [
-        Compilable(
-            name,
-            {deployment.name: deployment.spec for deployment in spec.deployments.values()},
-            digested.versions[name],
-        )
-        for name, spec in read.healthy.items()
-        if name not in digested.broken
-    ]
-    protected = read.loaded.protected
-    if protected is not None:
-        protected |= read.found.broken | digested.broken
-    return compile_graph(tenants, workspace.platform, workspace.target.runtime, protected)
 
 
 def _stored(workspace: Workspace, tenants: Iterable[str]) -> Mapping[ResourceId, frozenset[str]]:

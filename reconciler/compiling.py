@@ -1,0 +1,65 @@
+"""From sources to the desired graph: read, digest, compile. Changes nothing but caches, and asks no target anything.
+
+Called by `reconcile.py`, and by `kubeserve render`, which needs no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from reconciler.desired import Compilable, compile_graph
+from reconciler.reading import NOTHING, Read, in_file_order, read_sources
+from reconciler.resources import Desired
+from reconciler.sources.digests import DigestCache
+from reconciler.versions import Digested, digest_versions
+from reconciler.workspace import Workspace
+from specs.problems import Problem
+
+DIGEST_CACHE = "digests"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the sources ask for, and everything that is wrong with it."""
+
+    desired: Desired
+    read: Read
+    problems: tuple[Problem, ...] = ()
+
+
+NOTHING_ASKED = Asked(Desired({}, {}, {}, {}), NOTHING)
+
+
+def ask_sources(workspace: Workspace, runtime: str, say: Callable[[str], None]) -> Asked:
+    """The desired graph of every tenant that is healthy. `runtime`: what runs its variants."""
+    workspace.prepare_caches()
+    say("reading specs")
+    read = read_sources(workspace)
+    say("computing digests")
+    digested = _digest(workspace, read)
+    problems = in_file_order((*read.problems, *digested.problems))
+    return Asked(_compile(workspace, runtime, read, digested), read, problems)
+
+
+def _digest(workspace: Workspace, read: Read) -> Digested:
+    cache = DigestCache(workspace.cache_dir / DIGEST_CACHE)
+    healthy = read.healthy
+    parts = tuple(parts for parts in read.found.parts if parts.tenant in healthy)
+    return digest_versions(replace(read.found, parts=parts), healthy, cache, lambda _: None)
+
+
+def _compile(workspace: Workspace, runtime: str, read: Read, digested: Digested) -> Desired:
+    tenants = [
+        Compilable(
+            name,
+            {deployment.name: deployment.spec for deployment in spec.deployments.values()},
+            digested.versions[name],
+        )
+        for name, spec in read.healthy.items()
+        if name not in digested.broken
+    ]
+    protected = read.loaded.protected
+    if protected is not None:
+        protected |= read.found.broken | digested.broken
+    return compile_graph(tenants, workspace.platform, runtime, protected)
