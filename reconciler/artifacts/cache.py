@@ -1,8 +1,9 @@
-"""Downloads of versions, kept: `cache/{digest hex}/` is there whole and verified, or not at all.
+"""Downloads of versions, kept: `{cache}/versions/{tenant}/{digest hex}/` is there whole and verified, or not at all.
 
 Called by stores that are not on this machine. A lock a digest lets one process download while others wait for it, and
-dies with its process; what it had verified by then is not downloaded again. Folders have mode 0700: models are the
-tenant's, and a cache in a shared place shows nothing of them.
+dies with its process; what it had verified by then is not downloaded again. No tenant is given what another one fetched
+by naming its digest. Folders have mode 0700: models are the tenant's, and a cache in a shared place shows nothing of
+them.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ def fetch_into(
     cache: Path, ref: VersionRef, location: str, manifest: Callable[[], Manifest], download: Download
 ) -> Path:
     """The folder of a version in the cache, after what is lacking was downloaded and verified."""
-    final, partial = cache / ref.hex, cache / f".{ref.hex}.partial"
+    folder = cache / "versions" / ref.tenant
+    final, partial = folder / ref.hex, folder / f".{ref.hex}.partial"
     with translated(str(cache)):
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(cache / f".{ref.hex}.lock"):
+        for parent in (cache, folder.parent, folder):
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder / f".{ref.hex}.lock"):
             if not _is_whole(final, ref):
                 shutil.rmtree(final, ignore_errors=True)
                 _fill(partial, ref, location, manifest(), download)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 
-from reconciler.artifacts.protocol import Content, StoreError, VersionRef
-from runtime.errors import DigestMismatch, ManifestError
+from reconciler.artifacts.protocol import Content, StoreError, VersionRef, VersionTakenError
+from runtime.errors import DigestMismatch, ManifestError, RuntimeFault
 from runtime.manifest import MANIFEST_NAME, FileEntry, Manifest
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -63,7 +63,7 @@ def pinned(content: Content, entry: FileEntry) -> Generator[bytes]:
             for chunk in chunks:
                 sha256.update(chunk)
                 yield chunk
-    except OSError as error:
+    except (OSError, RuntimeFault) as error:
         raise StoreError("The artifact can't be read", f"{entry.name}: {error}.") from error
     if (found := sha256.hexdigest()) != entry.sha256:
         raise StoreError(
@@ -97,8 +97,8 @@ def absent(ref: VersionRef, location: str) -> StoreError:
     )
 
 
-def taken(ref: VersionRef, digests: Collection[str]) -> StoreError:
-    return StoreError(
+def taken(ref: VersionRef, digests: Collection[str]) -> VersionTakenError:
+    return VersionTakenError(
         "Version is already stored with another digest",
         f"The {ref} is {', '.join(sorted(digests))} and was asked to become {ref.digest}. "
         "A version never changes once it is stored: name a new version.",

@@ -27,6 +27,12 @@ class StoreError(KubeServeError):
     code = "store"
 
 
+class VersionTakenError(StoreError):
+    """Another digest is stored under the version's name."""
+
+    code = "version_taken"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class VersionRef:
     """One stored, complete version. `digest` is "sha256:" and 64 hex digits."""

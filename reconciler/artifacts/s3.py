@@ -18,7 +18,7 @@ from pathlib import Path
 
 from reconciler.artifacts import integrity
 from reconciler.artifacts.cache import fetch_into
-from reconciler.artifacts.protocol import Content, Report, StoreError, VersionRef
+from reconciler.artifacts.protocol import Content, Report, StoreError, VersionRef, VersionTakenError
 from reconciler.artifacts.s3bucket import Bucket, StoredObject
 from reconciler.artifacts.s3client import S3Settings
 from reconciler.artifacts.s3errors import (
@@ -68,11 +68,16 @@ class S3Store:
         self._tidy(ref.tenant)
         for entry in manifest.files:
             self._upload(ref, entry, files[entry.name], report)
-        if not self._is_stored(ref):
-            self._complete(ref, manifest)
+        try:
+            if not self._is_stored(ref):
+                self._complete(ref, manifest)
+        except VersionTakenError:
+            with suppress(StoreError):  # uploaded in vain; nobody sees it
+                self.remove(ref)
+            raise
 
     def fetch(self, ref: VersionRef, cache: Path) -> Path:
-        """`cache/{digest hex}/`, downloaded where it isn't there yet."""
+        """A folder of `cache`, downloaded where it isn't there yet."""
         integrity.require_safe(ref)
         return fetch_into(cache, ref, self.location, lambda: self.manifest(ref), lambda n, p: self._download(ref, n, p))
 

@@ -39,11 +39,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(params=["filesystem", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
     if request.param == "filesystem":
-        return open_store(platform.FilesystemStore(path="store"), tmp_path)
+        return open_store(platform.FilesystemStore(type="filesystem", path="store"), tmp_path)
     server: S3Server = request.getfixturevalue("server")
     server.use(monkeypatch)
-    spec = platform.S3Store(bucket=server.make_bucket(), prefix="models/", endpoint=server.endpoint, path_style=True)
-    return open_store(spec, tmp_path)
+    bucket = server.make_bucket()
+    return open_store(platform.S3Store(type="s3", bucket=bucket, endpoint=server.endpoint, path_style=True), tmp_path)
 
 
 @pytest.fixture

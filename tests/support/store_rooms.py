@@ -99,3 +99,8 @@ def at_once(count: int, work: Callable[[int], T]) -> list[T | Exception]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(caught, range(count)))
+
+
+def cached(cache: Path) -> list[str]:
+    """What can be taken for a version in a cache: everything but locks and partial downloads."""
+    return [path.name for path in cache.glob("versions/*/*") if not path.name.startswith(".")]

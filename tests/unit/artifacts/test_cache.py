@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,19 @@ class Shelf:
         return fetch_into(cache, VERSION.ref, "s3://models/", self.manifest, self.download)
 
 
-def test_a_version_lies_under_its_digest_and_only_its_owner_gets_there(tmp_path: Path) -> None:
+def test_a_version_lies_under_its_tenant_and_digest_and_only_its_owner_gets_there(tmp_path: Path) -> None:
     folder = Shelf(VERSION.files).fetch(tmp_path / "a/cache")
-    assert folder == tmp_path / "a/cache" / VERSION.ref.hex
+    assert folder == tmp_path / "a/cache/versions/fraud" / VERSION.ref.hex
     assert verify_folder(folder, VERSION.ref.digest) == VERSION.manifest
-    for path in (folder, folder.parent):
+    for path in (folder, *list(folder.parents)[:3]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_no_tenant_is_given_what_another_one_fetched(tmp_path: Path) -> None:
+    Shelf(VERSION.files).fetch(tmp_path)
+    theirs, nothing = replace(VERSION.ref, tenant="search"), Shelf({})
+    with pytest.raises(StoreError, match="found absent"):
+        fetch_into(tmp_path, theirs, "s3://models/", nothing.manifest, nothing.download)
 
 
 def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:
@@ -72,13 +80,13 @@ def test_a_file_that_always_arrives_damaged_is_an_error_that_names_it(tmp_path: 
     with pytest.raises(StoreError, match="not those that were pinned") as caught:
         Shelf(VERSION.files, model=9).fetch(tmp_path)
     assert f"{MODEL}: expected sha256 {VERSION.manifest.artifact.sha256}, found " in caught.value.detail
-    assert not (tmp_path / VERSION.ref.hex).exists()
+    assert not (tmp_path / "versions/fraud" / VERSION.ref.hex).exists()
 
 
 def test_what_a_killed_download_had_verified_is_not_downloaded_again(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not those that were pinned"):
         Shelf({MODEL: VERSION.model}).fetch(tmp_path)
-    partial = tmp_path / f".{VERSION.ref.hex}.partial"
+    partial = tmp_path / f"versions/fraud/.{VERSION.ref.hex}.partial"
     (partial / f"{REQUIREMENTS}.6bA2eF31").write_bytes(b"num")  # as boto3 leaves it
     shelf = Shelf(VERSION.files)
     folder = shelf.fetch(tmp_path)
@@ -88,7 +96,7 @@ def test_what_a_killed_download_had_verified_is_not_downloaded_again(tmp_path: P
 
 
 def test_half_of_a_file_is_not_taken_for_the_file(tmp_path: Path) -> None:
-    partial = tmp_path / f".{VERSION.ref.hex}.partial"
-    partial.mkdir()
+    partial = tmp_path / f"versions/fraud/.{VERSION.ref.hex}.partial"
+    partial.mkdir(parents=True)
     (partial / MODEL).write_bytes(VERSION.model[:4])
     assert verify_folder(Shelf(VERSION.files).fetch(tmp_path), VERSION.ref.digest)
