@@ -26,8 +26,8 @@ class Failure:
     log: tuple[str, ...] = ()
 
 
-def pod_failure(kube: KubeClient, pod: Object) -> Failure | None:
-    """What makes waiting for this pod pointless."""
+def pod_failure(kube: KubeClient, pod: Object, *, lines: int = LOG_LINES) -> Failure | None:
+    """What makes waiting for this pod pointless, with the last lines of the log of what failed."""
     for container in _containers(pod):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
@@ -36,7 +36,7 @@ def pod_failure(kube: KubeClient, pod: Object) -> Failure | None:
         if reason in _CONFIG:
             return Failure(f"container {container['name']} can't start: {waiting.get('message') or reason}")
         if _keeps_ending(container):
-            return _ended(kube, pod, container)
+            return _ended(kube, pod, container, lines)
     return None
 
 
@@ -73,12 +73,12 @@ def _keeps_ending(container: Mapping[str, JSON]) -> bool:
     return _failed_end(container) is not None and int(container.get("restartCount", 0)) >= MAX_RESTARTS
 
 
-def _ended(kube: KubeClient, pod: Object, container: Mapping[str, JSON]) -> Failure:
+def _ended(kube: KubeClient, pod: Object, container: Mapping[str, JSON], lines: int) -> Failure:
     name, metadata = container["name"], pod["metadata"]
     running = bool((container.get("state") or {}).get("running"))
     log = ""
     for previous in (running, not running):  # after a restart the log of the end is the previous one's
-        log = log or kube.log(metadata["namespace"], metadata["name"], name, lines=LOG_LINES, previous=previous)
+        log = log or kube.log(metadata["namespace"], metadata["name"], name, lines=lines, previous=previous)
     cause = _said(_failed_end(container) or {})
     return Failure(f"{_ENDED.get(name, f'container {name} ended')}: {cause}", tuple(log.splitlines()))
 

@@ -6,11 +6,14 @@ kept for the round and brought up to date by what is applied, so that nothing is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from reconciler.resources import Desired, Kind, ResourceId, Scope
+from reconciler.targets.kubernetes.access import Access
 from reconciler.targets.kubernetes.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.lease import held_lease
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, workload
 from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe
 from reconciler.targets.kubernetes.prepare import Payload, prepare
@@ -20,6 +23,7 @@ from reconciler.targets.kubernetes.readiness import readiness
 from reconciler.targets.kubernetes.removal import Remover
 from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.routing import await_acceptance, check_ready
+from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness
 from specs.cluster import Routing
 from specs.platform import Platform
@@ -38,9 +42,17 @@ class KubernetesTarget:
         self._applier = Applier(kube, platform.installation, platform.kubernetes.force)
         self._provisioner = Provisioner(kube, platform, self._applier)
         self._remover = Remover(kube, platform)
+        self._access = Access(kube, platform)
         self._observed = Observed()
         self._parts: dict[ResourceId, list[PreparedResource]] = {}  # of each deployment: its variants and its route
         self._rehearsed: set[ResourceId] = set()  # deployments, since the last `prepare`
+
+    @property
+    def place(self) -> str:
+        return f"cluster context {self._kube.context}"
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
+        return held_lease(self._kube, self._platform.kubernetes.namespace, self._installation, command, timeout)
 
     @property
     def runtime(self) -> str:
@@ -97,6 +109,21 @@ class KubernetesTarget:
 
     def close(self) -> None:
         self._kube.close()
+
+    def url(self, deployment: ResourceId) -> str | None:
+        """None while no route of it was observed or made."""
+        return self._access.url(deployment) if deployment in self._observed.objects else None
+
+    def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
+        return self._access.logs(variants, lines=lines, follow=follow)
+
+    def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
+        return self._access.failed_logs(deployment, lines=lines)
+
+    def predict(
+        self, deployment: ResourceId, body: bytes, variant: str | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        return self._access.predict(deployment, body, variant)
 
     def _live(self, resource: ResourceId) -> Objects:
         return self._observed.objects.get(resource, {})

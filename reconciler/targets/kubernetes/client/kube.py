@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -46,6 +46,10 @@ class KubeClient:
     def requests(self) -> Mapping[str, int]:
         """How many requests of each HTTP verb were sent."""
         return self._transport.requests
+
+    def guard(self, check: Callable[[], None]) -> None:
+        """Has `check` asked right before everything that is written from now on; what it raises stops the write."""
+        self._transport.guard = check
 
     def close(self) -> None:
         self._api.rest_client.pool_manager.clear()
@@ -114,19 +118,22 @@ class KubeClient:
             raise
         return True
 
-    def create(self, new: Object) -> Object:
+    def create(self, new: Object, *, guarded: bool = True) -> Object:
         """Creates, once: KubeError ALREADY_EXISTS when it is there."""
         ref = ObjectRef.of(new)
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace)
         query = {"fieldManager": MANAGER}
-        made: Object = self._transport.json("POST", path, query, new, what=f"create {ref}", once=True)
+        made: Object = self._transport.json("POST", path, query, new, what=f"create {ref}", once=True, guarded=guarded)
         return made
 
-    def replace(self, changed: Object) -> Object:
-        """Updates with the resourceVersion that the object carries: KubeError CONFLICT when it has moved on."""
+    def replace(self, changed: Object, *, guarded: bool = True) -> Object:
+        """Updates, once, with the resourceVersion that the object carries: KubeError CONFLICT when it has moved on."""
         ref = ObjectRef.of(changed)
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
-        done: Object = self._transport.json("PUT", path, {"fieldManager": MANAGER}, changed, what=f"update {ref}")
+        query = {"fieldManager": MANAGER}
+        done: Object = self._transport.json(
+            "PUT", path, query, changed, what=f"update {ref}", once=True, guarded=guarded
+        )
         return done
 
     def rewrite_managers(self, live: Object, entries: JSON) -> Object:
@@ -151,6 +158,20 @@ class KubeClient:
         except KubeError:
             return ""
         return text.decode(errors="replace")
+
+    def follow(self, namespace: str, pod: str, container: str, *, lines: int) -> Iterator[str]:
+        """The last lines of a container's log, and what is added until it ends. KubeError when it can't be had."""
+        query = {"container": container, "tailLines": str(lines), "follow": "true"}
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        for line in self._transport.lines(path, query, what=f"log of {pod}"):
+            yield line.decode(errors="replace").rstrip("\r")
+
+    def ask_service(
+        self, namespace: str, service: str, path: str, body: bytes, *, seconds: float
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """POSTs to a Service through the API server, with the user's own rights. Answers what the Service answers."""
+        proxied = f"/api/v1/namespaces/{namespace}/services/http:{service}:http/proxy{path}"
+        return self._transport.ask(proxied, body, what=f"ask Service {namespace}/{service}", seconds=seconds)
 
     def _pages(self, resource: Resource, labels: str, namespace: str) -> Iterator[Object]:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
@@ -25,6 +25,7 @@ READ_SECONDS = 30.0
 ATTEMPTS = 5
 FIRST_DELAY = 0.2  # seconds; doubles, with jitter
 LONGEST_RETRY_AFTER = 30.0
+STREAM_BYTES = 1 << 16
 
 
 class Transport:
@@ -35,6 +36,8 @@ class Transport:
         self._host: str = api.configuration.host.rstrip("/")
         self._pool = api.rest_client.pool_manager
         self.requests: dict[str, int] = {}
+        self.guard: Callable[[], None] = lambda: None
+        """Asked right before every try of a request that writes; what it raises stops the request."""
 
     def json(
         self,
@@ -46,10 +49,13 @@ class Transport:
         what: str,
         content_type: str = "application/json",
         once: bool = False,
+        guarded: bool = True,
     ) -> JSON:
         """Sends, and answers the decoded JSON. KubeError for what is no success."""
         encoded = None if body is None else orjson.dumps(body)
-        return orjson.loads(self.send(verb, path, query, encoded, what=what, content_type=content_type, once=once))
+        return orjson.loads(
+            self.send(verb, path, query, encoded, what=what, content_type=content_type, once=once, guarded=guarded)
+        )
 
     def send(
         self,
@@ -62,12 +68,16 @@ class Transport:
         content_type: str = "application/json",
         accept: str = "application/json",
         once: bool = False,
+        guarded: bool = True,
     ) -> bytes:
-        """The body of a successful answer. `once`: not tried again after the request may have arrived."""
+        """The body of a successful answer. `once`: not tried again after the request may have arrived; `guarded`: only
+        while the guard lets it pass, if it writes."""
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": accept, "Content-Type": content_type, **self._auth()}
         delay = FIRST_DELAY
         for attempt in range(1, ATTEMPTS + 1):
+            if guarded and verb != "GET":
+                self.guard()
             outcome, pause = self._try(verb, url, body, headers, what)
             if isinstance(outcome, bytes):
                 return outcome
@@ -77,6 +87,56 @@ class Transport:
             time.sleep(max(pause, delay * random.uniform(0.5, 1.5)))  # noqa: S311 - jitter
             delay *= 2
         raise AssertionError
+
+    def lines(self, path: str, query: Mapping[str, str], *, what: str) -> Iterator[bytes]:
+        """The lines of an answer as they come, for as long as the server keeps it open. KubeError when it refuses, or
+        when the connection breaks."""
+        import urllib3
+
+        answer = self._request("GET", f"{path}?{urlencode(query)}", what=what, read=None, preload=False)
+        rest = b""
+        try:
+            for chunk in answer.stream(STREAM_BYTES):
+                *complete, rest = (rest + chunk).split(b"\n")
+                yield from complete
+        except urllib3.exceptions.HTTPError as error:
+            raise KubeError(Reason.UNREACHABLE, what, f"the connection broke: {error}") from error
+        finally:
+            answer.release_conn()
+        if rest:
+            yield rest
+
+    def ask(self, path: str, body: bytes, *, what: str, seconds: float) -> tuple[int, bytes, Mapping[str, str]]:
+        """POSTs through the server to what stands behind it, once. Whatever that answers: status, body, headers."""
+        answer = self._request("POST", path, what=what, read=seconds, body=body, refuse=False)
+        return answer.status, answer.data, dict(answer.headers)
+
+    def _request(
+        self,
+        verb: str,
+        path: str,
+        *,
+        what: str,
+        read: float | None,
+        body: bytes | None = None,
+        preload: bool = True,
+        refuse: bool = True,
+    ) -> Any:
+        import urllib3
+
+        headers = {"Accept": "*/*", "Content-Type": "application/json", **self._auth()}
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read)
+        url = f"{self._host}{path}"
+        self.requests[verb] = self.requests.get(verb, 0) + 1
+        try:
+            answer = self._pool.request(
+                verb, url, body=body, headers=headers, timeout=timeout, retries=False, preload_content=preload
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise KubeError(Reason.UNREACHABLE, what, f"{self._host} does not answer: {error}") from error
+        if refuse and answer.status >= 400:
+            raise error_of(answer.status, answer.read() if not preload else answer.data, what)
+        return answer
 
     def _try(
         self, verb: str, url: str, body: bytes | None, headers: Mapping[str, str], what: str

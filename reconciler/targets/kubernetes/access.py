@@ -1,0 +1,201 @@
+"""The cluster seen from its users' side: where a deployment answers, what its pods write, what it predicts.
+
+Called by `target.py` for the commands that read. Everything is asked with the user's own rights.
+"""
+
+from __future__ import annotations
+
+import http.client
+import queue
+import ssl
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from reconciler.resources import ResourceId
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client.errors import error_of
+from reconciler.targets.kubernetes.objects import VARIANT, Object, ObjectRef, selector
+from reconciler.targets.kubernetes.observe import GATEWAY_API
+from reconciler.targets.kubernetes.podfailures import FETCH, SERVER, pod_failure
+from reconciler.targets.kubernetes.tenants import namespace_of
+from reconciler.targets.protocol import TargetError
+from specs.cluster import Routing
+from specs.platform import Platform
+
+PREDICT_SECONDS = 330.0
+"""Above what any request may take, so that the model server's own answer comes first."""
+CONNECT_SECONDS = 3.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Answer = tuple[int, bytes, Mapping[str, str]]
+
+
+@dataclass
+class Access:
+    kube: KubeClient
+    platform: Platform
+
+    def url(self, deployment: ResourceId) -> str:
+        """Through the gateway where one is known; else the stable Service's, inside the cluster."""
+        base = self.base or f"http://{deployment.name}.{namespace_of(self.platform, deployment.tenant)}.svc"
+        return f"{base}/{deployment.tenant}/{deployment.name}"
+
+    @cached_property
+    def base(self) -> str | None:
+        """What the operator says, else what the Gateway says of itself. None: nothing leads in from outside."""
+        kubernetes = self.platform.kubernetes
+        if kubernetes.url:
+            return kubernetes.url.rstrip("/")
+        if kubernetes.routing is Routing.INGRESS:
+            return f"http://{kubernetes.host}" if kubernetes.host else None
+        if kubernetes.routing is not Routing.GATEWAY or kubernetes.gateway is None:
+            return None
+        return _gateway_url(self._gateway(kubernetes.gateway), kubernetes.host)
+
+    def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
+        """The last lines of every container of every pod, then what is added. TargetError where there is none."""
+        containers = [found for variant in variants for found in self._containers(variant)]
+        if not containers:
+            names = ", ".join(variant.name for variant in variants)
+            raise TargetError("No log is there", f"No pod of {names} has started a container yet, or is left.")
+        several = len(containers) > 1
+        for pod, name in containers:
+            metadata = pod["metadata"]
+            text = self.kube.log(metadata["namespace"], metadata["name"], name, lines=lines)
+            yield from (_prefix(pod, name, several=several) + line for line in text.splitlines())
+        if follow:
+            yield from self._followed(containers, several=several)
+
+    def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
+        """Of a pod of it that fails. TargetError: none is left; the record keeps its last lines."""
+        labels = f"{selector(self.platform.installation, deployment.tenant)},kubeserve.io/deployment={deployment.name}"
+        pods = self.kube.list("v1", "Pod", labels=labels, namespace=namespace_of(self.platform, deployment.tenant))
+        for pod in sorted(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True):
+            failure = pod_failure(self.kube, pod, lines=lines)
+            if failure is not None:
+                return iter((*failure.log, failure.cause))
+        raise TargetError(
+            "No failure is kept",
+            f"No pod of {deployment.name} that failed is left. `kubeserve status` shows the last lines of its log.",
+        )
+
+    def predict(self, deployment: ResourceId, body: bytes, variant: str | None = None) -> Answer:
+        """Through the route, as any client asks, where it can be reached from here; else through the API server's
+        proxy. A variant is asked at its own Service. TargetError when neither answers."""
+        path = f"/api/v1/predict/{deployment.tenant}/{deployment.name}"
+        if variant is None and self.base is not None and (answer := _post(self.base + path, body)) is not None:
+            return answer
+        namespace, service = namespace_of(self.platform, deployment.tenant), variant or deployment.name
+        status, content, headers = self.kube.ask_service(namespace, service, path, body, seconds=PREDICT_SECONDS)
+        if status >= 400 and b'"kind":"Status"' in content.replace(b" ", b"")[:200]:  # the API server's own answer
+            raise _unreachable(deployment, error_of(status, content, f"ask Service {namespace}/{service}"))
+        return status, content, headers
+
+    def _gateway(self, name: str) -> Object | None:
+        namespace, _, gateway = name.partition("/")
+        try:
+            return self.kube.get(ObjectRef(GATEWAY_API, "Gateway", namespace, gateway))
+        except KubeError as error:
+            if error.reason in (Reason.FORBIDDEN, Reason.NOT_FOUND):  # not ours to read, or no such kind
+                return None
+            raise
+
+    def _containers(self, variant: ResourceId) -> list[tuple[Object, str]]:
+        """Pods with the containers that have written: the server, or what has to fetch its version before."""
+        labels = f"{selector(self.platform.installation, variant.tenant)},{VARIANT}={variant.name}"
+        pods = self.kube.list("v1", "Pod", labels=labels, namespace=namespace_of(self.platform, variant.tenant))
+        return [(pod, name) for pod in pods if (name := _writes(pod))]
+
+    def _followed(self, containers: list[tuple[Object, str]], *, several: bool) -> Iterator[str]:
+        """Lines of all of them as they come; ends when all have ended."""
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+        def read(pod: Object, name: str) -> None:
+            metadata = pod["metadata"]
+            try:
+                for line in self.kube.follow(metadata["namespace"], metadata["name"], name, lines=0):
+                    lines.put(_prefix(pod, name, several=several) + line)
+            except KubeError as error:
+                lines.put(_prefix(pod, name, several=several) + f"(its log ends: {error.message})")
+            finally:
+                lines.put(None)
+
+        for pod, name in containers:
+            threading.Thread(target=read, args=(pod, name), daemon=True, name="follow").start()
+        open_ = len(containers)
+        while open_:
+            line = lines.get()
+            if line is None:
+                open_ -= 1
+            else:
+                yield line
+
+
+def _gateway_url(gateway: Object | None, host: str | None) -> str | None:
+    if gateway is None:
+        return f"http://{host}" if host else None
+    listeners = gateway["spec"].get("listeners") or [{}]
+    listener = next((one for one in listeners if one.get("protocol") == "HTTPS"), listeners[0])
+    scheme = "https" if listener.get("protocol") == "HTTPS" else "http"
+    addresses = (gateway.get("status") or {}).get("addresses") or []
+    name = host or (addresses[0]["value"] if addresses else None)
+    if name is None:
+        return None
+    port = int(listener.get("port") or DEFAULT_PORTS[scheme])
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}" + ("" if port == DEFAULT_PORTS[scheme] else f":{port}")
+
+
+def _writes(pod: Object) -> str | None:
+    """Which of a pod's containers has a log that tells something."""
+    status = pod.get("status") or {}
+    for container in status.get("containerStatuses") or ():
+        started = {"running", "terminated"} & (container.get("state") or {}).keys() or container.get("restartCount")
+        if container["name"] == SERVER and started:
+            return SERVER
+    return FETCH if any(c["name"] == FETCH for c in status.get("initContainerStatuses") or ()) else None
+
+
+def _prefix(pod: Object, container: str, *, several: bool) -> str:
+    if not several:
+        return ""
+    name: str = pod["metadata"]["name"]
+    return f"[{name}] " if container == SERVER else f"[{name} {container}] "
+
+
+def _post(url: str, body: bytes) -> Answer | None:
+    """None when nothing answers there."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    connecting: http.client.HTTPConnection = (
+        http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
+        if secure
+        else http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
+    )
+    try:
+        connecting.connect()
+    except (OSError, ssl.SSLError):
+        connecting.close()
+        return None
+    try:
+        connecting.sock.settimeout(PREDICT_SECONDS)
+        connecting.request("POST", parts.path, body, {"Content-Type": "application/json"})
+        answer = connecting.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    except (OSError, http.client.HTTPException) as error:
+        raise TargetError("The gateway does not answer", f"{url}: {error}", retryable=True) from error
+    finally:
+        connecting.close()
+
+
+def _unreachable(deployment: ResourceId, error: KubeError) -> TargetError:
+    if error.reason is Reason.NOT_FOUND:
+        detail = f"Nothing of {deployment} is there. `kubeserve apply` starts it."
+    elif error.reason is Reason.FORBIDDEN:
+        detail = f"{error.message}. From outside the cluster it needs a route that can be reached, or that right."
+    else:
+        detail = f"{error.message}. `kubeserve status` shows how it is."
+    return TargetError("The deployment can't be reached", detail, retryable=error.retryable)

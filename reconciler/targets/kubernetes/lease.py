@@ -1,0 +1,201 @@
+"""A Lease that makes one installation's round the only one in its cluster.
+
+Taken by `target.py` for the length of a round. Clocks of machines are not compared: who finds a Lease held watches it
+by his own monotonic clock, and takes it over once it has not been renewed for as long as it lasts. Its owner stops
+writing earlier, by his own clock. https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGED_BY, MANAGER, PREFIX, Object, ObjectRef
+from reconciler.targets.ownership import Owner, held_by, this_process
+from reconciler.targets.protocol import TargetError
+
+LEASE_SECONDS = 15.0
+MARGIN_SECONDS = 5.0  # before its end the owner does not begin to write any more
+RENEW_SECONDS = 3.0
+POLL_SECONDS = 0.5
+OWNER = f"{PREFIX}owner"  # annotation: who holds it, for people
+
+_LOST = (Reason.CONFLICT, Reason.ALREADY_EXISTS)
+
+
+class LeaseLostError(TargetError):
+    """The round no longer owns the target."""
+
+    code = "lease-lost"
+
+
+@contextmanager
+def held_lease(
+    kube: KubeClient, namespace: str, installation: str, command: str, timeout: float, *, seconds: float = LEASE_SECONDS
+) -> Iterator[Owner]:
+    """Holds the installation's Lease, renewed by a thread; everything that `kube` writes is checked against it.
+
+    LockHeldError names the owner after `timeout` seconds; one that looks dead is watched until it is known.
+    """
+    lease = _Lease(kube, namespace, installation, seconds)
+    owner = lease.acquire(command, timeout)
+    kube.guard(lease.check)
+    renewing = threading.Thread(target=lease.keep, name="lease", daemon=True)
+    renewing.start()
+    try:
+        yield owner
+    finally:
+        kube.guard(lambda: None)
+        lease.ended.set()
+        renewing.join()
+        lease.release()
+
+
+@dataclass
+class _Lease:
+    kube: KubeClient
+    namespace: str
+    installation: str
+    seconds: float
+    ended: threading.Event = field(default_factory=threading.Event)
+    _identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _held: Object = field(default_factory=dict)
+    _valid_until: float = 0.0  # by the monotonic clock
+    _lost: str = ""
+
+    @property
+    def _ref(self) -> ObjectRef:
+        return ObjectRef("coordination.k8s.io/v1", "Lease", self.namespace, f"kubeserve-{self.installation}")
+
+    def acquire(self, command: str, timeout: float) -> Owner:
+        """Waits until it is free. Its owner's renewals are watched, and its end is told by our own clock."""
+        begun = seen_at = time.monotonic()
+        seen: list[str] = []  # its resourceVersions
+        while True:
+            there = self.kube.get(self._ref)
+            now = time.monotonic()
+            if there is None or not there["spec"].get("holderIdentity") or now - seen_at > _duration(there):
+                if (owner := self._take(there, command)) is not None:
+                    return owner
+                seen_at = now
+            elif (version := there["metadata"]["resourceVersion"]) not in seen:
+                seen.append(version)
+                seen_at = now
+            if there and now - begun >= timeout and (len(seen) > 1 or not _seems_dead(there)):
+                raise held_by(_owner_of(there))
+            time.sleep(min(POLL_SECONDS, self.seconds / 10))
+
+    def check(self) -> None:
+        """LeaseLostError when another may hold it by now."""
+        if self._lost or time.monotonic() > self._valid_until:
+            why = self._lost or "it could not be renewed in time"
+            raise LeaseLostError(
+                "This round no longer owns the cluster",
+                f"Lease {self.namespace}/{self._ref.name}: {why}. Nothing more is written. The next round goes on.",
+            )
+
+    def keep(self) -> None:
+        """Renews until `ended`; run by its own thread."""
+        while not self.ended.wait(RENEW_SECONDS * self.seconds / LEASE_SECONDS) and not self._lost:
+            try:
+                self._write(self._held, self._held["spec"])
+            except KubeError as error:
+                if error.reason in _LOST or error.reason is Reason.NOT_FOUND:
+                    self._check_taken()
+
+    def release(self) -> None:
+        """Leaves it to who comes next, as far as it is still ours."""
+        if self._lost:
+            return
+        try:
+            self._write(self._held, {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1})
+        except KubeError:
+            return  # it ends by itself
+
+    def _check_taken(self) -> None:
+        """A renewal met a conflict: somebody only wrote on it, or it is another's."""
+        there = self.kube.get(self._ref)
+        if there and there["spec"].get("holderIdentity") == self._identity:
+            self._held = there
+        else:
+            self._lost = f"{_owner_of(there)} holds it" if there else "it was deleted"
+
+    def _take(self, there: Object | None, command: str) -> Owner | None:
+        """None when another was quicker."""
+        token = int(there["spec"].get("leaseTransitions") or 0) + 1 if there else 1
+        owner = this_process(command, token)
+        spec = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": max(1, round(self.seconds)),
+            "leaseTransitions": token,
+            "acquireTime": _now(),
+        }
+        metadata = {
+            "name": self._ref.name,
+            "namespace": self.namespace,
+            "labels": {MANAGED_BY: MANAGER, INSTALLATION: self.installation},
+            "annotations": {OWNER: orjson.dumps(asdict(owner)).decode()},
+        }
+        if there:
+            metadata["resourceVersion"] = there["metadata"]["resourceVersion"]
+        try:
+            self._write({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}, spec)
+        except KubeError as error:
+            if error.reason in _LOST:
+                return None
+            if error.reason is Reason.NOT_FOUND and there is None:
+                self._make_namespace()
+                return None
+            raise
+        return owner
+
+    def _write(self, base: Object, spec: Object) -> None:
+        begun = time.monotonic()
+        changed = {**base, "spec": {**spec, "renewTime": _now()}}
+        known = "resourceVersion" in base["metadata"]
+        self._held = self.kube.replace(changed, guarded=False) if known else self.kube.create(changed, guarded=False)
+        self._valid_until = begun + self.seconds * (1 - MARGIN_SECONDS / LEASE_SECONDS)
+
+    def _make_namespace(self) -> None:
+        metadata = {"name": self.namespace, "labels": {MANAGED_BY: MANAGER}}
+        try:
+            self.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, guarded=False)
+        except KubeError as error:
+            if error.reason is Reason.FORBIDDEN:
+                raise TargetError(
+                    "The namespace of the Lease is missing",
+                    f"Namespace {self.namespace} is not there, and KubeServe may not make it. Make it with "
+                    f"`kubectl create namespace {self.namespace}`, or name another by `kubernetes: {{namespace: …}}`.",
+                ) from error
+            if error.reason is not Reason.ALREADY_EXISTS:
+                raise
+
+
+def _seems_dead(there: Object) -> bool:
+    """By the clocks of two machines, so no ground to take it: only to watch it a little longer."""
+    renewed = there["spec"].get("renewTime")
+    return not renewed or (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds() > _duration(there)
+
+
+def _duration(there: Object) -> float:
+    return float(there["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
+
+
+def _owner_of(there: Object | None) -> Owner | None:
+    try:
+        return Owner(**orjson.loads((there or {})["metadata"]["annotations"][OWNER]))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _now() -> str:
+    """A MicroTime."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
