@@ -20,9 +20,11 @@ from specs.errors import KubeServeError
 from specs.loader import load_platform
 from specs.names import quoted
 from specs.platform import Platform, Target, default_platform
+from specs.problems import Refusal
 
 if TYPE_CHECKING:
     from reconciler.artifacts.protocol import ArtifactStore
+    from reconciler.targets.kubernetes.target import KubernetesTarget
     from reconciler.targets.local.target import LocalTarget
 
 PLATFORM_FILE = "platform.yaml"
@@ -44,6 +46,9 @@ class Request:
     ref: str | None = None
     platform: Path | None = None
     progress: Callable[[str], None] | None = None  # told what a source is fetching
+    target: Target | None = None  # None: what platform.yaml says
+    kubeconfig: Path | None = None  # None: what the environment says
+    context: str | None = None  # None: what platform.yaml says, else the kubeconfig's current one
 
 
 @dataclass
@@ -91,15 +96,15 @@ class Workspace:
         return open_store(self.platform.artifact_store, self.base)
 
     @cached_property
-    def target(self) -> LocalTarget:
-        if self.platform.target is not Target.LOCAL:
-            raise WorkspaceError(
-                "This target is not built yet",
-                f"platform.yaml says `target: {self.platform.target}`; this KubeServe runs models on `local` alone.",
-            )
+    def target(self) -> LocalTarget | KubernetesTarget:
+        target = self._kubernetes_target() if self.platform.target is Target.KUBERNETES else self._local_target()
+        self._opened.callback(target.close)
+        return target
+
+    def _local_target(self) -> LocalTarget:
         from reconciler.targets.local.target import LocalTarget
 
-        target = LocalTarget(
+        return LocalTarget(
             self.run_dir,
             self.platform.installation,
             self.store,
@@ -108,8 +113,16 @@ class Workspace:
             host=self.platform.gateway.host,
             port=self.platform.gateway.port,
         )
-        self._opened.callback(target.close)
-        return target
+
+    def _kubernetes_target(self) -> KubernetesTarget:
+        from reconciler.targets.kubernetes.client import KubeClient
+        from reconciler.targets.kubernetes.client.settings import ClusterSettings
+        from reconciler.targets.kubernetes.rendering import Renderer
+        from reconciler.targets.kubernetes.target import KubernetesTarget
+
+        context = self.request.context or self.platform.kubernetes.context
+        kube = KubeClient(ClusterSettings(self.request.kubeconfig, context))
+        return KubernetesTarget(self.platform, kube, Renderer(self.platform, self.cache_dir, base=self.base))
 
     @cached_property
     def state_file(self) -> StateFile:
@@ -165,6 +178,17 @@ class Workspace:
 
 
 def open_workspace(request: Request) -> Workspace:
+    """As `_open`, with the target that was typed, which has to find what it needs in the platform."""
+    workspace = _open(request)
+    if request.target is not None and request.target is not workspace.platform.target:
+        try:
+            workspace.platform = workspace.platform.for_target(request.target)
+        except Refusal as refusal:
+            raise WorkspaceError(refusal.summary, refusal.detail) from refusal
+    return workspace
+
+
+def _open(request: Request) -> Workspace:
     """Finds the platform and the sources. WorkspaceError or SpecErrors for what can't be used.
 
     Of a directory at a ref the specs are the repository's, and the platform and all that runs are the directory's own.

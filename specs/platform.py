@@ -240,6 +240,12 @@ class Platform(Model):
         grant = self.tenants.get(tenant)
         return grant is not None and grant.may_speak_at(path)
 
+    def for_target(self, target: Target) -> Self:
+        """The same with another target. Raises a Refusal when it lacks what that one needs."""
+        chosen = self.model_copy(update={"target": target})
+        chosen._check_target()
+        return chosen
+
     @field_validator("sources")
     @classmethod
     def _names_once(cls, sources: tuple[GitSource | DirectorySource, ...]) -> tuple[GitSource | DirectorySource, ...]:
@@ -253,6 +259,10 @@ class Platform(Model):
 
     @model_validator(mode="after")
     def _target_has_what_it_needs(self) -> Self:
+        self._check_target()
+        return self
+
+    def _check_target(self) -> None:
         if self.target is Target.KUBERNETES and isinstance(self.artifact_store, FilesystemStore):
             raise Refusal(
                 "store-of-target",
@@ -268,7 +278,6 @@ class Platform(Model):
                 "With 'target: kubernetes' variants run from an image. Name it: `runtime: {image: …}`.",
                 ("runtime",),
             )
-        return self
 
     @model_validator(mode="after")
     def _local_git_is_allowed(self) -> Self:

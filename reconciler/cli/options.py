@@ -17,8 +17,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def workspace_options(command: F) -> F:
-    """PATH_OR_URL, --ref and --platform: which specs, and whose platform."""
+    """PATH_OR_URL, --ref and --platform: which specs, and whose platform; --target and what finds a cluster."""
     for decorate in (
+        _kept("--context", help="The kubeconfig's context; without it the platform's, or the current one."),
+        _kept(
+            "--kubeconfig",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="How to reach the cluster; without it KUBECONFIG, or ~/.kube/config, or the pod's own.",
+        ),
+        _kept(
+            "--target", type=click.Choice(("local", "kubernetes")), help="Where to deploy, whatever the platform says."
+        ),
         click.option(
             "--platform",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -29,6 +38,15 @@ def workspace_options(command: F) -> F:
     ):
         command = decorate(command)
     return command
+
+
+def _kept(name: str, **options: Any) -> Callable[[F], F]:
+    """An option that no command takes itself: `opened` finds it."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        ctx.meta[f"{__name__}.{parameter.name}"] = value
+
+    return click.option(name, callback=keep, expose_value=False, **options)
 
 
 def only_option(command: F) -> F:
@@ -68,8 +86,14 @@ def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterat
     """The workspace that these options name; closed at the end."""
     from reconciler.cli.progress import doing
     from reconciler.workspace import Request, open_workspace
+    from specs.platform import Target
 
-    with open_workspace(Request(source, ref, platform, doing)) as workspace:
+    kept = {
+        name: click.get_current_context().meta.get(f"{__name__}.{name}") for name in ("target", "kubeconfig", "context")
+    }
+    target = Target(kept["target"]) if kept["target"] else None
+    request = Request(source, ref, platform, doing, target, kept["kubeconfig"], kept["context"])
+    with open_workspace(request) as workspace:
         yield workspace
 
 
