@@ -22,7 +22,7 @@ MAX_PATH = 4096
 
 RESERVED_VALUES = frozenset(
     {"name", "deployment", "tenant", "namespace", "installation", "managedBy", "model", "backends", "checks"}
-    | {"variants", "deployments", "batch", "global"}
+    | {"variants", "deployments", "batch", "overlays", "global"}
 )
 """What identifies an object, which no overlay may say otherwise."""
 

@@ -12,7 +12,7 @@ Without entries in the values they hold the one model that the values describe.
 {{- $variants = list (dict "name" $name "deployment" $name) -}}
 {{- $deployments = list (dict "name" $name "backends" (list (dict "variant" $name "weight" 100))) -}}
 {{- end -}}
-{{- $shared := omit .Values "variants" "deployments" "batch" "global" -}}
+{{- $shared := omit .Values "variants" "deployments" "batch" "overlays" "global" -}}
 {{- $_ := set $shared "texts" dict -}}
 {{- range concat $variants $deployments -}}
 {{- include "model-serving.complete" (list $ $shared .) -}}

@@ -68,7 +68,9 @@ class Batch:
         entries: dict[str, list[Values]] = {"variants": [], "deployments": []}
         for job in jobs:
             entries["variants" if job.id.kind is Kind.VARIANT else "deployments"].append(job.values)
-        call = Call(self.chart, RELEASE, "default", self.shared, entries, len(jobs))
+        overlays = {job.id.tenant: job.overlay for job in jobs if job.overlay}
+        values = {**self.shared, "overlays": list(overlays.values())}
+        call = Call(self.chart, RELEASE, "default", values, entries, len(jobs))
         found: dict[ResourceId, list[Document]] = {job.id: [] for job in jobs}
         for document in parse(template(self.helm, call)):
             resource = owner(document.content)

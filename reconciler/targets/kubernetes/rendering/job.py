@@ -13,7 +13,7 @@ from reconciler.targets.kubernetes.objects import DIGEST, FIELDS, Object, marks,
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import RenderError
 from reconciler.targets.kubernetes.rendering.fence import Expected, fence
-from reconciler.targets.kubernetes.rendering.values import Values, deployment_values, variant_values
+from reconciler.targets.kubernetes.rendering.values import Values, deployment_values, overlay, variant_values
 from reconciler.targets.kubernetes.tenants import namespace_of
 from specs.platform import Platform
 
@@ -25,6 +25,7 @@ class Job:
     id: ResourceId
     values: Values
     expected: Expected
+    overlay: Values = field(default_factory=dict)  # of its tenant; in the values already
     annotations: Mapping[str, str] = field(default_factory=dict)  # for its workload
 
     @property
@@ -49,7 +50,8 @@ def variant_job(platform: Platform, variant: DesiredVariant) -> Job:
     labels = marks(platform.installation, tenant, variant.deployment.name, variant.name)
     expected = Expected(variant.id, namespace_of(platform, tenant), labels)
     annotations = {DIGEST: variant.digest, FIELDS: orjson.dumps(variant_fields(variant)).decode()}
-    return _bounded(Job(variant.id, variant_values(platform, variant), expected, annotations))
+    values = variant_values(platform, variant)
+    return _bounded(Job(variant.id, values, expected, overlay(platform, tenant), annotations))
 
 
 def deployment_job(platform: Platform, deployment: DesiredDeployment, desired: Desired) -> Job:
@@ -66,7 +68,7 @@ def deployment_job(platform: Platform, deployment: DesiredDeployment, desired: D
         frozenset(variant.name for variant in deployment.weights),
     )
     values = deployment_values(platform, deployment, desired.variants_of[deployment.id])
-    return _bounded(Job(deployment.id, values, expected))
+    return _bounded(Job(deployment.id, values, expected, overlay(platform, tenant)))
 
 
 def _bounded(job: Job) -> Job:

@@ -79,7 +79,7 @@ def variant_values(platform: Platform, variant: DesiredVariant) -> Values:
         ours["checks"] = _checks(variant)
     if timeouts["ready"] > STARTUP_PROBES:
         ours["probes"] = {"startup": {"failureThreshold": timeouts["ready"]}}
-    return merged(_overlay(platform, tenant), ours)
+    return merged(overlay(platform, tenant), ours)
 
 
 def deployment_values(platform: Platform, deployment: DesiredDeployment, variants: Iterable[DesiredVariant]) -> Values:
@@ -92,7 +92,13 @@ def deployment_values(platform: Platform, deployment: DesiredDeployment, variant
         "backends": [{"variant": variant.name, "weight": weight} for variant, weight in deployment.weights.items()],
         "timeouts": {"request": _number(seconds)},
     }
-    return merged(_overlay(platform, tenant), ours)
+    return merged(overlay(platform, tenant), ours)
+
+
+def overlay(platform: Platform, tenant: str) -> Values:
+    """What the operator says of the chart for this tenant alone."""
+    grant = platform.tenants.get(tenant)
+    return (grant.values if grant else None) or {}
 
 
 def merged(under: Mapping[str, JSON], over: Mapping[str, JSON]) -> Values:
@@ -135,11 +141,6 @@ def _access(platform: Platform, tenant: str) -> Values:
 
 def _artifact_bytes(platform: Platform) -> int:
     return platform.limits.artifact_bytes + platform.limits.requirements_bytes + FETCH_SLACK_BYTES
-
-
-def _overlay(platform: Platform, tenant: str) -> Values:
-    grant = platform.tenants.get(tenant)
-    return (grant.values if grant else None) or {}
 
 
 def _env(name: str, value: str | SecretRef) -> JSON:
