@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +20,33 @@ if TYPE_CHECKING:
 @click.command()
 @workspace_options
 @output_option("text", "json")
-def command(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
+@click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until interrupted.")
+def command(source: str | None, ref: str | None, platform: Path | None, output: str, watch: bool) -> int:
     """Check the specs and that the files they name are there. Changes nothing.
 
     Exits with 1 when there is an error.
     """
+    code = _check(source, ref, platform, output)
+    if watch:
+        with suppress(KeyboardInterrupt):  # the way to end it
+            for _ in _changes(source, ref, platform):
+                code = _check(source, ref, platform, output)
+    return code
+
+
+def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iterator[object]:
+    """Yields once for each burst of changes in the directories that are read."""
+    with opened(source, ref, platform) as workspace:
+        folders = [each.location for each in workspace.sources if Path(each.location).is_dir()]
+    if ref is not None or not folders:
+        raise click.UsageError("Only directories can be watched; a ref of a repository stays as it is.")
+    from watchfiles import watch
+
+    click.echo(f"Watching {', '.join(folders)}.", err=True)
+    yield from watch(*folders)
+
+
+def _check(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
     from reconciler.cli.console import show_problems
     from reconciler.cli.progress import working
     from reconciler.reading import read_sources
