@@ -40,6 +40,9 @@ RAISES = """
             for number in range(30):
                 print("loading layer", number)
             raise RuntimeError("the weights are missing")
+
+        def predict(self, inputs):
+            return inputs
 """
 SLEEPS = """
     import time
@@ -47,6 +50,9 @@ SLEEPS = """
     class Predictor:
         def __init__(self, path):
             time.sleep(3600)
+
+        def predict(self, inputs):
+            return inputs
 """
 DIES = """
     import os
@@ -55,6 +61,9 @@ DIES = """
         def __init__(self, path):
             print("about to die", flush=True)
             os.kill(os.getpid(), 9)
+
+        def predict(self, inputs):
+            return inputs
 """
 
 
@@ -98,6 +107,7 @@ class Desk:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.home = folder / ".kubeserve"
+        self._started: list[subprocess.Popen[str]] = []
 
     def predictor(self, name: str, body: str = ANSWERS) -> None:
         """A folder's predictor, by default one that answers its own name: quick to start, as it imports nothing."""
@@ -150,7 +160,7 @@ class Desk:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """One command that goes on, leader of its own group as a shell's job is."""
-        return subprocess.Popen(
+        started = subprocess.Popen(
             command_line(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -160,6 +170,8 @@ class Desk:
             env=environment(),
             process_group=0,
         )
+        self._started.append(started)
+        return started
 
     def apply(self, *arguments: str, code: int = 0) -> Finished:
         """An apply that has to end with this code."""
@@ -206,6 +218,12 @@ class Desk:
 
     def clean_up(self) -> list[str]:
         """Destroys everything, then kills what is left even so. Answers the command lines of that."""
+        for command in self._started:
+            command.kill()
+            command.wait()
+            for pipe in (command.stdout, command.stderr):
+                if pipe is not None:
+                    pipe.close()
         destroyed = (
             self.run("destroy", "--yes", "--prune-unclaimed", "--lock-timeout", "10") if self.processes() else None
         )
