@@ -1,0 +1,83 @@
+"""What the chart makes, given to a real API server: taken as it is, admitted as restricted, read back unchanged."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.resources import Replicas, SecretRef
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.compare import differences
+from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.targets.kubernetes.rendering import Renderer
+from reconciler.targets.kubernetes.rendering.helm import VARIABLE
+from tests.support.charts import IMAGE, platform
+from tests.support.cluster import cluster
+from tests.support.graphs import graph
+from tests.support.helm import helm
+
+PREFIX = f"chart-{secrets.token_hex(3)}-"
+NAMESPACE = f"{PREFIX}fraud"
+ROUTINGS = ("gateway: infra/public, host: models.example.org", "routing: ingress", "routing: service")
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeClient]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        client = KubeClient(ClusterSettings(found.kubeconfig))
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": NAMESPACE, "labels": labels}
+        made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        account = {"name": "kubeserve", "namespace": NAMESPACE}
+        client.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+        yield client
+        client.delete(ObjectRef.of(made), made["metadata"]["uid"])
+        client.close()
+
+
+@pytest.fixture(params=ROUTINGS, ids=["gateway", "ingress", "service"])
+def objects(
+    request: pytest.FixtureRequest, kube: KubeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Object, ...]:
+    """All that two variants of a deployment consist of: one autoscaled with all there is, one fixed and plain."""
+    monkeypatch.setenv(VARIABLE, str(helm()))
+    wanted = graph({"fraud/churn": {"v1": 90, "v2": 10}})
+    first, second = (replace(variant, runtime=IMAGE) for variant in wanted.variants.values())
+    full = replace(
+        first,
+        replicas=Replicas(2, 6),
+        cpu_millicores=2000,
+        memory_bytes=1536 << 20,
+        env={"TOKEN": SecretRef("hub", "token"), "EMPTY": "", "ODD": "$(x)\n é"},
+        checks=({"inputs": [[1.0]], "tolerance": 1e-6},),
+        request_seconds=1.5,
+        ready_seconds=3600,
+    )
+    wanted = replace(wanted, variants={full.id: full, second.id: second})
+    more = f'kubernetes: {{namespacePrefix: "{PREFIX}", {request.param}}}'
+    rendered = Renderer(platform(more), tmp_path).render(wanted, monitors=True)
+    made = [one for each in rendered.values() for one in each.objects]
+    assert len(made) >= 8
+    return tuple(one for one in made if kube.serves(one["apiVersion"], one["kind"]))
+
+
+def test_every_object_is_taken_as_it_is_and_read_back_unchanged(kube: KubeClient, objects: tuple[Object, ...]) -> None:
+    for one in objects:
+        assert differences(one, kube.apply(one)) == (), "it is not in the API's canonical form"
+    for one in objects:
+        assert differences(one, kube.get(ObjectRef.of(one))) == ()
+
+
+def test_the_pods_are_admitted_under_the_restricted_standard(kube: KubeClient, objects: tuple[Object, ...]) -> None:
+    for one in objects:
+        if one["kind"] == "Deployment":
+            template = one["spec"]["template"]
+            metadata = {**template["metadata"], "name": one["metadata"]["name"], "namespace": NAMESPACE}
+            kube.apply(
+                {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, dry_run=True
+            )
