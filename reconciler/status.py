@@ -78,7 +78,7 @@ def _status(
     base = record or Record(
         Phase.PROGRESSING, reason="Unclaimed", message="It runs, but the state file does not know it."
     )
-    phase, reason, message = _now(base, shown)
+    phase, reason, message = _now(base, route, shown)
     return DeploymentStatus(
         deployment.tenant,
         deployment.name,
@@ -93,10 +93,12 @@ def _status(
     )
 
 
-def _now(record: Record, variants: tuple[VariantStatus, ...]) -> tuple[Phase, str, str]:
+def _now(record: Record, route: LiveResource | None, variants: tuple[VariantStatus, ...]) -> tuple[Phase, str, str]:
     """The record, unless what is live tells otherwise: replicas can die after a round has ended."""
     if record.phase is not Phase.READY:
         return record.phase, record.reason, record.message
+    if route is None or not route.reachable:
+        return Phase.FAILED, "NotReachable", "Nothing answers its URL. `kubeserve apply` makes it answer again."
     serving = [v for v in variants if v.weight]
     if not any(v.ready for v in serving):
         return Phase.FAILED, "NotRunning", "Nothing that should serve runs. `kubeserve apply` starts it again."

@@ -47,6 +47,7 @@ class LiveResource:
     replicas: int = 0  # a variant's processes or pods that exist
     ready: int = 0  # and of these, ready
     terminating: bool = False  # asked to go, not gone yet
+    reachable: bool = True  # a deployment's URL: whether what answers it is there at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,11 +215,12 @@ def test_a_taken_port_is_an_error_and_no_other_url(desk: Desk) -> None:
     url = desk.status("d")["url"]
     gateway = desk.gateway()
     kill_and_wait(gateway)
+    assert (desk.status("d")["phase"], desk.status("d")["reason"]) == ("Failed", "NotReachable")
     with socket.create_server(("127.0.0.1", int(url.rsplit(":", 1)[1].split("/")[0]))):
         planned = desk.run("plan")
         assert planned.code == 1
         assert "error: The gateway's port is taken" in planned.out
-        assert desk.apply(code=1).err
+        assert "deployment/demo/d is Failed: The gateway's port is taken" in desk.apply(code=1).err
     desk.apply()
     assert desk.status("d")["url"] == url
     assert desk.ask("d") == ["v1"]

@@ -122,7 +122,10 @@ class Observer:
         if unrouted := _unrouted(route, variants, answers):
             fields[UNROUTED_FIELD] = str(unrouted)
         weights = {variant_id(route.tenant, variant.name): variant.weight for variant in route.variants}
-        return LiveResource(identity, str(identity), route_fingerprint(route), fields, weights=weights)
+        reachable = address is not None
+        return LiveResource(
+            identity, str(identity), route_fingerprint(route), fields, weights=weights, reachable=reachable
+        )
 
 
 def tenant_fingerprint(mark: TenantMark) -> str:

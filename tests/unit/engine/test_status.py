@@ -1,0 +1,60 @@
+"""How a deployment is: what was recorded, held against what is live now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.resources import Scope, deployment_id
+from reconciler.status import DeploymentStatus, deployment_statuses
+from reconciler.targets.protocol import Live
+from tests.support.graphs import graph
+from tests.support.rounds import World
+
+CHURN = deployment_id("fraud", "churn")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.apply(graph({"fraud/churn": {"v1": 90, "v2": 10}}))
+    return world
+
+
+def status(world: World, live: Live | None = None) -> DeploymentStatus:
+    (found,) = deployment_statuses(world.state, live or world.target.observe(Scope()), lambda _: "http://x", Scope())
+    return found
+
+
+def test_what_serves_as_recorded_is_ready(world: World) -> None:
+    found = status(world)
+    assert (found.phase, found.reason, found.url, found.claimed) == ("Ready", "Serving", "http://x", True)
+    assert [(v.version, v.weight, v.ready, v.replicas) for v in found.variants] == [("v1", 90, 1, 1), ("v2", 10, 1, 1)]
+
+
+def test_what_died_since_is_told_whatever_was_recorded(world: World) -> None:
+    first, second = (variant for variant in world.target.resources if variant.kind == "variant")
+    world.target.crash(first)
+    assert (status(world).phase, status(world).reason) == ("Degraded", "ReplicasMissing")
+    world.target.crash(second)
+    assert (status(world).phase, status(world).reason) == ("Failed", "NotRunning")
+
+
+def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready(world: World) -> None:
+    live = world.target.observe(Scope())
+    unreachable = replace(live.resources[CHURN], reachable=False)
+    found = status(world, Live({**live.resources, CHURN: unreachable}))
+    assert (found.phase, found.reason) == ("Failed", "NotReachable")
+
+
+def test_what_no_record_knows_is_unclaimed(world: World) -> None:
+    world.file.path.unlink()
+    assert (status(world).reason, status(world).claimed) == ("Unclaimed", False)
+
+
+def test_a_scope_narrows_it(world: World) -> None:
+    live = world.target.observe(Scope())
+    assert not deployment_statuses(world.state, live, lambda _: None, Scope("search"))
+    assert len(deployment_statuses(world.state, live, lambda _: None, Scope("fraud", "churn"))) == 1
