@@ -113,9 +113,9 @@ class _Diff:
         if prepared.error is not None:
             return Change(tenant, Action.CREATE, error=_trouble(prepared.error))
         if tenant not in self.live.resources:
-            return Change(tenant, Action.CREATE)
+            return Change(tenant, Action.CREATE, note=prepared.note)
         action = self._of_differences(tenant, prepared.changes)
-        return Change(tenant, action, prepared.changes, drift=prepared.drift)
+        return Change(tenant, action, prepared.changes, prepared.note, drift=prepared.drift)
 
     def _version(self, version: DesiredVersion) -> Change:
         digests = self.stored.get(version.id, frozenset())

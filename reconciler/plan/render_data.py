@@ -81,6 +81,10 @@ def _markdown(plan: Plan) -> Iterator[str]:
         if change.id.kind is not Kind.VARIANT and change.error:
             yield ""
             yield f"**Error** `{change.id}`: {_escape(change.error.summary)}. {_escape(change.error.detail)}"
+    for change in plan.changes:
+        if change.id.kind is Kind.TENANT and change.note and change.action is not Action.DELETE:
+            yield ""
+            yield f"**Warning** `{change.id}`: {_escape(change.note)}."
     for guard in plan.guards:
         yield ""
         yield f"**Held back**: {_escape(guard.summary)}. {_escape(guard.detail)}"

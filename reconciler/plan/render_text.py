@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from reconciler.plan.model import Action, Change, Plan
-from reconciler.resources import Kind
+from reconciler.resources import Kind, tenant_id
 from reconciler.targets.protocol import FieldChange
 
 Paint = Callable[[str, str], str]
@@ -89,6 +89,12 @@ def _tenant(tenant: str, changes: list[Change], plan: Plan, paint: Paint) -> Ite
     own = next((change for change in changes if change.id.kind is Kind.TENANT), None)
     symbol = _symbol(own, paint) + " " if own else "  "
     yield symbol + paint(f"tenant {tenant}", "bold") + _because(own, paint)
+    if own is not None and own.action is Action.CHANGE:
+        yield from (f"    {line}" for line in _fields(own.fields))
+    yield from (f"    {line}" for line in _error(own, paint))
+    whole = plan.by_id.get(tenant_id(tenant))
+    if whole is not None and whole.note and whole.action is not Action.DELETE:
+        yield "    " + paint(f"warning: {whole.note}", "yellow")
     for change in changes:
         if change.id.kind in (Kind.VERSION, Kind.DEPLOYMENT):
             yield from _change(change, plan, paint)
@@ -106,9 +112,13 @@ def _change(change: Change, plan: Plan, paint: Paint) -> Iterator[str]:
     if not new:
         yield from (f"        {line}" for line in _fields(change.fields))
     yield from (f"        {paint(line, 'dim')}" for line in _steps(change, plan))
-    if change.error:
-        yield "        " + paint(f"error: {change.error.summary}", "red")
-        yield from (f"          {line}" for line in change.error.detail.splitlines())
+    yield from (f"        {line}" for line in _error(change, paint))
+
+
+def _error(change: Change | None, paint: Paint) -> Iterator[str]:
+    if change is not None and change.error:
+        yield paint(f"error: {change.error.summary}", "red")
+        yield from (f"  {line}" for line in change.error.detail.splitlines())
 
 
 def _symbol(change: Change | None, paint: Paint) -> str:

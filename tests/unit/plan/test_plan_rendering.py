@@ -7,8 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.render_data import plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.render_text import render_text, size
+from reconciler.resources import deployment_id, tenant_id
 from tests.support.graphs import graph
 from tests.support.rounds import World
 
@@ -88,3 +90,14 @@ def test_markdown_escapes_what_could_break_a_table(world: World) -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 30, "3.0 GiB")])
 def test_sizes_are_written_as_people_write_them(number: int, text: str) -> None:
     assert size(number) == text
+
+
+def test_what_stops_a_whole_tenant_is_said_under_it_and_a_warning_is_said_once_anything_is_done() -> None:
+    error = Trouble("Tenant does not fit into its quota", "It needs 3 CPU of 2.")
+    text = render_text(Plan((Change(tenant_id("fraud"), Action.CREATE, error=error),)))
+    assert "! tenant fraud\n    error: Tenant does not fit into its quota\n      It needs 3 CPU of 2." in text
+    warned = Change(tenant_id("fraud"), Action.UNCHANGED, note="at its maximum it would need 9 pods of 5")
+    work = Change(deployment_id("fraud", "churn"), Action.CREATE)
+    assert "warning: at its maximum" in render_text(Plan((warned, work)))
+    assert "warning" not in render_text(Plan((warned,)))
+    assert "**Warning** `tenant/fraud`: at its maximum" in render_markdown(Plan((warned, work)))
