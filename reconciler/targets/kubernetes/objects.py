@@ -72,6 +72,10 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
     return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
 
 
+DESCRIBED = frozenset({"Deployment", "Service"})
+"""Kinds of a variant's objects that say what it is."""
+
+
 def workload(objects: Iterable[Object]) -> Object | None:
     """Of a variant's objects: the one that runs it."""
     return next((one for one in objects if one["kind"] == "Deployment"), None)

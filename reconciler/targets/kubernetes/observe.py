@@ -129,10 +129,10 @@ def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
     return _live_variant(resource, objects, mark, going=going)
 
 
-def fields_of(running: Object) -> dict[str, str]:
-    """What a live workload says of itself, as the author of its spec knows it."""
+def fields_of(described: Object) -> dict[str, str]:
+    """What a live variant says of itself, as the author of its spec knows it."""
     try:
-        fields = orjson.loads(annotation(running, FIELDS) or "{}")
+        fields = orjson.loads(annotation(described, FIELDS) or "{}")
     except orjson.JSONDecodeError:
         return {}
     return {str(key): str(value) for key, value in fields.items()} if isinstance(fields, dict) else {}
@@ -145,16 +145,17 @@ def _deployment_of(resource: ResourceId, one: Object) -> ResourceId:
 
 
 def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, going: bool) -> LiveResource:
-    running = workload(objects) or {}
-    status: Mapping[str, JSON] = running.get("status") or {}
+    running = workload(objects)
+    described = running or next((one for one in objects if annotation(one, FIELDS)), objects[0])
+    status: Mapping[str, JSON] = (running or {}).get("status") or {}
     of = _deployment_of(resource, objects[0])
     return LiveResource(
         resource,
         str(resource),
         mark,
-        fields_of(running) if running else {},
+        fields_of(described),
         of if of.kind is Kind.DEPLOYMENT else None,
-        annotation(running, DIGEST) if running else "",
+        annotation(described, DIGEST),
         replicas=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
         terminating=going,

@@ -13,7 +13,7 @@ import orjson
 from reconciler.fields import variant_fields
 from reconciler.resources import Desired, DesiredVariant, ResourceId
 from reconciler.targets.kubernetes.compare import differences, is_drift
-from reconciler.targets.kubernetes.objects import DIGEST, FIELDS, Object, ObjectRef, stamped, workload
+from reconciler.targets.kubernetes.objects import DESCRIBED, DIGEST, FIELDS, Object, ObjectRef, stamped, workload
 from reconciler.targets.kubernetes.observe import Observed, fields_of
 from reconciler.targets.kubernetes.quota import check_quotas
 from reconciler.targets.kubernetes.refusals import Surroundings, refusals
@@ -58,8 +58,9 @@ def prepare(
 
 
 def _described(one: Object, variant: DesiredVariant) -> Object:
-    """A variant's workload says what it is, so that live state needs no record beside it."""
-    if one["kind"] != "Deployment":
+    """A variant says what it is, so that live state needs no record beside it; its Service too, so that it is
+    known when somebody deleted the workload."""
+    if one["kind"] not in DESCRIBED:
         return one
     said = {DIGEST: variant.digest, FIELDS: orjson.dumps(variant_fields(variant)).decode()}
     annotations = {**(one["metadata"].get("annotations") or {}), **said}
