@@ -8,6 +8,7 @@ credential is shown as a short hash, so that it still differs when it changes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import orjson
 
@@ -33,6 +34,20 @@ def variant_fields(variant: DesiredVariant) -> dict[str, str]:
     }
     fields |= {f"env.{name}": _env(name, value) for name, value in sorted(variant.env.items())}
     return fields
+
+
+def drain_seconds(fields: Mapping[str, str]) -> float | None:
+    """What `variant_fields` wrote down as the drain timeout; None where it says none."""
+    try:
+        return float(fields.get("drain timeout", "").removesuffix(" s"))
+    except ValueError:
+        return None
+
+
+def smallest_replicas(fields: Mapping[str, str]) -> int:
+    """What `variant_fields` wrote down as the replicas, at least; 0 where it says none."""
+    smallest = fields.get("replicas", "").partition(" ")[0]
+    return int(smallest) if smallest.isdigit() else 0
 
 
 def _replicas(replicas: Replicas) -> str:

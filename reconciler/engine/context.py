@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from reconciler.artifacts.protocol import ArtifactStore, Content, VersionRef
 from reconciler.desired import deployment_digest
 from reconciler.engine.scheduler import Interrupted
+from reconciler.fields import drain_seconds
 from reconciler.plan.model import Plan
 from reconciler.resources import (
     Desired,
@@ -21,7 +23,7 @@ from reconciler.resources import (
     ResourceId,
     tenant_id,
 )
-from reconciler.state.model import KEPT_LOG_LINES, Phase, Record
+from reconciler.state.model import FAILED_PHASES, KEPT_LOG_LINES, Phase, Record
 from reconciler.state.recorder import Recorder
 from reconciler.targets.protocol import Live, PreparedResource, Target
 from specs.errors import KubeServeError
@@ -67,9 +69,11 @@ class Round:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[ResourceId, Result] = field(default_factory=dict)
+    moved: set[ResourceId] = field(default_factory=set)  # deployments whose traffic this round has moved
+    seen_serving: dict[ResourceId, bool] = field(default_factory=dict)  # deployments that were looked at again
 
     def note(self, resource: ResourceId, text: str) -> None:
-        self.listen(Event(resource, text))
+        self._tell(Event(resource, text))
 
     def upload(self, version: DesiredVersion) -> None:
         """Streams a version's files into the store. Runs in a worker."""
@@ -88,7 +92,11 @@ class Round:
     def _sent(self, resource: ResourceId, sent: int) -> None:
         if self.cancelled.is_set():
             raise Interrupted("Interrupted")
-        self.listen(Event(resource, sent=sent))
+        self._tell(Event(resource, sent=sent))
+
+    def _tell(self, event: Event) -> None:
+        with suppress(Exception):  # who watches (a terminal that went away) can't make a rollout fail
+            self.listen(event)
 
     def url(self, deployment: ResourceId) -> str:
         return self.url_of(deployment) or ""
@@ -109,21 +117,52 @@ class Round:
         return max(variant.replicas.min, min(now, variant.replicas.max))
 
     def drain_seconds(self, resource: ResourceId) -> float:
+        """How long a variant, or what else goes, may take to end what it answers."""
         variant = self.desired.variants.get(resource)
-        return variant.drain_seconds if variant else DEFAULT_DRAIN_SECONDS
+        if variant is not None:
+            return variant.drain_seconds
+        there = self.live.resources.get(resource)
+        told = drain_seconds(there.fields) if there else None
+        return DEFAULT_DRAIN_SECONDS if told is None else told
 
     def deletions_of(self, tenant: str) -> tuple[ResourceId, ...]:
         return tuple(c.id for c in self.plan.deletions if c.id.tenant == tenant and c.id.kind is Kind.DEPLOYMENT)
 
-    def serves(self, deployment: ResourceId) -> bool:
-        """Whether something answers under the deployment's address, as far as was observed."""
-        route = self.live.resources.get(deployment)
-        if route is None:
+    def serves(self, resource: ResourceId) -> bool:
+        """Whether something answers under a deployment's address, as far as was last seen; whether all that a version
+        is for is served, if by other content; whether a tenant is there."""
+        if resource.kind is Kind.TENANT:
+            return resource in self.live.resources
+        if resource.kind is Kind.VERSION:
+            users = self._users_of.get(resource, ())
+            return bool(users) and all(self.serves(user) for user in users)
+        route = self.live.resources.get(resource)
+        if route is not None and not route.reachable and resource not in self.moved:
             return False
-        return any(
-            weight and variant in self.live.resources and self.live.resources[variant].ready
-            for variant, weight in route.weights.items()
-        )
+        if resource in self.seen_serving:
+            return self.seen_serving[resource]
+        return any(self.live.resources[variant].ready for variant in self._routed(resource))
+
+    def serving(self, deployment: ResourceId) -> tuple[str, ...]:
+        """The handles of what takes a deployment's traffic now."""
+        if deployment in self.moved:
+            weights = self.desired.deployments[deployment].weights
+            return tuple(self.prepared[variant].handle for variant, weight in weights.items() if weight)
+        return tuple(self.live.resources[variant].handle for variant in self._routed(deployment))
+
+    def _routed(self, deployment: ResourceId) -> tuple[ResourceId, ...]:
+        """The variants that took its traffic when the round began."""
+        route = self.live.resources.get(deployment)
+        weights = route.weights if route else {}
+        return tuple(variant for variant, weight in weights.items() if weight and variant in self.live.resources)
+
+    @cached_property
+    def _users_of(self) -> Mapping[ResourceId, set[ResourceId]]:
+        """The deployments that each version is for."""
+        found: dict[ResourceId, set[ResourceId]] = {}
+        for variant in self.desired.variants.values():
+            found.setdefault(variant.version, set()).add(variant.deployment)
+        return found
 
     def succeeded(self, resource: ResourceId, reason: str, *, applied: str = "", url: str = "") -> None:
         digest = applied or self.digest_of(resource)
@@ -144,10 +183,28 @@ class Round:
         log: tuple[str, ...] = (),
         phase: Phase | None = None,
     ) -> None:
+        """The end of a walk. What `blame` has recorded already is no second failure."""
+        record = self.blame(resource, reason, message, log, phase)
+        for variant in self._variants_of(resource):
+            kept = self.recorder.record(variant)  # what never served is gone by now
+            if kept is not None and kept.phase is not Phase.READY:
+                self.recorder.update(variant, replace(record, url="", log=()))
+        self._done(Result(resource, record.phase, message, log))
+
+    def blame(
+        self,
+        resource: ResourceId,
+        reason: str,
+        message: str,
+        log: tuple[str, ...] = (),
+        phase: Phase | None = None,
+    ) -> Record:
+        """Records why a resource fails, while its walk still cleans up."""
         phase = phase or (Phase.DEGRADED if self.serves(resource) else Phase.FAILED)
         previous = self.recorder.record(resource) or Record(phase)
         digest = self.digest_of(resource)
-        attempts = previous.attempts + 1 if previous.desired == digest else 1
+        attempts = previous.attempts if previous.desired == digest else 0
+        attempts += previous.phase not in FAILED_PHASES  # its claim was Progressing: not counted in this round yet
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempts - 1, 10), LONGEST_BACKOFF_SECONDS)
         record = Record(
             phase,
@@ -162,16 +219,13 @@ class Round:
             log[-KEPT_LOG_LINES:],
         )
         self.recorder.update(resource, record)
-        for variant in self._variants_of(resource):
-            if self.recorder.record(variant) is not None:  # it stays; what never served is gone by now
-                self.recorder.update(variant, replace(record, url="", log=()))
-        self._done(Result(resource, phase, message, log))
+        return record
 
     def deleting(self, resource: ResourceId) -> None:
         previous = self.recorder.record(resource)
         base = previous or Record(Phase.DELETING)
         self.recorder.update(resource, replace(base, phase=Phase.DELETING, reason="", message="", since=self._now()))
-        self.listen(Event(resource, "removing"))
+        self.note(resource, "removing")
 
     def gone(self, resource: ResourceId) -> None:
         self.recorder.forget(resource)
@@ -183,9 +237,9 @@ class Round:
         """Records what a walk fails with, then lets the failure end the walk: who joins it is told."""
         try:
             yield
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt):
             self._interrupted(resource)
-            raise error
+            raise
         except KubeServeError as error:
             message = f"{error.summary}: {error.detail}" if error.detail else error.summary
             self.failed(resource, getattr(error, "reason", reason), message, getattr(error, "log", ()), phase)
@@ -203,7 +257,7 @@ class Round:
 
     def _interrupted(self, resource: ResourceId) -> None:
         previous = self.recorder.record(resource)
-        if previous is not None:
+        if previous is not None and previous.phase not in FAILED_PHASES:  # else it is known already why it failed
             message = "The round was interrupted; the next one goes on."
             self.recorder.update(resource, replace(previous, reason="Interrupted", message=message))
 
@@ -212,7 +266,7 @@ class Round:
 
     def _done(self, result: Result) -> None:
         self.results[result.id] = result
-        self.listen(Event(result.id, result.message, phase=result.phase or Phase.DELETING, log=result.log))
+        self._tell(Event(result.id, result.message, phase=result.phase or Phase.DELETING, log=result.log))
 
     def _now(self) -> str:
         return self.clock().isoformat(timespec="seconds")

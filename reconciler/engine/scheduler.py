@@ -90,8 +90,8 @@ class Scheduler:
     def run(self) -> None:
         """Until every walk has ended. On KeyboardInterrupt: throws Interrupted into all, gives running calls a moment
         to end, then raises it. What has not ended by then goes on until the process ends."""
-        self._watch.start(self._readiness)
         try:
+            self._watch.start(self._readiness)
             self._loop()
         except BaseException:
             self._interrupt()
@@ -161,9 +161,12 @@ class Scheduler:
     def _perform(self, key: Hashable, function: Callable[[], Any]) -> None:
         try:
             value = function()
-        except BaseException as error:
+        except Exception as error:
             failure = error  # the name is unbound when the clause ends
             self._inbox.put(lambda: self._resume(key, error=failure))
+        except BaseException as error:  # a library that calls sys.exit ends its walk, not the round
+            ending = RuntimeError(f"{type(error).__name__}: {error}")
+            self._inbox.put(lambda: self._resume(key, error=ending))
         else:
             self._inbox.put(lambda: self._resume(key, value))
 
@@ -229,8 +232,10 @@ class _Watch:
         self._done(key, waiting.seen)
 
     def _run(self, look: Look) -> None:
-        while not self._stopped:
+        while True:
             self._wake.clear()
+            if self._stopped:  # after clearing: a stop that was cleared is seen here
+                return
             with self._lock:
                 waiting = dict(self._waiting)
             if waiting:
@@ -244,7 +249,10 @@ class _Watch:
         try:
             return look(handles)
         except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
-            return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, error.summary))
+            cause = error.summary
+        except Exception as error:  # a bug must not end the observer, for which everything waits
+            cause = f"{type(error).__name__}: {error}"
+        return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, cause))
 
     def _settle(self, waiting: Mapping[Hashable, _Waiting], seen: Mapping[str, Readiness]) -> None:
         for key, wait in waiting.items():

@@ -11,7 +11,7 @@ from collections.abc import Generator, Hashable, Iterable, Mapping
 from typing import Any
 
 from reconciler.engine.context import Round
-from reconciler.engine.scheduler import Call, Effect, Join, Pause, Ready, Walk
+from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
 from reconciler.plan.model import Action, Change, Trouble
 from reconciler.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
 from reconciler.state.model import Phase
@@ -55,21 +55,23 @@ def deployment_walk(round_: Round, change: Change) -> Walk:
     """Brings one deployment to what is desired, or leaves it serving what it served."""
     deployment = round_.desired.deployments[change.id]
     with round_.failing_as(change.id, "RolloutFailed"):
-        _check(change.error)
-        yield from _parts(round_, deployment)
-        started = yield from _start(round_, deployment)
-        yield from _prove(round_, deployment, started)
-        yield from _route(round_, deployment)
-        yield from _retire(round_, _replaced(round_, deployment.id))
-        yield from _settle(round_, started)
-        round_.succeeded(change.id, "Serving", url=round_.url(deployment.id))
+        try:
+            _check(change.error)
+            yield from _roll_out(round_, deployment)
+        except Interrupted:
+            raise
+        except Exception:
+            yield from _look_again(round_, change.id)
+            raise
+        round_.succeeded(change.id, "Serving", url=round_.url(change.id))
 
 
 def adoption_walk(round_: Round, change: Change) -> Walk:
     """Runs as desired already: only the record is brought up to date."""
-    yield Join(())
-    url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
-    round_.succeeded(change.id, "TakenOver", url=url)
+    with round_.failing_as(change.id, "TakeoverFailed"):
+        yield Join(())
+        url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
+        round_.succeeded(change.id, "TakenOver", url=url)
 
 
 def deletion_walk(round_: Round, change: Change) -> Walk:
@@ -77,7 +79,7 @@ def deletion_walk(round_: Round, change: Change) -> Walk:
     round_.deleting(change.id)
     with round_.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
         if change.id.kind is Kind.TENANT:
-            yield Join(round_.deletions_of(change.id.tenant))
+            _check_parts((yield Join(round_.deletions_of(change.id.tenant))))
         if change.handle:
             yield from _remove(round_, change)
         yield from _retire(round_, round_.plan.variants_of.get(change.id, ()))
@@ -101,22 +103,33 @@ def _check(error: Trouble | None) -> None:
         raise WalkError("InvalidPlan", f"{error.summary}: {error.detail}" if error.detail else error.summary)
 
 
+def _check_parts(ended: Mapping[Hashable, BaseException | None]) -> None:
+    for part, error in ended.items():
+        if error is not None:
+            raise WalkError("PartFailed", f"{part}: {_summary(error)}")
+
+
+def _roll_out(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+    yield from _parts(round_, deployment)
+    started = yield from _start(round_, deployment)
+    yield from _prove(round_, deployment, started)
+    yield from _route(round_, deployment)
+    yield from _retire(round_, _replaced(round_, deployment.id))
+    yield from _settle(round_, started)
+
+
 def _parts(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
     """Waits for the tenant and the versions that this deployment is made of."""
     needed = [round_.tenant_of(deployment.id)]
     needed += [variant.version for variant in round_.desired.variants_of[deployment.id]]
     if missing := [part.name for part in needed[1:] if round_.plan.by_id[part].is_work]:
         round_.note(deployment.id, f"waiting for {', '.join(missing)}")
-    ended: Mapping[Hashable, BaseException | None] = yield Join(tuple(needed))
-    for part, error in ended.items():
-        if error is not None:
-            summary = error.summary if isinstance(error, KubeServeError) else str(error)
-            raise WalkError("PartFailed", f"{part}: {summary}")
+    _check_parts((yield Join(tuple(needed))))
 
 
 def _start(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
-    """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too that
-    an earlier round started and did not live to prove."""
+    """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too
+    that an earlier round started and did not live to prove."""
     started: dict[str, DesiredVariant] = {}
     for variant in round_.desired.variants_of[deployment.id]:
         if not round_.plan.by_id[variant.id].is_work and round_.is_routed(variant):
@@ -126,10 +139,13 @@ def _start(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, An
         prepared = round_.prepared[variant.id]
         try:
             handle = yield from retried(lambda p=prepared, r=replicas: round_.target.ensure(p, r))
-        except KubeServeError as error:
+        except Interrupted:
+            raise
+        except Exception as error:
             started[prepared.handle] = variant  # perhaps in part
-            yield from _give_up(round_, deployment.id, started)
-            raise WalkError("NotStarted", _summary(error)) from error
+            failure = WalkError("NotStarted", _summary(error), getattr(error, "log", ()))
+            yield from _give_up(round_, deployment.id, started, failure)
+            raise failure from error
         started[handle] = variant
     return started
 
@@ -143,19 +159,25 @@ def _prove(
     seconds = max(variant.ready_seconds for variant in started.values())
     round_.note(deployment.id, "waiting until it answers")
     seen: Mapping[str, Readiness] = yield Ready(tuple(started), seconds)
+    failure = _failure(started, seen, seconds)
+    if failure is not None:
+        yield from _give_up(round_, deployment.id, started, failure)
+        raise failure
+
+
+def _failure(started: Mapping[str, DesiredVariant], seen: Mapping[str, Readiness], seconds: float) -> WalkError | None:
+    """Why not all that was started is ready: what failed says more than what was only waited for."""
     waiting = [h for h in started if h not in seen or seen[h].state is not ReadinessState.READY]
     if not waiting:
-        return
+        return None
     failed = [h for h in waiting if h in seen and seen[h].state is ReadinessState.FAILED]
     worst = (failed or waiting)[0]
     readiness = seen.get(worst, Readiness(ReadinessState.WAITING))
-    variant = started[worst]
     if failed:
         reason, why = "NotReady", readiness.cause or "it ended"
     else:
         reason, why = "Timeout", f"not ready within {seconds:g} s: {readiness.cause or 'no answer'}"
-    yield from _give_up(round_, deployment.id, started)
-    raise WalkError(reason, f"version {variant.version_name}: {why}", readiness.log)
+    return WalkError(reason, f"version {started[worst].version_name}: {why}", readiness.log)
 
 
 def _route(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
@@ -163,6 +185,7 @@ def _route(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, An
     weights = {round_.prepared[variant].handle: weight for variant, weight in deployment.weights.items()}
     prepared = round_.prepared[deployment.id]
     yield from retried(lambda: round_.target.route(prepared, weights))
+    round_.moved.add(deployment.id)
 
 
 def _replaced(round_: Round, deployment: ResourceId) -> tuple[Change, ...]:
@@ -186,14 +209,36 @@ def _settle(round_: Round, started: Mapping[str, DesiredVariant]) -> Generator[E
 
 
 def _give_up(
-    round_: Round, deployment: ResourceId, started: Mapping[str, DesiredVariant]
+    round_: Round, deployment: ResourceId, started: Mapping[str, DesiredVariant], failure: WalkError
 ) -> Generator[Effect, Any, None]:
-    """Removes what this walk started and what never served; what served before stays."""
+    """Records why, then removes what this walk started and what never served; what served before stays."""
+    round_.blame(deployment, failure.reason, failure.summary, failure.log)
     for handle, variant in started.items():
-        if not round_.is_routed(variant):
-            round_.note(deployment, f"removing {variant.name}, which failed")
+        if round_.is_routed(variant):
+            continue
+        round_.note(deployment, f"removing {variant.name}, which failed")
+        try:
             yield from _gone(round_, handle, None, variant.drain_seconds)
+        except Interrupted:
+            raise
+        except Exception as error:  # the failure itself matters more; still recorded, it goes with the next round
+            round_.note(deployment, f"{variant.name} is still there: {_summary(error)}")
+        else:
             round_.gone(variant.id)
+
+
+def _look_again(round_: Round, deployment: ResourceId) -> Generator[Effect, Any, None]:
+    """What served when the round began may have died meanwhile; what is new may serve by now."""
+    handles = round_.serving(deployment)
+    if not handles:
+        return
+    try:
+        seen: Mapping[str, Readiness] = yield Call(lambda: round_.target.readiness(handles))
+    except Interrupted:
+        raise
+    except Exception:  # not to be seen: what was observed first stands
+        return
+    round_.seen_serving[deployment] = any(one.ready or one.state is ReadinessState.READY for one in seen.values())
 
 
 def _remove(round_: Round, change: Change) -> Generator[Effect, Any, None]:
@@ -212,5 +257,7 @@ def _gone(round_: Round, handle: str, fingerprint: str | None, drain_seconds: fl
         waited += REMOVAL_POLL_SECONDS
 
 
-def _summary(error: KubeServeError) -> str:
+def _summary(error: BaseException) -> str:
+    if not isinstance(error, KubeServeError):
+        return f"{type(error).__name__}: {error}"
     return f"{error.summary}: {error.detail}" if error.detail else error.summary

@@ -19,6 +19,7 @@ from reconciler.targets.protocol import (
     PreparedResource,
     Readiness,
     ReadinessState,
+    TargetError,
 )
 
 READY = Readiness(ReadinessState.READY, ready=1)
@@ -26,12 +27,14 @@ READY = Readiness(ReadinessState.READY, ready=1)
 
 @dataclass
 class MemoryTarget:
-    """`behaviour` says what becomes of a variant once it is started; `before` sees every call by its name."""
+    """`behaviour` says what becomes of a variant once it is started; `before` sees every call by its name; what goes is
+    asked `lingers` times more than once until it is gone."""
 
     behaviour: Callable[[DesiredVariant], Readiness] = lambda variant: READY
     before: Callable[[str, str], None] = lambda verb, handle: None
     resources: dict[ResourceId, LiveResource] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    lingers: int = 0
     name: str = "memory"
     runtime: str = "memory/1"
     place: str = ""
@@ -39,6 +42,7 @@ class MemoryTarget:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._readiness: dict[str, Readiness] = {}
+        self._asked: dict[ResourceId, int] = {}
         self._serial = 0
 
     def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
@@ -69,6 +73,9 @@ class MemoryTarget:
         drift = False
         if old is not None and old.ready < old.replicas:
             changes += (FieldChange("running replicas", str(old.ready), str(old.replicas)),)
+            drift = True
+        if old is not None and old.terminating:
+            changes += (FieldChange("state", "being removed", "running"),)
             drift = True
         return PreparedResource(variant.id, str(variant.id), changes, None, drift, variant)
 
@@ -113,7 +120,19 @@ class MemoryTarget:
             gone = ResourceId.parse(handle)
             for route in self.resources.values():
                 assert not route.weights.get(gone), f"{gone} still takes traffic"
-            self.resources.pop(gone, None)
+            if gone.kind is Kind.TENANT:
+                left = [str(r) for r in self.resources if r.tenant == gone.tenant and r != gone]
+                assert not left, f"{gone} still has {left}"
+            there = self.resources.get(gone)
+            if there is None:
+                return True
+            if fingerprint and not there.terminating and there.fingerprint != fingerprint:
+                raise TargetError("Changed since it was planned")
+            if self._asked.setdefault(gone, self.lingers):
+                self._asked[gone] -= 1
+                self._put(replace(there, terminating=True))
+                return False
+            del self._asked[gone], self.resources[gone]
             return True
 
     def close(self) -> None:
@@ -123,6 +142,11 @@ class MemoryTarget:
         """One replica is gone, as after a kill -9."""
         old = self.resources[variant]
         self._put(replace(old, ready=old.ready - 1))
+
+    def die(self, variant: ResourceId) -> None:
+        """All of its replicas are gone."""
+        self._put(replace(self.resources[variant], ready=0))
+        self._readiness[str(variant)] = Readiness(ReadinessState.FAILED, "killed from outside")
 
     def _called(self, verb: str, handle: str) -> None:
         self.before(verb, handle)

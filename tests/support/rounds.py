@@ -29,6 +29,7 @@ class World:
     target: MemoryTarget = field(default_factory=MemoryTarget)
     store: MemoryStore = field(default_factory=MemoryStore)
     events: list[Event] = field(default_factory=list)
+    listen: Callable[[Event], None] = lambda event: None
 
     @property
     def file(self) -> StateFile:
@@ -49,7 +50,9 @@ class World:
         return make_plan(desired, live, stored, prepared, self.state, chosen, target="memory", revision="test")
 
     def apply(self, desired: Desired, file: StateFile | None = None, **options: Any) -> Outcome:
-        plan = self.plan(desired, **options)
+        return self.carry_out(self.plan(desired, **options), desired, file)
+
+    def carry_out(self, plan: Plan, desired: Desired, file: StateFile | None = None) -> Outcome:
         live = self.target.observe(plan.scope)
         recorder = Recorder(file or self.file, self.state)
         round_ = Round(
@@ -62,9 +65,13 @@ class World:
             contents=lambda origin: content(origin.path),
             recorder=recorder,
             url_of=lambda deployment: f"http://test/{deployment.tenant}/{deployment.name}",
-            listen=self.events.append,
+            listen=self._listen,
         )
         return execute(round_)
+
+    def _listen(self, event: Event) -> None:
+        self.events.append(event)
+        self.listen(event)
 
     def phase(self, resource: ResourceId) -> str:
         return str(self.state.resources[resource].phase)

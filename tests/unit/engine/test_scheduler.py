@@ -176,3 +176,150 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         scheduler.run()
     assert sorted(told) == ["a", "b"]
+
+
+def test_a_bug_of_the_observer_fails_nobody() -> None:
+    answers: Iterator[ValueError | Readiness] = iter([ValueError("bug"), READY])
+    seen: list[Mapping[str, Readiness]] = []
+
+    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
+        answer = next(answers)
+        if isinstance(answer, ValueError):
+            raise answer
+        return dict.fromkeys(handles, answer)
+
+    def walk() -> Walk:
+        seen.append((yield Ready(("a",), 600)))
+
+    scheduler = Scheduler(look, workers=1)
+    scheduler.spawn("a", walk())
+    scheduler.run()
+    assert seen == [{"a": READY}]
+
+
+def test_a_look_that_hangs_delays_nobody_beyond_his_own_time() -> None:
+    release = threading.Event()
+    seen: list[Mapping[str, Readiness]] = []
+
+    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
+        release.wait(60)
+        return dict.fromkeys(handles, READY)
+
+    def walk() -> Walk:
+        seen.append((yield Ready(("a",), 0.2)))
+        yield Call(release.set)
+
+    scheduler = Scheduler(look, workers=1)
+    scheduler.spawn("a", walk())
+    scheduler.run()
+    assert seen == [{}]
+
+
+def test_a_worker_that_ends_the_process_ends_its_walk_only() -> None:
+    ended: list[str] = []
+
+    def leave() -> None:
+        raise SystemExit(2)
+
+    def leaving() -> Walk:
+        try:
+            yield Call(leave)
+        except RuntimeError as error:
+            ended.append(str(error))
+
+    def staying() -> Walk:
+        yield Pause(0.05)
+        ended.append("stayed")
+
+    scheduler = Scheduler(everything_ready, workers=1)
+    scheduler.spawn("a", leaving())
+    scheduler.spawn("b", staying())
+    scheduler.run()
+    assert ended == ["SystemExit: 2", "stayed"]
+
+
+def test_the_observer_looks_at_what_waits_and_rests_otherwise() -> None:
+    looks: list[int] = []
+
+    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
+        looks.append(len(handles))
+        return dict.fromkeys(handles, READY)
+
+    def walk(name: str) -> Walk:
+        for _ in range(20):
+            yield Call(lambda: None)
+        yield Ready((name,), 600)
+        yield Pause(0.3)
+
+    scheduler = Scheduler(look, workers=4)
+    for number in range(100):
+        scheduler.spawn(number, walk(str(number)))
+    scheduler.run()
+    assert sum(looks) < 100 * 100
+    assert len(looks) < 100, "one look for all that wait, and none while nobody does"
+
+
+def test_no_thread_is_left_of_a_round() -> None:
+    def walk() -> Walk:
+        yield Call(lambda: None)
+
+    for _ in range(200):  # the observer may be stopped at any moment of its start
+        scheduler = Scheduler(everything_ready, workers=1)
+        scheduler.spawn("a", walk())
+        scheduler.run()
+    for thread in threading.enumerate():
+        if thread.name == "observer":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_ten_thousand_walks_end_and_leave_nothing_behind() -> None:
+    ended: list[int] = []
+
+    def tenant() -> Walk:
+        yield Pause(0)
+
+    def walk(number: int) -> Walk:
+        yield Join(("tenant",))
+        yield Call(lambda: None)
+        yield Ready((str(number),), 600)
+        ended.append(number)
+
+    scheduler = Scheduler(everything_ready, workers=8)
+    scheduler.spawn("tenant", tenant())
+    for number in range(10_000):
+        scheduler.spawn(number, walk(number))
+    scheduler.run()
+    assert sorted(ended) == list(range(10_000))
+    left = (scheduler._walks, scheduler._joins, scheduler._joined_by, scheduler._calls)
+    assert not any(left)
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_an_interrupt_at_any_moment_reaches_all_and_ends_the_round_soon(moment: int) -> None:
+    """The signal arrives while the main thread is at its n-th step, in a walk or between two."""
+    steps = iter(range(1000))
+    told: set[int] = set()
+    release = threading.Event()
+
+    def step() -> None:
+        if next(steps) == moment:
+            raise KeyboardInterrupt
+
+    def walk(number: int) -> Walk:
+        try:
+            step()
+            yield Call(lambda: None)
+            step()
+            yield Call(lambda: release.wait(60))  # an upload, which does not notice
+        except (Interrupted, KeyboardInterrupt):
+            told.add(number)
+            raise
+
+    scheduler = Scheduler(everything_ready, workers=4)
+    for number in range(4):
+        scheduler.spawn(number, walk(number))
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run()
+    release.set()
+    assert told >= {n for n in range(4) if n <= moment}
