@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from reconciler.engine.context import Result, Round
 from reconciler.engine.scheduler import Scheduler, Walk
@@ -18,7 +20,7 @@ from reconciler.engine.walks import (
 from reconciler.exit_codes import ExitCode
 from reconciler.plan.model import Action, Change
 from reconciler.resources import Kind, ResourceId, deployment_of
-from reconciler.state.model import Phase, Record, RoundRecord
+from reconciler.state.model import Phase, Record, RoundRecord, StateError
 
 WORKERS = 8
 
@@ -37,40 +39,29 @@ class Outcome:
 
 
 def execute(round_: Round, workers: int = WORKERS) -> Outcome:
-    """Carries out what the plan shows. KeyboardInterrupt is raised on, after what was done is recorded."""
+    """Carries out what the plan shows. StateError before anything is done when it can't be recorded; after, when how it
+    went can't. KeyboardInterrupt is raised on, once what was done is recorded."""
     plan = round_.plan
     if plan.is_empty:
         return Outcome((), bool(plan.guards))
     started = round_.clock()
-    for resource in leftovers(round_):
-        round_.recorder.forget(resource)
-    round_.recorder.begin(claims(round_))
+    round_.recorder.begin(claims(round_), leftovers(round_))
     scheduler = Scheduler(round_.target.readiness, workers, round_.cancelled)
     for change in plan.work():
         if change.id.kind is not Kind.VARIANT:
             scheduler.spawn(change.id, _walk(round_, change))
-    ending = "failed"
     try:
         scheduler.run()
-        outcome = Outcome(tuple(round_.results.values()), bool(plan.guards))
-        ending = _ending(outcome)
-        return outcome
     except KeyboardInterrupt:
-        ending = "interrupted"
+        with suppress(StateError):  # its user is told of the interruption
+            _finish(round_, started, "interrupted")
         raise
-    finally:
-        counts = Counter(str(change.action) for change in plan.work() if change.id.kind is not Kind.VARIANT)
-        ended = round_.clock()
-        round_.recorder.finish(
-            RoundRecord(
-                id=str(uuid.uuid4()),
-                revision=plan.revision,
-                started=started.isoformat(timespec="seconds"),
-                ended=ended.isoformat(timespec="seconds"),
-                outcome=ending,
-                counts=dict(counts),
-            )
-        )
+    except BaseException:
+        _finish(round_, started, "failed")
+        raise
+    outcome = Outcome(tuple(round_.results.values()), bool(plan.guards))
+    _finish(round_, started, _ending(outcome))
+    return outcome
 
 
 def claims(round_: Round) -> dict[ResourceId, Record]:
@@ -91,16 +82,39 @@ def claims(round_: Round) -> dict[ResourceId, Record]:
     return found
 
 
-def leftovers(round_: Round) -> list[ResourceId]:
-    """Variants that a round claimed and did not live to make, and that nobody asks for any more."""
-    return [
-        resource
-        for resource in round_.recorder.state.resources
-        if resource.kind is Kind.VARIANT
-        and deployment_of(resource) in round_.plan.scope
-        and resource not in round_.live.resources
-        and resource not in round_.desired.variants
-    ]
+def leftovers(round_: Round) -> tuple[ResourceId, ...]:
+    """What is recorded, not there and not asked for: claims of a round that did not live to use them, versions that no
+    spec names any more. A store keeps its versions all the same."""
+    return tuple(r for r in round_.recorder.state.resources if _is_left_over(round_, r))
+
+
+def _is_left_over(round_: Round, resource: ResourceId) -> bool:
+    scope, desired = round_.plan.scope, round_.desired
+    if resource in round_.live.resources:
+        return False
+    match resource.kind:
+        case Kind.VARIANT:
+            return deployment_of(resource) in scope and resource not in desired.variants
+        case Kind.VERSION | Kind.TENANT:
+            asked = resource in desired.versions or resource in desired.tenants
+            whole = resource in scope and scope.deployment is None
+            return whole and not asked and not desired.is_protected(resource.tenant)
+        case Kind.DEPLOYMENT:  # the plan says when one goes
+            return False
+
+
+def _finish(round_: Round, started: datetime, ending: str) -> None:
+    counts = Counter(str(change.action) for change in round_.plan.work() if change.id.kind is not Kind.VARIANT)
+    round_.recorder.finish(
+        RoundRecord(
+            id=str(uuid.uuid4()),
+            revision=round_.plan.revision,
+            started=started.isoformat(timespec="seconds"),
+            ended=round_.clock().isoformat(timespec="seconds"),
+            outcome=ending,
+            counts=dict(counts),
+        )
+    )
 
 
 def _walk(round_: Round, change: Change) -> Walk:

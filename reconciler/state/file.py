@@ -1,12 +1,19 @@
-"""Reads and writes the state file: atomic (temporary file, fsync, rename), mode 0600."""
+"""Reads and writes the state file: atomic (temporary file, fsync, rename, fsync of the folder), mode 0600, and by one
+process at a time. Loaded by whoever plans or shows; written by `recorder.py` alone.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from reconciler.state.model import State, StateError, from_bytes, to_bytes
+
+NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""What file systems answer that can't sync a folder."""
 
 
 class StateFile:
@@ -14,6 +21,7 @@ class StateFile:
         self.path = path
         self._installation = installation
         self._target = target
+        self._lock: FileLock | None = None
         self.bytes_written = 0
 
     def load(self) -> State:
@@ -33,21 +41,87 @@ class StateFile:
             )
         return state
 
+    def acquire(self, planned: State) -> None:
+        """Keeps all others from writing until `release`: the target's own lock does not cover a state that several
+        share. StateError when another has it, or has written it since `planned` was loaded."""
+        self._lock = self._locked()
+        try:
+            now = self.load()
+            if now.serial != planned.serial or (now.serial and now.lineage != planned.lineage):
+                raise StateError(
+                    "State file has changed since the plan was made",
+                    f"{self.path} was written by another round. Plan again.",
+                    retryable=True,
+                )
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
     def save(self, state: State) -> None:
         """Replaces the file as a whole; a reader sees the old or the new one, never a part."""
         content = to_bytes(state)
+        path = self._real_path
+        temporary = path.with_name(f".{path.name}.new")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(self.path)
+                _write(temporary, content)
+                temporary.replace(path)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
+            _sync_folder(path.parent)
         except OSError as error:
-            raise StateError("State file can't be written", f"{self.path}: {error.strerror}.") from error
+            raise StateError("State file can't be written", f"{self.path}: {_words(error)}.") from error
         self.bytes_written += len(content)
+
+    def _locked(self) -> FileLock:
+        path = self._real_path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o600)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StateError(
+                "Another round writes the state file",
+                f"{self.path} is in use. Wait until that round has ended, then plan again.",
+                retryable=True,
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            raise StateError("State file can't be locked", f"{self.path}: {_words(error)}.") from error
+        return lock
+
+    @property
+    def _real_path(self) -> Path:
+        """Where a link leads to: it stays a link, and is no second file."""
+        return Path(os.path.realpath(self.path))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """One writer at a time: what one left who was killed here is written over."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Else a power cut could bring the old file back, without the claims on what was made since."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SUCH_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _words(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -3,22 +3,24 @@ the next. Used by `engine/`, whose coordinator calls it; a thread of its own wri
 
 Every write is of the whole file, so their number has to be bounded or the bytes would grow with the square
 of the plan: a write waits until a fixed share of the round's resources has changed, or until a delay that
-doubles each time has passed. What a crash can lose is only how things went; the claims, without which
-something could leak, are written before anything is created.
+doubles each time has passed. What a crash or a full disk can lose is only how things went; the claims, without
+which something could leak, are written before anything is created. So a write that fails stops no walk: the last
+one, which holds everything, decides.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.resources import ResourceId
 from reconciler.state.file import StateFile
-from reconciler.state.model import HISTORY_LENGTH, Record, RoundRecord, State
+from reconciler.state.model import HISTORY_LENGTH, Record, RoundRecord, State, StateError
 
-WRITES_PER_ROUND = 32  # at most so many for progress alone
+WRITES_PER_ROUND = 32  # about so many for progress alone
 FIRST_DELAY = 1.0  # seconds that a change waits at most, at first
 
 
@@ -36,7 +38,6 @@ class Recorder:
         self._last_write = monotonic()
         self._changed = threading.Condition()
         self._closing = False
-        self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -48,12 +49,20 @@ class Recorder:
         with self._changed:
             return self._resources.get(resource)
 
-    def begin(self, claims: Mapping[ResourceId, Record]) -> None:
-        """Writes, before it returns, every id that the round may create."""
+    def begin(self, claims: Mapping[ResourceId, Record], leftovers: Iterable[ResourceId] = ()) -> None:
+        """Writes, before it returns, every id that the round may create. Until `finish` nobody else writes the file.
+        StateError when it can't be written, or was since it was loaded: then nothing may be done."""
         with self._changed:
+            self._file.acquire(self._state)
+            for resource in leftovers:
+                self._resources.pop(resource, None)
             self._resources.update(claims)
-            self._threshold = max(1, len(claims) // WRITES_PER_ROUND)
-            self._write(self._snapshot())
+            self._threshold = max(1, len(self._resources) // WRITES_PER_ROUND)
+            try:
+                self._file.save(self._snapshot())
+            except BaseException:
+                self._file.release()
+                raise
         self._thread = threading.Thread(target=self._run, name="state-writer", daemon=True)
         self._thread.start()
 
@@ -68,22 +77,26 @@ class Recorder:
             self._note()
 
     def finish(self, round_record: RoundRecord) -> State:
-        """Writes what is outstanding and the round's own record. Raises what a write raised meanwhile."""
+        """Writes what is outstanding and the round's own record. StateError when it can't."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-        with self._changed:
-            self._state = replace(self._state, rounds=(*self._state.rounds, round_record)[-HISTORY_LENGTH:])
-            self._write(self._snapshot())
+        try:
+            with self._changed:
+                self._state = replace(self._state, rounds=(*self._state.rounds, round_record)[-HISTORY_LENGTH:])
+                self._file.save(self._snapshot())
+        except StateError as error:
+            raise StateError(
+                error.summary,
+                f"{error.detail} What runs is as this round left it, and claimed; the next round records how it is.",
+            ) from error
+        finally:
+            self._file.release()
         return self.state
 
     def _note(self) -> None:
-        if self._failure is not None:
-            raise self._failure
         self._pending += 1
         self._changed.notify()
 
@@ -95,12 +108,8 @@ class Recorder:
                 if self._closing:
                     return
                 snapshot = self._snapshot()
-            try:
-                self._write(snapshot)  # without the lock: what finishes meanwhile goes with the next
-            except Exception as error:
-                with self._changed:
-                    self._failure = error
-                return
+            with suppress(StateError):  # `finish` tries again and tells
+                self._file.save(snapshot)  # without the lock: what finishes meanwhile goes with the next
 
     def _is_due(self) -> bool:
         if self._pending >= self._threshold:
@@ -120,6 +129,3 @@ class Recorder:
         self._last_write = self._monotonic()
         self._state = replace(self._state, serial=self._state.serial + 1, resources=dict(self._resources))
         return self._state
-
-    def _write(self, state: State) -> None:
-        self._file.save(state)

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.plan.model import Action
 from reconciler.plan.render_text import render_text
-from reconciler.resources import DesiredVariant, Scope, deployment_id
+from reconciler.resources import DesiredVariant, Scope, deployment_id, version_id
 from reconciler.state.model import Phase, Record
 from reconciler.targets.protocol import Readiness, ReadinessState
 from tests.support.graphs import graph
@@ -70,3 +70,21 @@ def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: World)
     )
     world.apply(desired, scope=Scope("fraud", "churn"))
     assert {v for v in world.state.resources if v.kind == "variant"} == {wanted, elsewhere}
+
+
+def test_versions_that_no_spec_names_any_more_are_forgotten_and_stay_stored(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
+    world.apply(graph({"fraud/churn": "v2", "search/rank": "v1"}), scope=Scope("search"))
+    old, other = version_id("fraud", "churn", "v1"), version_id("search", "rank", "v1")
+    assert old in world.state.resources, "outside of what the command is narrowed to"
+    world.apply(graph({"fraud/churn": "v2"}, protected=frozenset({"search"})))
+    assert old not in world.state.resources
+    assert other in world.state.resources, "its spec could not be read"
+    assert {ref.version for ref in world.store.refs if ref.tenant == "fraud"} == {"v1", "v2"}
+
+
+def test_a_tenant_that_is_neither_there_nor_asked_for_is_forgotten(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
+    world.target.resources = {r: live for r, live in world.target.resources.items() if r.tenant != "search"}
+    world.apply(graph({"fraud/churn": "v2"}))
+    assert not [r for r in world.state.resources if r.tenant == "search"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -69,3 +71,56 @@ def test_a_folder_in_its_place_is_an_error_in_plain_words(tmp_path: Path) -> Non
     with pytest.raises(StateError):
         file.save(State.new("default", "local"))
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_link_stays_a_link_to_the_one_file(tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "state.json", tmp_path / "state.json"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    for _ in range(2):
+        StateFile(link, "default", "local").save(State.new("default", "local"))
+    assert link.is_symlink()
+    assert StateFile(real, "default", "local").load() == StateFile(link, "default", "local").load()
+
+
+def test_a_link_to_itself_is_an_error_in_plain_words(tmp_path: Path) -> None:
+    link = tmp_path / "state.json"
+    link.symlink_to(link)
+    with pytest.raises(StateError):
+        StateFile(link, "default", "local").load()
+
+
+def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".state.json.new").write_bytes(b"{" * 10_000)
+    file = StateFile(tmp_path / "state.json", "default", "local")
+    file.save(State.new("default", "local"))
+    assert file.load().serial == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = StateFile(tmp_path / "state.json", "default", "local")
+    file.save(State("born", 1, "default", "local"))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StateError) as caught:
+        file.save(State("born", 2, "default", "local"))
+    assert "No space left on device" in caught.value.detail
+    assert file.load().serial == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_the_folder_is_synced_after_the_file_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    real = os.fsync
+
+    def seen(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), (tmp_path / "state.json").exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    StateFile(tmp_path / "state.json", "default", "local").save(State.new("default", "local"))
+    assert synced == [(False, False), (True, True)]
