@@ -164,7 +164,8 @@ def _pip(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) ->
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines
-    return " ".join(errors[-_QUOTED_LINES:]) or "pip said nothing."
+    unanswered = "The package index did not answer. " if any("Retrying (" in line for line in lines) else ""
+    return unanswered + (" ".join(errors[-_QUOTED_LINES:]) or "pip said nothing.")
 
 
 def _install_error(cause: str, log: Path) -> RequirementsError:

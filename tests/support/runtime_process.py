@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -32,11 +32,16 @@ def eventually(ask: Callable[[], Answer], message: str) -> Answer:
 class RuntimeProcess:
     """`python -m runtime ARTIFACT OPTIONS` on a free port; killed at the end of a with block if it still runs.
 
-    `folder` receives its log, record and reason, each a file of its own.
+    `folder` receives its log, record and reason, each a file of its own. `command`: what starts it otherwise.
     """
 
     def __init__(
-        self, folder: Path, artifact: Path, *options: str, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        artifact: Path,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / "log"
@@ -46,7 +51,7 @@ class RuntimeProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBESERVE_")}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "runtime", str(artifact), "--port", "0", *files, *options],
+                [*(command or (sys.executable, "-m", "runtime", str(artifact))), "--port", "0", *files, *options],
                 env={**kept, "PYTHONPATH": str(ROOT), **(environment or {})},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
