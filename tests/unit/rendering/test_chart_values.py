@@ -154,6 +154,14 @@ tenants: {fraud: {values: {autoscaling: {cpu: 60}, threads: 8, env: {A: overlay,
     assert values["env"] == {"A": "spec", "B": "overlay"}
 
 
+def test_a_tenants_overlay_does_not_choose_the_routing() -> None:
+    desired = graph({"fraud/churn": "v1"})
+    [deployment] = desired.deployments.values()
+    more = "tenants: {fraud: {values: {routing: {kind: ingress, annotations: {a: b}}}}}"
+    values = deployment_values(platform(more), deployment, desired.variants_of[deployment.id])
+    assert values["routing"] == {"kind": "gateway", "annotations": {"a": "b"}}
+
+
 def test_merging_replaces_lists_and_leaves_what_it_was_given() -> None:
     under = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
     assert merged(under, {"a": {"c": [3]}, "e": None}) == {"a": {"b": 1, "c": [3]}, "d": 1, "e": None}

@@ -32,6 +32,13 @@ def test_the_path_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_helm() == Helm(str(found), (4, 2, 3))
 
 
+def test_a_relative_name_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = program(tmp_path, "echo v4.0.0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "./helm")
+    assert find_helm().path == str(found)
+
+
 def test_without_helm_one_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

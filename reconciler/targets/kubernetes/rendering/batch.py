@@ -21,7 +21,8 @@ from reconciler.targets.kubernetes.rendering.helm import Call, Helm, template
 from reconciler.targets.kubernetes.rendering.job import Job
 from reconciler.targets.kubernetes.rendering.values import Values, merged
 
-MAX_ENTRIES = 2_000  # of one call: a thousand variants and their deployments
+MAX_ENTRIES = 1_000  # of one call: what it does not do in parallel itself, two calls do
+WORKERS = min(4, os.cpu_count() or 1)
 RELEASE = "kubeserve"
 
 _CANARY: Values = {
@@ -37,7 +38,8 @@ Group = list[Job]  # all jobs of one tenant
 
 @dataclass
 class Batch:
-    """Renders entries of the chart at `chart` beside the values that all share."""
+    """Renders entries of the chart at `chart` beside the values that all share. What is found out of the chart itself
+    may be found by two workers at once, which does no harm."""
 
     helm: Helm
     chart: Path
@@ -48,8 +50,9 @@ class Batch:
     def render(self, jobs: Iterable[Job]) -> dict[ResourceId, Outcome]:
         """What came of each job."""
         found: dict[ResourceId, Outcome] = {}
-        for groups in _chunks(jobs):
-            found |= self._groups(groups)
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="helm") as pool:
+            for outcomes in pool.map(self._groups, _chunks(jobs)):
+                found |= outcomes
         return found
 
     def _groups(self, groups: Sequence[Group]) -> dict[ResourceId, Outcome]:
@@ -107,7 +110,7 @@ def render_each(helm: Helm, chart: Path, shared: Values, jobs: Sequence[Job]) ->
             return error
         return _outcome(job, documents)
 
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="helm") as pool:
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="helm") as pool:
         return dict(zip((job.id for job in jobs), pool.map(render, jobs), strict=True))
 
 

@@ -62,8 +62,9 @@ def find_helm() -> Helm:
     if path is None:
         where = f"{VARIABLE} names {named}, which can't be run." if named else "There is no `helm` on the PATH."
         raise HelmMissing("Helm was not found", f"{where} {_HOW_TO_GET_IT}")
-    status = Path(path).stat()
-    return _asked(path, status.st_mtime_ns, status.st_size)
+    found = Path(path).absolute()
+    status = found.stat()
+    return _asked(str(found), status.st_mtime_ns, status.st_size)
 
 
 def template(helm: Helm, call: Call) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
@@ -25,13 +25,9 @@ class Job:
     id: ResourceId
     values: Values
     expected: Expected
-    overlay: Values = field(default_factory=dict)  # of its tenant; in the values already
-    annotations: Mapping[str, str] = field(default_factory=dict)  # for its workload
-
-    @property
-    def content(self) -> bytes:
-        """All that its objects depend on beside the chart and the shared values."""
-        return orjson.dumps([self.values, self.annotations], option=orjson.OPT_SORT_KEYS)
+    content: bytes  # all that its objects depend on beside the chart and the shared values
+    overlay: Values  # of its tenant; in the values already
+    annotations: Mapping[str, str]  # for its workload
 
     def objects(self, documents: list[Document]) -> tuple[Object, ...]:
         """What was rendered, fenced, annotated and stamped with the digest of itself. FenceError."""
@@ -50,8 +46,7 @@ def variant_job(platform: Platform, variant: DesiredVariant) -> Job:
     labels = marks(platform.installation, tenant, variant.deployment.name, variant.name)
     expected = Expected(variant.id, namespace_of(platform, tenant), labels)
     annotations = {DIGEST: variant.digest, FIELDS: orjson.dumps(variant_fields(variant)).decode()}
-    values = variant_values(platform, variant)
-    return _bounded(Job(variant.id, values, expected, overlay(platform, tenant), annotations))
+    return _job(platform, variant.id, variant_values(platform, variant), expected, annotations)
 
 
 def deployment_job(platform: Platform, deployment: DesiredDeployment, desired: Desired) -> Job:
@@ -68,15 +63,17 @@ def deployment_job(platform: Platform, deployment: DesiredDeployment, desired: D
         frozenset(variant.name for variant in deployment.weights),
     )
     values = deployment_values(platform, deployment, desired.variants_of[deployment.id])
-    return _bounded(Job(deployment.id, values, expected, overlay(platform, tenant)))
+    return _job(platform, deployment.id, values, expected, {})
 
 
-def _bounded(job: Job) -> Job:
-    size = len(job.content)
-    if size <= MAX_BYTES:
-        return job
-    raise RenderError(
-        "Too large for Kubernetes",
-        f"{job.id} asks for objects of more than {size} bytes; {MAX_BYTES} is what fits into one. Its environment and "
-        "checks are what grows: put large content into the artifact.",
-    )
+def _job(
+    platform: Platform, resource: ResourceId, values: Values, expected: Expected, annotations: Mapping[str, str]
+) -> Job:
+    content = orjson.dumps([values, annotations], option=orjson.OPT_SORT_KEYS)
+    if len(content) > MAX_BYTES:
+        raise RenderError(
+            "Too large for Kubernetes",
+            f"{resource} asks for objects of more than {len(content)} bytes; {MAX_BYTES} is what fits into one. Its "
+            "environment and checks are what grows: put large content into the artifact.",
+        )
+    return Job(resource, values, expected, content, overlay(platform, resource.tenant), annotations)

@@ -9,6 +9,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+import orjson
+
 from reconciler.resources import JSON, DesiredDeployment, DesiredVariant, SecretRef
 from reconciler.targets.kubernetes.objects import MANAGER
 from reconciler.targets.kubernetes.rendering.errors import RenderError
@@ -91,6 +93,7 @@ def deployment_values(platform: Platform, deployment: DesiredDeployment, variant
         **_identity(platform, tenant, deployment.name),
         "backends": [{"variant": variant.name, "weight": weight} for variant, weight in deployment.weights.items()],
         "timeouts": {"request": _number(seconds)},
+        "routing": {"kind": str(platform.kubernetes.routing)},
     }
     return merged(overlay(platform, tenant), ours)
 
@@ -157,8 +160,6 @@ def _env(name: str, value: str | SecretRef) -> JSON:
 
 def _checks(variant: DesiredVariant) -> str:
     """As text: the chart would read a 1.0 as 1."""
-    import orjson
-
     encoded = orjson.dumps(variant.checks)
     if len(encoded) > MAX_CHECKS_BYTES:
         raise RenderError(
