@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.compare import differences
 from reconciler.targets.kubernetes.objects import Object, ObjectRef
 from reconciler.targets.kubernetes.rendering import Renderer
+from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
 from tests.support.charts import IMAGE, platform
 from tests.support.cluster import cluster
@@ -27,17 +29,22 @@ ROUTINGS = ("gateway: infra/public, host: models.example.org", "routing: ingress
 
 
 @pytest.fixture(scope="module")
-def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeClient]:
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        client = KubeClient(ClusterSettings(found.kubeconfig))
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        metadata = {"name": NAMESPACE, "labels": labels}
-        made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        account = {"name": "kubeserve", "namespace": NAMESPACE}
-        client.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
-        yield client
-        client.delete(ObjectRef.of(made), made["metadata"]["uid"])
-        client.close()
+        yield found.kubeconfig
+
+
+@pytest.fixture(scope="module")
+def kube(kubeconfig: Path) -> Iterator[KubeClient]:
+    client = KubeClient(ClusterSettings(kubeconfig))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": NAMESPACE, "labels": labels}
+    made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    account = {"name": "kubeserve", "namespace": NAMESPACE}
+    client.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    yield client
+    client.delete(ObjectRef.of(made), made["metadata"]["uid"])
+    client.close()
 
 
 @pytest.fixture(params=ROUTINGS, ids=["gateway", "ingress", "service"])
@@ -81,3 +88,27 @@ def test_the_pods_are_admitted_under_the_restricted_standard(kube: KubeClient, o
             kube.apply(
                 {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, dry_run=True
             )
+
+
+@pytest.mark.parametrize("major", [3, 4])
+def test_helm_installs_upgrades_and_removes_one_model(
+    major: int, kube: KubeClient, kubeconfig: Path, tmp_path: Path
+) -> None:
+    def run(*arguments: str) -> None:
+        command = [str(helm(major)), *arguments, "--namespace", NAMESPACE, "--kubeconfig", str(kubeconfig)]
+        subprocess.run(command, env={"HOME": str(tmp_path)}, capture_output=True, timeout=60, check=True)
+
+    chart = own_chart()
+    values = ["--values", str(chart / "ci" / "single-values.yaml"), "--set", "routing.kind=service"]
+    workload = ObjectRef("apps/v1", "Deployment", NAMESPACE, "scores")
+    run("install", "scores", str(chart), *values)
+    installed = kube.get(workload)
+    run("upgrade", "scores", str(chart), *values, "--set", "model.version=v3")
+    upgraded = kube.get(workload)
+    run("uninstall", "scores")
+    assert installed is not None
+    assert upgraded is not None
+    assert installed["metadata"]["uid"] == upgraded["metadata"]["uid"]
+    assert installed["metadata"]["labels"]["app.kubernetes.io/version"] == "v2"
+    assert upgraded["metadata"]["labels"]["app.kubernetes.io/version"] == "v3"
+    assert kube.get(workload) is None
