@@ -1,0 +1,230 @@
+"""Whole rounds of the real command against a cluster with pretended nodes, the real chart and an S3 server."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.objects import VARIANT, Object, selector
+from reconciler.targets.kubernetes.observe import ALL_KINDS
+from tests.support.cli import Desk, Finished, command_line, environment, eventually
+from tests.support.cluster import cluster
+from tests.support.helm import helm
+from tests.support.kube_bench import kubectl
+from tests.support.s3_servers import S3Server, moto_server
+
+IMAGE = "registry.example.org/runtime:1"
+MISSING = "registry.example.org/runtime:missing"
+
+
+@dataclass(frozen=True)
+class Ground:
+    kubeconfig: Path
+    s3: S3Server
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found, moto_server(tmp_path_factory.mktemp("s3")) as s3:
+        found.need_pretended_nodes()
+        yield Ground(found.kubeconfig, s3)
+
+
+@pytest.fixture
+def desk(ground: Ground, tmp_path: Path) -> Iterator[KubeDesk]:
+    desk = KubeDesk(tmp_path, ground)
+    yield desk
+    desk.clean_up()
+    desk.run("destroy", "--yes", "--prune-unclaimed", "--lock-timeout", "30")
+    left = [str(one["metadata"]["name"]) for one in desk.objects()]
+    desk.kube.close()
+    assert not left, f"still there after destroy: {left}"
+
+
+class KubeDesk(Desk):
+    """A directory whose platform.yaml names a cluster and a bucket."""
+
+    def __init__(self, folder: Path, ground: Ground) -> None:
+        super().__init__(folder)
+        self.mark = f"r{secrets.token_hex(3)}"
+        self.kube = KubeClient(ClusterSettings(ground.kubeconfig))
+        self.kubeconfig = ground.kubeconfig
+        self.variables = {
+            "KUBECONFIG": str(ground.kubeconfig),
+            "KUBESERVE_HELM": str(helm()),
+            **ground.s3.environment(),
+        }
+        store = {"type": "s3", "bucket": ground.s3.make_bucket(), "endpoint": ground.s3.endpoint, "pathStyle": True}
+        access = {"serviceAccountAnnotations": {"example.org/role": "reader"}}
+        self.operator: dict[str, Any] = {
+            "apiVersion": "kubeserve.io/v1",
+            "installation": self.mark,
+            "target": "kubernetes",
+            "sources": [{"name": "here", "path": "."}],
+            "artifactStore": {**store, "podAccess": access},
+            "runtime": {"image": IMAGE},
+            "kubernetes": {"namespacePrefix": f"{self.mark}-", "namespace": f"{self.mark}-system"},
+        }
+        self.platform()
+
+    def platform(self, **changes: Any) -> None:
+        self.operator |= changes
+        self.write("platform.yaml", yaml.safe_dump(self.operator, sort_keys=False))
+
+    def run(self, *arguments: str, stdin: str = "", cwd: Path | None = None, **variables: str) -> Finished:
+        return super().run(*arguments, stdin=stdin, cwd=cwd, **{**self.variables, **variables})
+
+    def objects(self) -> list[Object]:
+        """Everything in the cluster that carries this installation's mark."""
+        kinds = [kind for kind in (*ALL_KINDS, ("v1", "Pod")) if self.kube.serves(*kind)]
+        return [one for kind in kinds for one in self.kube.list(*kind, labels=selector(self.mark))]
+
+    def named(self, kind: str) -> list[str]:
+        return sorted(one["metadata"]["name"] for one in self.objects() if one["kind"] == kind)
+
+    def serving(self, deployment: str) -> str:
+        """The variant that the stable Service sends requests to."""
+        (service,) = (o for o in self.objects() if o["kind"] == "Service" and o["metadata"]["name"] == deployment)
+        return str(service["spec"]["selector"][VARIANT])
+
+    def kubectl(self, *arguments: str) -> None:
+        command = [kubectl(), "--kubeconfig", str(self.kubeconfig), "-n", f"{self.mark}-demo", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def test_the_same_file_runs_on_a_cluster_and_applying_it_again_has_nothing_to_do(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    applied = desk.apply()
+    assert "To cluster context test." in applied.err
+    assert applied.out.endswith(f"demo/d  http://d.{desk.mark}-demo.svc/demo/d\n")
+    status = desk.status("d")
+    assert (status["phase"], [v["readyReplicas"] for v in status["variants"]]) == ("Ready", [1])
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+    assert desk.run("apply").out.startswith("Nothing to do")
+    (desk.home / "state.json").unlink()
+    assert "to take over" in desk.run("plan").out
+    desk.apply()
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_new_version_takes_the_place_of_the_old_one(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"}, ["v1", "v2"])
+    desk.apply()
+    old = desk.serving("d")
+    desk.spec({"d": "v2"}, ["v1", "v2"])
+    assert "version v1 -> v2" in " ".join(desk.run("plan").out.split())
+    desk.apply()
+    assert desk.serving("d") != old
+    assert desk.named("Deployment") == [desk.serving("d")]
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_rollout_that_fails_leaves_the_old_version_serving_and_says_why(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    desk.apply()
+    old = desk.serving("d")
+    desk.platform(runtime={"image": MISSING})
+    failed = desk.apply(code=3)
+    assert f"image {MISSING} can't be pulled" in failed.err
+    assert desk.serving("d") == old
+    assert desk.named("Deployment") == [old]
+    status = desk.status("d")
+    assert (status["phase"], status["reason"]) == ("Degraded", "NotReady")
+    desk.platform(runtime={"image": IMAGE})
+    desk.apply()
+    assert desk.status("d")["phase"] == "Ready"
+
+
+def test_what_was_deleted_or_edited_is_shown_as_drift_and_mended(desk: KubeDesk) -> None:
+    desk.spec({"d": {"version": "v1", "replicas": 2}})
+    desk.apply()
+    variant = desk.serving("d")
+    desk.kubectl("delete", "deployment", variant)
+    desk.kubectl("delete", "networkpolicy", "default-deny")
+    planned = desk.run("plan", "--detailed-exitcode")
+    assert planned.code == 2
+    assert planned.out.count("drift: what runs was changed from outside") == 2
+    assert "version" not in planned.out.partition("deployment d")[2], "its spec did not change"
+    desk.apply()
+    desk.kubectl("set", "env", f"deployment/{variant}", "SPY=1")
+    assert "SPY" in desk.run("plan").out
+    desk.apply()
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_killed_in_the_middle_the_next_round_goes_on(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    command = command_line("apply", "--yes")
+    with subprocess.Popen(
+        command, cwd=desk.folder, env=environment(**desk.variables), stderr=subprocess.PIPE, text=True
+    ) as applying:
+        assert applying.stderr is not None
+        assert any("starting d-" in line for line in iter(applying.stderr.readline, ""))
+        applying.kill()
+    desk.apply("--lock-timeout", "60")
+    assert desk.status("d")["phase"] == "Ready"
+    assert desk.named("Deployment") == [desk.serving("d")]
+
+
+def test_what_the_plan_refuses_is_not_begun(desk: KubeDesk) -> None:
+    desk.spec({"d": {"version": "v1", "replicas": 9}})
+    planned = desk.run("plan")
+    assert planned.code == 1
+    assert "Tenant does not fit into its quota" in planned.out
+    assert "9 pods of 5" in planned.out
+    desk.apply(code=1)
+    assert desk.objects() == []
+    desk.spec({"d": {"traffic": {"v1": 90, "v2": 10}}}, ["v1", "v2"])
+    assert "This routing can't split traffic" in desk.run("plan").out
+    desk.platform(kubernetes={**desk.operator["kubernetes"], "routing": "service"})
+    desk.spec({"d": {"version": "v1", "replicas": {"min": 1, "max": 9}}})
+    assert "warning: at its maximum it would need" in desk.run("plan").out
+
+
+def test_a_tenant_that_the_operator_removes_leaves_nothing(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    desk.spec({"e": "v1"}, tenant="stays", path="stays/kubeserve.yaml")
+    desk.apply()
+    (desk.folder / "kubeserve.yaml").unlink()
+    desk.platform(tenants={"demo": {"state": "removed"}, "stays": {}})
+    removed = desk.apply("-o", "json")
+    assert {r["id"]: r["phase"] for r in removed.data["results"]} == {
+        "deployment/demo/d": "Gone",
+        "tenant/demo": "Gone",
+    }
+    eventually(lambda: desk.named("Namespace") == [f"{desk.mark}-stays"], "the namespace goes")
+    assert desk.status("stays/e")["phase"] == "Ready"
+
+
+def test_without_helm_what_runs_can_still_be_seen(desk: KubeDesk, tmp_path: Path) -> None:
+    desk.spec({"d": "v1"})
+    desk.apply()
+    absent = str(tmp_path / "absent")
+    assert desk.run("status", "-o", "json", KUBESERVE_HELM=absent).data["deployments"][0]["phase"] == "Ready"
+    desk.spec({"d": {"version": "v1", "replicas": 2}})
+    refused = desk.run("plan", KUBESERVE_HELM=absent)
+    assert refused.code == 1
+    assert "https://helm.sh" in refused.err + refused.out
+
+
+def test_a_cluster_that_does_not_answer_is_said_in_a_sentence(desk: KubeDesk, tmp_path: Path) -> None:
+    desk.spec({"d": "v1"})
+    document = yaml.safe_load(desk.kubeconfig.read_text())
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    dead = tmp_path / "dead"
+    dead.write_text(yaml.safe_dump(document))
+    refused = desk.run("plan", "--kubeconfig", str(dead))
+    assert refused.code == 1
+    assert "does not answer" in refused.err
+    unknown = desk.run("plan", "--context", "nowhere")
+    assert "error: No cluster is configured" in unknown.err
+    assert "Traceback" not in refused.err + unknown.err
