@@ -1,0 +1,145 @@
+"""`kubeserve render`: the Kubernetes manifests that apply would make equal, without asking any cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import only_option, opened, output_option, workspace_options
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.resources import Desired, ResourceId, Scope
+    from reconciler.targets.protocol import Prepared
+    from reconciler.workspace import Workspace
+
+
+@click.command()
+@workspace_options
+@only_option
+@output_option("yaml", "json")
+@click.option("--service-monitors", is_flag=True, help="Render ServiceMonitors, as for a cluster that serves them.")
+@click.option("--rbac", is_flag=True, help="Print what KubeServe itself has to be allowed in the cluster, instead.")
+def command(
+    source: str | None,
+    ref: str | None,
+    platform: Path | None,
+    only: Scope,
+    output: str,
+    service_monitors: bool,
+    rbac: bool,
+) -> int:
+    """Print the Kubernetes manifests of what the specs ask for.
+
+    Needs helm, and no cluster. Secrets are not among them. Exits with 1 when a spec has an error or something can't
+    be rendered; the rest is printed all the same.
+    """
+    from reconciler.cli.console import show_problems
+    from reconciler.cli.progress import working
+    from reconciler.compiling import ask_sources
+
+    with opened(source, ref, platform) as workspace:
+        if rbac:
+            from reconciler.targets.kubernetes.permissions import manifest
+
+            _print(manifest(workspace.platform), output)
+            return ExitCode.OK
+        image = _image(workspace)
+        with working() as say:
+            asked = ask_sources(workspace, image, say)
+            say("rendering")
+            prepared = _prepared(workspace, asked.desired, monitors=service_monitors)
+    show_problems(asked.problems)
+    broken = any(problem.severity == "error" for problem in asked.problems)
+    chosen = _in_order(asked.desired, only)
+    if not broken:
+        _check_scope(chosen, asked.desired, only)
+    failed = _show_errors(chosen, prepared)
+    _print((one for resource in chosen for one in _objects(prepared, resource)), output)
+    return ExitCode.FAILED if broken or failed else ExitCode.OK
+
+
+def _image(workspace: Workspace) -> str:
+    from reconciler.workspace import WorkspaceError
+    from specs.platform import Target
+
+    image = workspace.platform.runtime.image
+    if workspace.platform.target is not Target.KUBERNETES or image is None:
+        raise WorkspaceError(
+            "Nothing to render",
+            f"The target is `{workspace.platform.target}`, which needs no manifests. Write `target: kubernetes`, with "
+            "a store in S3 and an image, in platform.yaml, or name another one with --platform.",
+        )
+    return image
+
+
+def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> Prepared:
+    """As for a cluster in which nothing is there yet but what the operator has made."""
+    from reconciler.targets.kubernetes.observe import Observed
+    from reconciler.targets.kubernetes.permissions import operator_secrets
+    from reconciler.targets.kubernetes.prepare import prepare
+    from reconciler.targets.kubernetes.refusals import Surroundings
+    from reconciler.targets.kubernetes.rendering import Renderer
+
+    platform = workspace.platform
+    rendered = Renderer(platform, workspace.cache_dir, base=workspace.base).render(desired, monitors=monitors)
+    secrets = {f"{secret.namespace}/{secret.name}": "" for secret in operator_secrets(platform)}
+    return prepare(desired, Observed(), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
+
+
+def _in_order(desired: Desired, only: Scope) -> list[ResourceId]:
+    """Tenants, then of each deployment its variants and its route, as they are applied."""
+    found = sorted(tenant for tenant in desired.tenants if tenant in only)
+    for deployment in sorted(desired.deployments):
+        if deployment in only:
+            found += [variant.id for variant in desired.variants_of[deployment]]
+            found.append(deployment)
+    return found
+
+
+def _check_scope(chosen: Iterable[ResourceId], desired: Desired, only: Scope) -> None:
+    """NamingError when --only names what the specs don't have."""
+    from reconciler.cli.naming import NamingError
+    from specs.names import did_you_mean, listing
+
+    if only.tenant is None or any(r.name == (only.deployment or "") for r in chosen):
+        return
+    name = f"{only.tenant}/{only.deployment}" if only.deployment else only.tenant
+    known = sorted(f"{d.tenant}/{d.name}" for d in desired.deployments)
+    raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
+
+
+def _show_errors(chosen: Iterable[ResourceId], prepared: Prepared) -> bool:
+    from reconciler.cli.console import show_error
+
+    failed = False
+    for resource in chosen:
+        if (error := prepared.resources[resource].error) is not None:
+            show_error(error.summary, f"{resource}: {error.detail}")
+            failed = True
+    return failed
+
+
+def _objects(prepared: Prepared, resource: ResourceId) -> Iterator[Any]:
+    found = prepared.resources[resource]
+    yield from () if found.error else found.payload.objects
+
+
+def _print(objects: Iterable[Any], output: str) -> None:
+    if output == "json":
+        import orjson
+
+        document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        return
+    import yaml
+
+    class Dumper(yaml.CSafeDumper):
+        def ignore_aliases(self, _: Any) -> bool:
+            return True
+
+    for one in objects:
+        click.echo(yaml.dump(one, Dumper=Dumper, sort_keys=False, explicit_start=True, allow_unicode=True), nl=False)
