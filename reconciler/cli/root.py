@@ -27,6 +27,8 @@ COMMANDS = {
     "logs": "Show what a deployment's model server writes.",
     "push": "Put a version into the store without Git holding its bytes.",
     "destroy": "Remove deployments and what belongs to them.",
+    "render": "Print the Kubernetes manifests of what the specs ask for.",
+    "doctor": "Check what KubeServe needs, and say what to do.",
     "schema": "Print the JSON Schema of kubeserve.yaml or platform.yaml.",
     "version": "Print the version of KubeServe.",
     "completion": "Print a shell's completion script.",

@@ -63,6 +63,17 @@ class KubeClient:
         """Whether the cluster knows a kind, built in or by its CRD. Asked once a group."""
         return self._find(api_version, kind) is not None
 
+    def allows(self, verb: str, group: str, resource: str, *, namespace: str = "", name: str = "") -> bool:
+        """Whether we may do this, as the cluster itself says. `resource`: a plural, `pods/log`; without a namespace: in
+        all of them."""
+        resource, _, subresource = resource.partition("/")
+        asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+        spec = {"resourceAttributes": {**asked, "namespace": namespace, "name": name}}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = self._transport.json("POST", path, None, review, what="ask for our own rights", guarded=False)
+        return bool(answer["status"].get("allowed"))
+
     def list(self, api_version: str, kind: str, *, labels: str = "", namespace: str = "") -> list[Object]:
         """Every object that the labels select, page by page; begun again when a page's token has expired."""
         resource = self._resource(api_version, kind)

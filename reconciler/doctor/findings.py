@@ -1,0 +1,64 @@
+"""What a check says: how it stands, what that means, what to do. Shown by `kubeserve doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+SECONDS = 20.0
+
+
+class Severity(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    severity: Severity
+    summary: str
+    meaning: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at, within a time of its own. `needs`: the check without whose success it makes no sense."""
+
+    name: str
+    look: Callable[[], Iterable[Finding]]
+    needs: str = ""
+    seconds: float = SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A finding, and the check that found it."""
+
+    check: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`skipped`: the checks that did not run, as what they need has a problem."""
+
+    found: tuple[Checked, ...]
+    skipped: tuple[str, ...] = ()
+
+    def count(self, severity: Severity) -> int:
+        return sum(checked.finding.severity is severity for checked in self.found)
+
+
+def ok(summary: str) -> Finding:
+    return Finding(Severity.OK, summary)
+
+
+def warning(summary: str, meaning: str, remedy: str) -> Finding:
+    return Finding(Severity.WARNING, summary, meaning, remedy)
+
+
+def problem(summary: str, meaning: str, remedy: str = "") -> Finding:
+    return Finding(Severity.PROBLEM, summary, meaning, remedy)

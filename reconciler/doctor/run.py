@@ -1,0 +1,63 @@
+"""Runs checks side by side, each for a bounded time; what one of them meets stops no other.
+
+Called by `kubeserve doctor` with the checks of `checks.py`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+from reconciler.doctor.findings import Check, Checked, Finding, Report, Severity, problem
+from specs.errors import KubeServeError
+
+
+def run_checks(checks: Sequence[Check]) -> Report:
+    """Findings in the order of the checks. What needs a check that found a problem, or did not run, does not run."""
+    found: dict[str, tuple[Finding, ...]] = {}
+    waiting = list(checks)
+    while ready := [check for check in waiting if not check.needs or _is_good(found.get(check.needs))]:
+        running = [_Running(check) for check in ready]
+        found |= {one.check.name: one.findings() for one in running}
+        waiting = [check for check in waiting if check.name not in found]
+    reported = tuple(Checked(check.name, finding) for check in checks for finding in found.get(check.name, ()))
+    return Report(reported, tuple(check.name for check in waiting))
+
+
+def _is_good(findings: Iterable[Finding] | None) -> bool:
+    return findings is not None and all(finding.severity is not Severity.PROBLEM for finding in findings)
+
+
+class _Running:
+    """A check in a thread that is left behind when its time is over: nothing that it waits for ends it."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self._found: list[Finding] = []
+        self._deadline = time.monotonic() + check.seconds
+        self._thread = threading.Thread(target=self._run, name=f"check {check.name}", daemon=True)
+        self._thread.start()
+
+    def findings(self) -> tuple[Finding, ...]:
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        if self._thread.is_alive():
+            late = f"There was no answer within {self.check.seconds:g} s."
+            return (
+                problem(f"Checking the {self.check.name} takes too long", late, "See that it answers, or try again."),
+            )
+        return tuple(self._found)
+
+    def _run(self) -> None:
+        try:
+            for finding in self.check.look():
+                self._found.append(finding)
+        except KubeServeError as error:
+            self._found.append(problem(error.summary, error.detail))
+        except (OSError, subprocess.SubprocessError) as error:
+            self._found.append(problem(f"The {self.check.name} can't be checked", f"{error}."))
+        except Exception as error:  # a bug of one check is no reason to keep from the user what the others found
+            text = f"{type(error).__name__}: {error}"
+            bug = problem(f"The check of the {self.check.name} failed", text, "This is a bug; please report it.")
+            self._found.append(bug)
