@@ -98,7 +98,7 @@ def command_line(*arguments: str) -> list[str]:
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's, without what would change how a command behaves."""
-    dropped = ("KUBESERVE_", "NO_COLOR", "TERM", "COLUMNS", "PYTHONWARNINGS")
+    dropped = ("KUBESERVE_", "NO_COLOR", "TERM", "COLUMNS", "PYTHONWARNINGS", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)} | changes
 
 

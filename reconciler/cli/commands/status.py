@@ -46,8 +46,8 @@ def _watch(workspace: Workspace, only: Scope, output: str) -> int:
             while True:
                 text = _shown(_statuses(workspace, only), output)
                 if text != shown:
+                    shown = text
                     show(text)
-                shown = text
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:  # the only way to end it
         if tables:
