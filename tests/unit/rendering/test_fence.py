@@ -144,6 +144,8 @@ def test_what_is_allowed_passes_as_it_is() -> None:
         (workload, lambda o: o.update(data={}), "consists of"),
         (workload, lambda o: o.update(spec=[]), "consists of"),
         (workload, lambda o: o["spec"].pop("template"), "does not have the shape"),
+        (workload, lambda o: o["metadata"].update(labels=["x"]), "does not have the shape"),
+        (workload, lambda o: pod(o).update(containers=None), "does not have the shape"),
         (workload, lambda o: o["spec"]["selector"].update(matchLabels={}), "must select kubeserve.io/variant"),
         (workload, lambda o: o["spec"]["template"]["metadata"].update(labels={}), "of its pods, its label"),
         (workload, lambda o: pod(o).update(hostNetwork=True), "may not have hostNetwork"),

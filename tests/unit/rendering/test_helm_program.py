@@ -99,6 +99,7 @@ def test_helm_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch:
             "invalid YAML",
             r"^c/charts/d/templates/a\.yaml: .*yaml: line 3$",
         ),
+        ("level=WARN msg=old\nError: a: Error: b\n", "^a: Error: b$"),
         ("Error: values don't meet the specifications", "^values don't meet the specifications$"),
         ("", "^helm failed and said nothing"),
     ],

@@ -85,17 +85,16 @@ def _faults(one: Object, expected: Expected) -> Iterator[str]:
     if kind not in ALLOWED[expected.id.kind]:
         yield f"a {expected.id.kind} has no {kind[0]} {kind[1]}"
         return
-    yield from _metadata_faults(one["metadata"], expected)
-    size = len(orjson.dumps(one))
-    if size > MAX_OBJECT_BYTES:
-        yield f"it has {size} bytes, and at most {MAX_OBJECT_BYTES} are allowed"
-    spec = one.get("spec")
-    if not isinstance(spec, dict) or set(one) - {"apiVersion", "kind", "metadata", "spec"}:
+    if not isinstance(one.get("spec"), dict) or set(one) - {"apiVersion", "kind", "metadata", "spec"}:
         yield "it consists of apiVersion, kind, metadata and spec"
         return
     try:
-        yield from _CHECKS[one["kind"]](spec, expected)
-    except (AttributeError, TypeError, KeyError, LookupError):
+        size = len(orjson.dumps(one))
+        if size > MAX_OBJECT_BYTES:
+            yield f"it has {size} bytes, and at most {MAX_OBJECT_BYTES} are allowed"
+        yield from _metadata_faults(one["metadata"], expected)
+        yield from _CHECKS[one["kind"]](one["spec"], expected)
+    except (AttributeError, TypeError, LookupError):
         yield "it does not have the shape of its kind"
 
 

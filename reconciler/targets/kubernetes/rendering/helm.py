@@ -32,6 +32,7 @@ _HOW_TO_GET_IT = (
     f"and put it on the PATH or name it in {VARIABLE}."
 )
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_ERROR = re.compile("^Error: ", re.MULTILINE)  # warnings of the log come before
 _TEMPLATE = re.compile(r"[\w.-]+(?:/charts/[\w.-]+)*/templates/[\w./-]+\.(?:ya?ml|tpl|txt)(?::\d+(?::\d+)?)?")
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON takes as it is, and YAML 1.1, as which helm reads values, refuses or takes for the end of a line."""
@@ -130,9 +131,7 @@ def _environment(home: str) -> dict[str, str]:
 
 
 def _error(said: str) -> RenderError:
-    message = said.strip()
-    message = message[message.rfind("Error: ") + len("Error: ") :] if "Error: " in message else message
-    message = message.replace("\n\nUse --debug flag to render out invalid YAML", "")
+    message = _ERROR.split(said, maxsplit=1)[-1].replace("Use --debug flag to render out invalid YAML", "").strip()
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + "…"
     found = _TEMPLATE.search(message)
