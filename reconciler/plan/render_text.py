@@ -105,7 +105,7 @@ def _change(change: Change, plan: Plan, paint: Paint) -> Iterator[str]:
     head = f"{_symbol(change, paint)}   {kind} {change.id.name}"
     if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
         head += f"  upload {size(change.size)}" if change.size else "  upload"
-    new = all(f.old is None for f in change.fields)
+    new = change.action is not Action.CHANGE and all(f.old is None for f in change.fields)
     if new and change.fields:
         head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.field in SHOWN_OF_NEW)
     yield head + _because(change, paint)

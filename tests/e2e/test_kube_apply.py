@@ -47,6 +47,19 @@ def test_what_was_applied_needs_nothing_more(kubeconfig: Path, routing: str, rep
         }
 
 
+def test_all_that_a_tenant_may_be_granted_is_taken_by_the_cluster_as_it_is_written(kubeconfig: Path) -> None:
+    hub = {"name": "hub", "cidrs": ["203.0.113.0/24", "2001:db8::/32"], "ports": [443]}
+    grant = {"quota": {"cpu": "1500m", "memory": "1536Mi", "pods": 7}, "egress": ["package-index", hub]}
+    access = {"serviceAccountAnnotations": {"example.org/role": "reader"}}
+    store = {"type": "s3", "bucket": "models", "podEndpoint": "http://10.85.0.1:9000", "podAccess": access}
+    kubernetes = {"gatewayNamespace": "platform", "monitoringNamespace": "monitoring"}
+    with kube_bench(kubeconfig, tenants={"fraud": grant}, artifactStore=store, kubernetes=kubernetes) as rig:
+        desired = rig.graph({"fraud/churn": "v1"})
+        rig.apply(desired)
+        assert rig.changes(desired) == []
+        assert len(rig.kube.list("networking.k8s.io/v1", "NetworkPolicy", namespace=rig.namespace())) == 7
+
+
 def test_a_target_that_is_built_anew_sees_the_same(rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1"})
     prepared = rig.apply(desired)

@@ -30,7 +30,8 @@ COPIED = "kubeserve.io/copied-secrets"  # annotation: which Secrets of the opera
 DEFAULT_CONTAINER_CPU = "100m"
 DEFAULT_CONTAINER_MEMORY = "128Mi"
 
-# Addresses that "public" leaves out: private, shared, link-local (metadata services), loopback, multicast, reserved.
+# Addresses that "public" leaves out: private, shared, link-local (metadata services), loopback, multicast,
+# reserved, and what NAT64 translates to any of them.
 PRIVATE_IPV4 = (
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -42,7 +43,7 @@ PRIVATE_IPV4 = (
     "224.0.0.0/4",
     "240.0.0.0/4",
 )
-PRIVATE_IPV6 = ("::1/128", "fc00::/7", "fe80::/10", "ff00::/8")
+PRIVATE_IPV6 = ("::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8")
 
 
 @dataclass(frozen=True, slots=True)
