@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ import pytest
 import yaml
 
 from reconciler.resources import tenant_id
-from reconciler.targets.kubernetes.client import KubeError, Reason
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
 from reconciler.targets.kubernetes.permissions import manifest
 from reconciler.targets.kubernetes.tenants import STORE_SECRET, WRITER
 from specs.platform import Platform
 from tests.support.cluster import cluster
 from tests.support.kube_bench import KubeBench, platform
+from tests.support.local import eventually
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def rights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
         _as_service_account(given, found.kubeconfig)
         for name in ("store", "other"):
             admin.kubectl("create", "secret", "generic", name, "-n", given.home, "--from-literal=KEY=hidden")
+        eventually(lambda: _is_fenced(given), "the policy in force")
         yield given
         admin.kubectl("delete", "--wait=false", "-f", "-", stdin=rules)
         admin.close()
@@ -66,7 +69,8 @@ def test_all_that_the_target_does_is_allowed(rig: KubeBench) -> None:
     assert rig.changes(desired) == []
     assert rig.target.readiness([str(variant) for variant in desired.variants])
     fewer = rig.graph({"fraud/churn": "v3", "risk/score": "v2"}, replicas=2)
-    rig.apply(fewer)
+    with rig.target.lock("apply", 0):
+        rig.apply(fewer)
     assert rig.changes(fewer) == []
     rig.remove(*desired.deployments, *{**desired.variants, **fewer.variants})
     for tenant in desired.tenants:
@@ -123,17 +127,60 @@ def test_nothing_is_written_where_no_tenant_is(rig: KubeBench, api_version: str,
     ("name", "role"), [(WRITER, "cluster-admin"), (WRITER, "system:node-proxier"), ("another", WRITER)]
 )
 def test_no_other_role_is_bound_and_by_no_other_name(rights: Rights, rig: KubeBench, name: str, role: str) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}))
+    with pytest.raises(KubeError) as refused:
+        rig.kube.apply(_binding(rig.namespace(), rights.home, name, role), force=True)
+    assert refused.value.reason is Reason.FORBIDDEN
+
+
+def test_no_namespace_of_others_is_entered_taken_or_removed(rights: Rights, rig: KubeBench) -> None:
+    theirs = rights.admin.namespace("theirs")
+    rights.admin.kubectl("create", "namespace", theirs)
+    there = rig.kube.get(ObjectRef("v1", "Namespace", "", theirs))
+    assert there is not None
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{theirs}-too"}}
+    marked = {**bare, "metadata": {"name": theirs, "labels": marks(rig.platform.installation, "fraud")}}
+    attempts: list[Callable[[], object]] = [
+        lambda: rig.kube.apply(_binding(theirs, rights.home)),
+        lambda: rig.kube.apply(marked, force=True),
+        lambda: rig.kube.apply(bare),
+        lambda: rig.kube.delete(ObjectRef.of(there), there["metadata"]["uid"]),
+    ]
+    for attempt in attempts:
+        with pytest.raises(KubeError, match=r"KubeServe .* no namespace but its own"):
+            attempt()
+
+
+def test_nobody_else_is_let_in(rights: Rights, rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}))
+    binding = _binding(rig.namespace(), rights.home)
+    binding["subjects"].append({"kind": "ServiceAccount", "name": "default", "namespace": "default"})
+    with pytest.raises(KubeError, match="lets in nobody but itself"):
+        rig.kube.apply(binding, force=True)
+
+
+def _binding(namespace: str, home: str, name: str = WRITER, role: str = WRITER) -> Object:
     group = "rbac.authorization.k8s.io"
-    binding = {
+    return {
         "apiVersion": f"{group}/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": namespace},
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "name": "kubeserve", "namespace": rights.home}],
+        "subjects": [{"kind": "ServiceAccount", "name": "kubeserve", "namespace": home}],
     }
-    with pytest.raises(KubeError) as refused:
-        rig.kube.apply(binding)
-    assert refused.value.reason is Reason.FORBIDDEN
+
+
+def _is_fenced(given: Rights) -> bool:
+    """The API server learns of a new policy a moment later."""
+    kube = KubeClient(ClusterSettings(given.kubeconfig))
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{given.home}-bare"}}
+    try:
+        kube.apply(bare, dry_run=True)
+    except KubeError:
+        return True
+    finally:
+        kube.close()
+    return False
 
 
 def _manifest(given: Platform) -> str:

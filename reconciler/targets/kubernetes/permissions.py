@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.resources import JSON
+from reconciler.targets.kubernetes.admission import fence
 from reconciler.targets.kubernetes.objects import Object
 from reconciler.targets.kubernetes.tenants import PULL_SECRET, STORE_SECRET, WRITER
 from specs.cluster import StoreAccess
 from specs.platform import Platform, S3Store
 
 NAME = "kubeserve"
-SECRETS_ROLE = "kubeserve-secrets"
 RBAC = "rbac.authorization.k8s.io"
 
 READ = ("list",)
@@ -153,27 +153,29 @@ def manifest(platform: Platform) -> list[Object]:
     namespace, name = account(platform)
     home = platform.kubernetes.namespace
     subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    mark = NAME if (namespace, name) == (NAME, NAME) else f"{NAME}.{namespace}.{name}"  # apart from other installations
     return [
         *(_object("v1", "Namespace", each) for each in dict.fromkeys((home, namespace))),
         _object("v1", "ServiceAccount", name, namespace),
         _role("ClusterRole", NAME, Within.CLUSTER),
-        _binding("ClusterRoleBinding", NAME, "ClusterRole", NAME, subject),
+        _binding("ClusterRoleBinding", mark, "ClusterRole", NAME, subject),
         _role("ClusterRole", WRITER, Within.TENANT),
         _role("Role", NAME, Within.HOME, home),
-        _binding("RoleBinding", NAME, "Role", NAME, subject, home),
-        *_secret_roles(operator_secrets(platform), subject),
+        _binding("RoleBinding", mark, "Role", NAME, subject, home),
+        *_secret_roles(f"{mark}-secrets", operator_secrets(platform), subject),
+        *fence(mark, namespace, name),
     ]
 
 
-def _secret_roles(secrets: Iterable[OperatorSecret], subject: JSON) -> Iterator[Object]:
+def _secret_roles(name: str, secrets: Iterable[OperatorSecret], subject: JSON) -> Iterator[Object]:
     """One Role a namespace that holds Secrets of the operator, for reading these by name."""
     found: dict[str, list[str]] = {}
     for secret in secrets:
         found.setdefault(secret.namespace, []).append(secret.name)
     for namespace, names in found.items():
         rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]}
-        yield {**_object(f"{RBAC}/v1", "Role", SECRETS_ROLE, namespace), "rules": [rule]}
-        yield _binding("RoleBinding", SECRETS_ROLE, "Role", SECRETS_ROLE, subject, namespace)
+        yield {**_object(f"{RBAC}/v1", "Role", name, namespace), "rules": [rule]}
+        yield _binding("RoleBinding", name, "Role", name, subject, namespace)
 
 
 def _role(kind: str, name: str, within: Within, namespace: str = "") -> Object:
