@@ -139,3 +139,8 @@ def test_a_server_that_does_not_answer_is_an_error_that_a_retry_may_help(tmp_pat
         client.version()
     assert caught.value.reason is Reason.UNREACHABLE
     assert caught.value.retryable
+
+
+def test_text_that_yaml_has_no_place_for_arrives_as_it_was(kube: KubeClient) -> None:
+    text = "a\x7fb\x85c\u2028d\ufeffe \u00e9"
+    assert kube.apply(config_map("text", a=text))["data"] == {"a": text}

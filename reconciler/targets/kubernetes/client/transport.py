@@ -7,6 +7,7 @@ we send is idempotent (GET, server-side apply, DELETE with a UID; the POST of an
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from reconciler.targets.kubernetes.client.errors import RETRYABLE_STATUS, KubeEr
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
+
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
@@ -52,7 +55,7 @@ class Transport:
         guarded: bool = True,
     ) -> JSON:
         """Sends, and answers the decoded JSON. KubeError for what is no success."""
-        encoded = None if body is None else orjson.dumps(body)
+        encoded = None if body is None else _encoded(body)
         return orjson.loads(
             self.send(verb, path, query, encoded, what=what, content_type=content_type, once=once, guarded=guarded)
         )
@@ -164,6 +167,14 @@ class Transport:
         headers: dict[str, str] = {}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
         return headers
+
+
+def _encoded(body: JSON) -> bytes:
+    """JSON that is YAML too, as which apply bodies are read: what YAML has no place for, or would fold, is escaped."""
+    text = orjson.dumps(body)
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
 
 
 def _retry_after(value: str | None) -> float:
