@@ -5,6 +5,7 @@ Called by `reconcile.py`, and by `kubeserve render`, which needs no more.
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -62,4 +63,5 @@ def _compile(workspace: Workspace, runtime: str, read: Read, digested: Digested)
     protected = read.loaded.protected
     if protected is not None:
         protected |= read.found.broken | digested.broken
-    return compile_graph(tenants, workspace.platform, runtime, protected)
+    release = importlib.metadata.version("kubeserve")
+    return compile_graph(tenants, workspace.platform, runtime, protected, release)

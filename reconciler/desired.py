@@ -50,8 +50,10 @@ def compile_graph(
     platform: Platform,
     runtime: str,
     protected: frozenset[str] | None = frozenset(),
+    release: str = "",
 ) -> Desired:
-    """The desired graph of all healthy tenants. `runtime` identifies what runs variants (the target's)."""
+    """The desired graph of all healthy tenants. `runtime` identifies what runs variants (the target's); `release` is
+    KubeServe's own version."""
     owners: dict[ResourceId, DesiredTenant] = {}
     versions: dict[ResourceId, DesiredVersion] = {}
     deployments: dict[ResourceId, DesiredDeployment] = {}
@@ -67,7 +69,8 @@ def compile_graph(
                 weights[variant.id] = weight
             deployment = deployment_id(tenant.name, name)
             deployments[deployment] = DesiredDeployment(deployment, spec.model, weights)
-    return Desired(owners, versions, deployments, variants, protected, removed_tenants(platform))
+    basis = _digest(f"{release} {platform.model_dump_json()}".encode())
+    return Desired(owners, versions, deployments, variants, protected, removed_tenants(platform), basis)
 
 
 def removed_tenants(platform: Platform) -> frozenset[str]:
@@ -87,8 +90,8 @@ def graph_digest(desired: Desired) -> str:
         for resource in group.values()
     ]
     protected = ["*"] if desired.protected is None else sorted(desired.protected)
-    lines.append(orjson.dumps([protected, sorted(desired.removed)]))
-    return "sha256:" + hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
+    lines.append(orjson.dumps([protected, sorted(desired.removed), desired.basis]))
+    return _digest(b"\n".join(sorted(lines)))
 
 
 def deployment_digest(desired: Desired, deployment: DesiredDeployment) -> str:
@@ -97,7 +100,7 @@ def deployment_digest(desired: Desired, deployment: DesiredDeployment) -> str:
         [variant.name, deployment.weights[variant.id], variant.replicas.min, variant.replicas.max]
         for variant in desired.variants_of[deployment.id]
     ]
-    return "sha256:" + hashlib.sha256(orjson.dumps(content)).hexdigest()
+    return _digest(orjson.dumps(content))
 
 
 def _variants(tenant: Compilable, name: str, spec: DeploymentSpec, runtime: str) -> list[tuple[DesiredVariant, int]]:
@@ -139,6 +142,10 @@ def _variants(tenant: Compilable, name: str, spec: DeploymentSpec, runtime: str)
         )
         found.append((variant, weight))
     return found
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def _env_value(value: str | SpecSecretRef) -> str | SecretRef:

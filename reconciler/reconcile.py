@@ -6,16 +6,16 @@ Called by the commands that plan and apply. Each stage is a module of its own; t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from reconciler.artifacts.protocol import Content
+from reconciler.artifacts.protocol import ArtifactStore, Content
 from reconciler.compiling import NOTHING_ASKED, ask_sources
 from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
 from reconciler.plan.diff import Options, make_plan
-from reconciler.plan.model import Plan
+from reconciler.plan.model import Plan, Stored, Trouble
 from reconciler.reading import Read
 from reconciler.resources import Desired, FileOrigin, ResourceId
 from reconciler.state.model import State
@@ -23,6 +23,7 @@ from reconciler.state.recorder import Recorder
 from reconciler.targets.protocol import Live, Prepared
 from reconciler.versions import OpenSource
 from reconciler.workspace import Workspace
+from specs.errors import KubeServeError
 from specs.problems import Problem
 
 LISTING_THREADS = 8
@@ -54,7 +55,7 @@ def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None
     say("looking at what runs")
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
-    stored = _stored(workspace, {tenant.tenant for tenant in desired.tenants})
+    stored = list_stored(workspace.store, {tenant.tenant for tenant in desired.tenants})
     prepared = workspace.target.prepare(desired, live)
     plan = make_plan(desired, live, stored, prepared, state, options, target=workspace.target.name, revision=read.label)
     return Planned(plan, desired, live, prepared, state, read, asked.problems)
@@ -80,14 +81,22 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
     )
 
 
-def _stored(workspace: Workspace, tenants: Iterable[str]) -> Mapping[ResourceId, frozenset[str]]:
-    """One listing a tenant, several at once."""
+def list_stored(store: ArtifactStore, tenants: Collection[str]) -> Stored:
+    """One listing a tenant, several at once. A tenant whose listing fails is in trouble alone; KubeServeError when all
+    fail, for then the store is away."""
     found: dict[ResourceId, frozenset[str]] = {}
+    errors: dict[str, KubeServeError] = {}
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="listing") as pool:
-        for refs in pool.map(workspace.store.list, sorted(tenants)):
-            for ref in refs:
+        listings = {tenant: pool.submit(store.list, tenant) for tenant in sorted(tenants)}
+    for tenant, listing in listings.items():
+        try:
+            for ref in listing.result():
                 found[ref.id] = found.get(ref.id, frozenset()) | {ref.digest}
-    return found
+        except KubeServeError as error:
+            errors[tenant] = error
+    if errors and len(errors) == len(listings):
+        raise next(iter(errors.values()))
+    return Stored(found, {tenant: Trouble(error.summary, error.detail) for tenant, error in errors.items()})
 
 
 def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: FileOrigin) -> Content:

@@ -175,6 +175,7 @@ class Desired:
     variants: Mapping[ResourceId, DesiredVariant]
     protected: frozenset[str] | None = frozenset()
     removed: frozenset[str] = frozenset()  # tenants that the operator removes (`state: removed`)
+    basis: str = ""  # digest of what else decides how all of this is carried out: platform.yaml, our own version
 
     def is_protected(self, tenant: str) -> bool:
         return self.protected is None or tenant in self.protected

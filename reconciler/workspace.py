@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.plan.guards import Budget
+from reconciler.plan.options import Budget
 from reconciler.sources.protocol import Source
 from reconciler.state.file import StateFile
 from specs.errors import KubeServeError

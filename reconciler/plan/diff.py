@@ -6,40 +6,32 @@ Called by `reconcile.py`. Everything is one pass over dictionaries: linear in th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 
 from reconciler.desired import deployment_digest, graph_digest
-from reconciler.plan.guards import Budget, find_guards
-from reconciler.plan.model import Action, Binding, Change, Plan, Trouble, Unclaimed
+from reconciler.plan.deletions import Deletions, variant_deletion
+from reconciler.plan.guards import find_guards
+from reconciler.plan.model import Action, Binding, Change, Plan, Stored, Trouble
+from reconciler.plan.options import Options
 from reconciler.plan.wording import deployment_changes, not_stored, other_content
 from reconciler.resources import (
     Desired,
     DesiredDeployment,
     DesiredVariant,
     DesiredVersion,
-    Kind,
     ResourceId,
-    Scope,
 )
 from reconciler.state.model import FAILED_PHASES, Phase, State
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
 from specs.errors import KubeServeError
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    scope: Scope = field(default_factory=Scope)
-    budget: Budget = field(default_factory=Budget)
-    allow_deletions: bool = False
-    prune_unclaimed: bool = False
-    destroy: bool = False  # delete all in scope, whatever is desired
+__all__ = ["Options", "make_plan"]
 
 
 def make_plan(
     desired: Desired,
     live: Live,
-    stored: Mapping[ResourceId, frozenset[str]],  # version -> the digests that the store holds under its name
+    stored: Stored,
     prepared: Prepared,
     state: State,
     options: Options,
@@ -59,7 +51,7 @@ def make_plan(
     kept = tuple(c for c in changes if c.id not in withheld and c.deployment not in withheld)
     lineage = state.lineage if state.serial else ""  # a state that was never written has no name to be known by yet
     binding = Binding(graph_digest(desired), lineage, state.serial, _fingerprints(kept, live))
-    return Plan(kept, guards, tuple(diff.unclaimed), target, revision, options.scope, binding)
+    return Plan(kept, guards, tuple(diff.deletions.unclaimed), target, revision, options.scope, binding)
 
 
 class _Diff:
@@ -67,7 +59,7 @@ class _Diff:
         self,
         desired: Desired,
         live: Live,
-        stored: Mapping[ResourceId, frozenset[str]],
+        stored: Stored,
         prepared: Prepared,
         state: State,
         options: Options,
@@ -78,11 +70,11 @@ class _Diff:
         self.prepared = prepared
         self.state = state
         self.options = options
-        self.unclaimed: list[Unclaimed] = []
         self.live_variants: dict[ResourceId, list[LiveResource]] = {}
         for resource in live.resources.values():
             if resource.deployment is not None:
                 self.live_variants.setdefault(resource.deployment, []).append(resource)
+        self.deletions = Deletions(desired, live, state, options, self.live_variants)
 
     def changes(self) -> list[Change]:
         """In the order of tenants; inside one: the tenant, versions, deployments with variants, deletions."""
@@ -99,7 +91,7 @@ class _Diff:
             for deployment in self.desired.deployments.values():
                 if deployment.id in self.options.scope:
                     yield from self._deployment(deployment)
-        yield from self._deletions()
+        yield from self.deletions.all()
 
     def _versions_in_scope(self) -> frozenset[ResourceId]:
         scope = self.options.scope
@@ -118,7 +110,9 @@ class _Diff:
         return Change(tenant, action, prepared.changes, prepared.note, drift=prepared.drift)
 
     def _version(self, version: DesiredVersion) -> Change:
-        digests = self.stored.get(version.id, frozenset())
+        if trouble := self.stored.unlisted.get(version.id.tenant):
+            return Change(version.id, Action.CREATE, error=trouble)
+        digests = self.stored.digests.get(version.id, frozenset())
         if version.digest in digests:
             return Change(version.id, Action.UNCHANGED)
         if digests:
@@ -131,10 +125,10 @@ class _Diff:
         variants = tuple(self._variants(deployment))
         route = self.live.resources.get(deployment.id)
         prepared = self.prepared.resources[deployment.id]
-        work = any(v.is_work for v in variants) or bool(prepared.changes) or route is None
         error = next((v.error for v in variants if v.error), None)
         if prepared.error is not None:
             error = _trouble(prepared.error)
+        work = any(v.is_work for v in variants) or bool(prepared.changes or error) or route is None
         yield Change(
             deployment.id,
             self._deployment_action(deployment, work),
@@ -163,9 +157,10 @@ class _Diff:
         for variant in self.desired.variants_of[deployment.id]:
             yield self._variant(variant)
         for old in self.live_variants.get(deployment.id, ()):
-            if old.id not in deployment.weights:
-                note = f"version {old.fields.get('version', 'unknown')}"
-                yield _deletion(old, note=note, deployment=deployment.id)
+            if old.id in deployment.weights:
+                continue
+            if self.deletions.may_replace(old):
+                yield variant_deletion(old)
 
     def _variant(self, variant: DesiredVariant) -> Change:
         prepared = self.prepared.resources[variant.id]
@@ -190,56 +185,6 @@ class _Diff:
         if tuple(changes):
             return Action.CHANGE
         return Action.UNCHANGED if resource in self.state.resources else Action.ADOPT
-
-    def _deletions(self) -> Iterator[Change]:
-        """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
-        known = (r for r in (*self.live.resources, *self.state.resources) if r.kind is Kind.DEPLOYMENT)
-        for deployment in sorted({*known, *self.live_variants}):
-            wanted = deployment in self.desired.deployments and not self.options.destroy
-            if not wanted and deployment in self.options.scope and self._may_delete(deployment):
-                yield from self._delete_deployment(deployment)
-        for resource in self.live.resources.values():
-            if resource.id.kind is Kind.TENANT and self._tenant_goes(resource.id):
-                yield _deletion(resource)
-
-    def _may_delete(self, deployment: ResourceId) -> bool:
-        parts = {deployment, *(v.id for v in self.live_variants.get(deployment, ()))}
-        if self.options.prune_unclaimed or parts & self.state.resources.keys():
-            return True
-        self.unclaimed.append(Unclaimed(deployment, "runs, but this state file does not know it"))
-        return False
-
-    def _delete_deployment(self, deployment: ResourceId) -> Iterator[Change]:
-        route = self.live.resources.get(deployment)
-        if route is not None:
-            yield _deletion(route)
-        else:
-            yield Change(deployment, Action.DELETE, note="nothing of it serves")
-        for variant in self.live_variants.get(deployment, ()):
-            note = f"version {variant.fields.get('version', 'unknown')}"
-            yield _deletion(variant, note=note, deployment=deployment)
-
-    def _tenant_goes(self, tenant: ResourceId) -> bool:
-        scope = self.options.scope
-        if tenant not in scope or scope.deployment is not None:
-            return False
-        claimed = tenant in self.state.resources or self.options.prune_unclaimed
-        if not (self.options.destroy or tenant.tenant in self.desired.removed):
-            return False
-        if not claimed:
-            self.unclaimed.append(Unclaimed(tenant, "is there, but this state file does not know it"))
-        return claimed
-
-
-def _deletion(resource: LiveResource, *, note: str = "", deployment: ResourceId | None = None) -> Change:
-    return Change(
-        resource.id,
-        Action.DELETE,
-        note=note,
-        deployment=deployment,
-        handle=resource.handle,
-        fingerprint=resource.fingerprint,
-    )
 
 
 def _trouble(error: KubeServeError) -> Trouble:

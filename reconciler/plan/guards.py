@@ -7,48 +7,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from reconciler.plan.model import Action, Change, Guard
+from reconciler.plan.options import Budget
 from reconciler.resources import Desired, Kind, ResourceId
 from reconciler.targets.protocol import Live
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A round that deletes more than `deployments` and more than `percent` of them all stops."""
-
-    deployments: int = 5
-    percent: int = 30
 
 
 def find_guards(
     changes: Iterable[Change], live: Live, desired: Desired, budget: Budget, *, allowed: bool
 ) -> tuple[Guard, ...]:
-    """The guards that trip. `allowed`: the user has allowed deletions over the budget."""
+    """The guards that trip. `allowed`: the user has allowed deletions over the budget; it does not reach what nobody
+    can have meant, because no spec or not all of one could be read."""
     deleted = [c.id for c in changes if c.action is Action.DELETE and c.id.kind in (Kind.DEPLOYMENT, Kind.TENANT)]
     if not deleted:
         return ()
-    if not desired.tenants and not desired.removed and desired.protected == frozenset():
-        return (_empty(deleted),)
     found = list(_protected(deleted, desired))
     safe = {resource for guard in found for resource in guard.withheld}
-    if not allowed:
-        served = (d for d in deleted if d in live.resources)  # what is only recorded is missed by nobody
-        at_risk = [d for d in served if d not in safe and d.tenant not in desired.removed]
+    rest = [d for d in deleted if d not in safe and d.tenant not in desired.removed]
+    if not desired.tenants:
+        found += _empty(rest, desired)
+    elif not allowed:
+        at_risk = [d for d in rest if d in live.resources]  # what is only recorded is missed by nobody
         found += _over_budget(at_risk, live, budget)
         found += _whole_tenants(at_risk, live)
     return tuple(found)
 
 
-def _empty(deleted: list[ResourceId]) -> Guard:
-    return Guard(
-        "empty",
-        "No specs were found, so nothing is deleted",
-        f"{len(deleted)} deployments run, and the source has no kubeserve.yaml at all. If they are to go, "
-        "say so with `kubeserve destroy`.",
-        tuple(deleted),
-    )
+def _empty(rest: list[ResourceId], desired: Desired) -> Iterator[Guard]:
+    if rest:
+        nothing = desired.protected == frozenset()
+        yield Guard(
+            "empty",
+            f"No {'specs were found' if nothing else 'spec could be used'}, so nothing is deleted",
+            f"{len(rest)} deployments run, and "
+            + ("the source has no kubeserve.yaml at all." if nothing else "every spec that there is has an error.")
+            + " If they are to go, say so with `kubeserve destroy`.",
+            tuple(rest),
+        )
 
 
 def _protected(deleted: list[ResourceId], desired: Desired) -> Iterator[Guard]:

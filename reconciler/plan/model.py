@@ -30,6 +30,14 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store holds: of each version the digests under its name. Of a tenant that it would not list: why."""
+
+    digests: Mapping[ResourceId, frozenset[str]] = field(default_factory=dict)
+    unlisted: Mapping[str, Trouble] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What happens to one resource. A deployment's variants stand right behind it, naming it."""
 

@@ -43,8 +43,9 @@ def render_json(plan: Plan) -> str:
 
 
 def plan_digest(document: JSON) -> str:
-    """Equal for two plans that do the same to the same."""
-    return "sha256:" + hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Equal for two plans that do the same to the same, if from another commit that asks for the same."""
+    rest = {key: value for key, value in document.items() if key != "revision"}
+    return "sha256:" + hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def render_markdown(plan: Plan) -> str:

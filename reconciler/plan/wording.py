@@ -26,9 +26,9 @@ def deployment_changes(
     weights = route.weights if route else {}
     before: dict[str, int] = {}
     for variant in old:
-        if weight := weights.get(variant.id, 0):
+        if variant.id in weights:
             version = variant.fields.get("version", "unknown")
-            before[version] = before.get(version, 0) + weight
+            before[version] = before.get(version, 0) + weights[variant.id]
     after = {variant.version_name: deployment.weights[variant.id] for variant in new}
     serving = max(old, key=lambda variant: weights.get(variant.id, 0)).fields if old else {}
     return (*_traffic(before, after), *_differences(serving, variant_fields(new[0])))

@@ -20,7 +20,7 @@ import orjson
 
 from reconciler.desired import Compilable, compile_graph
 from reconciler.plan.diff import Options, make_plan
-from reconciler.plan.model import Plan
+from reconciler.plan.model import Plan, Stored
 from reconciler.plan.render_data import render_json
 from reconciler.plan.render_text import render_text
 from reconciler.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
@@ -90,7 +90,7 @@ def measure(size: int) -> tuple[dict[str, float], int]:
 def plan_of(desired: Desired, target: MemoryTarget, state: State) -> Plan:
     live = target.observe(Scope())
     prepared = target.prepare(desired, live)
-    stored = {v.id: frozenset({v.digest}) for v in desired.versions.values()}
+    stored = Stored({v.id: frozenset({v.digest}) for v in desired.versions.values()})
     return make_plan(desired, live, stored, prepared, state, Options(), target="memory", revision="bench")
 
 

@@ -15,8 +15,11 @@ class MemoryStore:
     refs: dict[VersionRef, Manifest] = field(default_factory=dict)
     before: Callable[[VersionRef], None] = lambda ref: None
     location: str = "memory"
+    unlisted: set[str] = field(default_factory=set)  # tenants whose listing fails
 
     def list(self, tenant: str) -> Sequence[VersionRef]:
+        if tenant in self.unlisted:
+            raise StoreError("Store can't be read", f"The prefix of {tenant} is denied.")
         return [ref for ref in self.refs if ref.tenant == tenant]
 
     def manifest(self, ref: VersionRef) -> Manifest:

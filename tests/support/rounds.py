@@ -13,7 +13,8 @@ from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan
-from reconciler.resources import Desired, FileOrigin, ResourceId, version_id
+from reconciler.reconcile import list_stored
+from reconciler.resources import Desired, FileOrigin, ResourceId
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder
@@ -42,10 +43,7 @@ class World:
     def plan(self, desired: Desired, **options: Any) -> Plan:
         chosen = Options(**options)
         live = self.target.observe(chosen.scope)
-        stored: dict[ResourceId, frozenset[str]] = {}
-        for ref in self.store.refs:
-            key = version_id(ref.tenant, ref.model, ref.version)
-            stored[key] = stored.get(key, frozenset()) | {ref.digest}
+        stored = list_stored(self.store, {tenant.tenant for tenant in desired.tenants})
         prepared = self.target.prepare(desired, live)
         return make_plan(desired, live, stored, prepared, self.state, chosen, target="memory", revision="test")
 

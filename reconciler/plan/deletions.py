@@ -1,0 +1,98 @@
+"""What goes, and what only looks like it: things with our mark that this state does not know are shown, not deleted.
+
+Pure; called by `diff.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.plan.model import Action, Change, Unclaimed
+from reconciler.plan.options import Options
+from reconciler.resources import Desired, Kind, ResourceId
+from reconciler.state.model import State
+from reconciler.targets.protocol import Live, LiveResource
+
+
+class Deletions:
+    """`unclaimed` grows while its methods are asked."""
+
+    def __init__(
+        self,
+        desired: Desired,
+        live: Live,
+        state: State,
+        options: Options,
+        live_variants: Mapping[ResourceId, Sequence[LiveResource]],
+    ) -> None:
+        self.desired = desired
+        self.live = live
+        self.state = state
+        self.options = options
+        self.live_variants = live_variants
+        self.unclaimed: list[Unclaimed] = []
+
+    def may_replace(self, old: LiveResource) -> bool:
+        """Whether a variant goes that its deployment no longer wants: it was written ahead, takes the traffic that
+        moves, or is on its way out."""
+        if self.options.prune_unclaimed or old.terminating or old.id in self.state.resources:
+            return True
+        route = self.live.resources.get(old.deployment) if old.deployment else None
+        if route is not None and old.id in route.weights:
+            return True
+        self.unclaimed.append(Unclaimed(old.id, "takes no traffic, and this state file does not know it"))
+        return False
+
+    def all(self) -> Iterator[Change]:
+        """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
+        known = (r for r in (*self.live.resources, *self.state.resources) if r.kind is Kind.DEPLOYMENT)
+        for deployment in sorted({*known, *self.live_variants}):
+            wanted = deployment in self.desired.deployments and not self.options.destroy
+            if not wanted and deployment in self.options.scope and self._may_delete(deployment):
+                yield from self._delete_deployment(deployment)
+        for resource in self.live.resources.values():
+            if resource.id.kind is Kind.TENANT and self._tenant_goes(resource.id):
+                yield _deletion(resource)
+
+    def _may_delete(self, deployment: ResourceId) -> bool:
+        parts = {deployment, *(v.id for v in self.live_variants.get(deployment, ()))}
+        if self.options.prune_unclaimed or parts & self.state.resources.keys():
+            return True
+        self.unclaimed.append(Unclaimed(deployment, "runs, but this state file does not know it"))
+        return False
+
+    def _delete_deployment(self, deployment: ResourceId) -> Iterator[Change]:
+        route = self.live.resources.get(deployment)
+        if route is not None:
+            yield _deletion(route)
+        else:
+            yield Change(deployment, Action.DELETE, note="nothing of it serves")
+        yield from (variant_deletion(variant) for variant in self.live_variants.get(deployment, ()))
+
+    def _tenant_goes(self, tenant: ResourceId) -> bool:
+        scope = self.options.scope
+        if tenant not in scope or scope.deployment is not None:
+            return False
+        removed = tenant.tenant in self.desired.removed and tenant not in self.desired.tenants
+        if not (self.options.destroy or removed):
+            return False
+        if tenant not in self.state.resources and not self.options.prune_unclaimed:
+            self.unclaimed.append(Unclaimed(tenant, "is there, but this state file does not know it"))
+            return False
+        return all(item.id.tenant != tenant.tenant for item in self.unclaimed)  # else that would go with it
+
+
+def variant_deletion(variant: LiveResource) -> Change:
+    note = f"version {variant.fields.get('version', 'unknown')}"
+    return _deletion(variant, note=note, deployment=variant.deployment)
+
+
+def _deletion(resource: LiveResource, *, note: str = "", deployment: ResourceId | None = None) -> Change:
+    return Change(
+        resource.id,
+        Action.DELETE,
+        note=note,
+        deployment=deployment,
+        handle=resource.handle,
+        fingerprint=resource.fingerprint,
+    )

@@ -1,0 +1,228 @@
+"""Plans of worlds that no clean round leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.exit_codes import ExitCode
+from reconciler.plan.model import Action
+from reconciler.resources import Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
+from reconciler.targets.protocol import PreparedResource
+from specs.errors import KubeServeError
+from tests.support.graphs import graph, variant, version
+from tests.support.memory_target import MemoryTarget
+from tests.support.rounds import World
+
+CHURN = deployment_id("fraud", "churn")
+FRAUD = tenant_id("fraud")
+V1, V2 = (variant("fraud", "churn", version("fraud", "churn", name)).id for name in ("v1", "v2"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def lose(world: World, *resources: ResourceId) -> None:
+    for resource in resources:
+        del world.target.resources[resource]
+
+
+def lose_state(world: World) -> None:
+    (world.folder / "state.json").unlink()
+
+
+def test_a_route_whose_variants_are_gone_gets_them_again(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    lose(world, V1)
+    assert world.plan(desired).by_id[V1].action is Action.CREATE
+    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.plan(desired).is_empty
+
+
+def test_a_route_whose_variants_are_gone_goes_when_nobody_asks_for_it(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "fraud/keep": "v1"}))
+    lose(world, V1)
+    world.apply(graph({"fraud/keep": "v1"}))
+    assert CHURN not in world.target.resources
+
+
+def test_variants_without_a_route_get_one_when_they_are_desired_and_go_when_not(world: World) -> None:
+    desired = graph({"fraud/churn": "v1", "fraud/keep": "v1"})
+    world.apply(desired)
+    lose(world, CHURN)
+    world.apply(desired)
+    assert world.target.resources[CHURN].weights == {V1: 100}
+    lose(world, CHURN)
+    world.apply(graph({"fraud/keep": "v1"}))
+    assert V1 not in world.target.resources
+
+
+def test_a_variant_that_is_on_its_way_out_is_asked_again_until_it_is_gone(world: World) -> None:
+    desired = graph({"fraud/churn": "v2"})
+    world.apply(graph({"fraud/churn": "v1"}))
+    leaving = replace(world.target.resources[V1], terminating=True)
+    world.apply(desired)
+    world.target.resources[V1] = leaving
+    lose_state(world)  # who began it knows that it goes
+    assert {c.id: c.action for c in world.plan(desired).work(Kind.VARIANT)} == {V1: Action.DELETE}
+    world.apply(desired)
+    assert V1 not in world.target.resources
+    assert world.plan(desired).is_empty
+
+
+def test_a_desired_variant_that_is_on_its_way_out_is_drift(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    world.target.resources[V1] = replace(world.target.resources[V1], terminating=True)
+    assert world.plan(desired).by_id[CHURN].drift
+    world.apply(desired)
+    assert world.plan(desired).is_empty
+
+
+def test_what_a_lost_state_does_not_know_beside_a_desired_deployment_is_shown_and_left(world: World) -> None:
+    """A variant that takes no traffic: somebody's, or what is left of a rollout."""
+    old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
+    world.apply(old)
+    world.target.ensure(world.target.prepare(new, world.target.observe(Scope())).resources[V2])
+    lose_state(world)
+    plan = world.plan(old)
+    assert plan.by_id[CHURN].action is Action.ADOPT
+    assert [item.id for item in plan.unclaimed] == [V2]
+    world.apply(old)
+    assert V2 in world.target.resources
+    assert world.plan(old).is_empty
+    world.apply(old, prune_unclaimed=True)
+    assert V2 not in world.target.resources
+
+
+def test_what_serves_is_replaced_also_when_the_state_was_lost_before(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1"}))
+    lose_state(world)
+    desired = graph({"fraud/churn": "v2"})
+    assert world.apply(desired).exit_code is ExitCode.OK
+    assert V1 not in world.target.resources
+    assert not world.plan(desired).unclaimed
+
+
+def test_a_weight_of_zero_is_no_change_of_traffic_where_it_was_zero(world: World) -> None:
+    world.apply(graph({"fraud/churn": {"v1": 100, "v2": 0}}))
+    plan = world.plan(graph({"fraud/churn": {"v1": 100, "v2": 0}}, replicas=2))
+    assert [change.field for change in plan.by_id[CHURN].fields] == ["replicas"]
+
+
+def test_a_tenant_that_is_removed_and_desired_at_once_stays(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"}, removed=frozenset({"fraud"}))
+    world.apply(desired)
+    assert world.plan(desired).is_empty
+    assert FRAUD in world.target.resources
+
+
+def test_a_removed_tenant_stays_while_something_in_it_is_unclaimed(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "b/x": "v1"}))
+    state = world.state
+    risk = deployment_id("fraud", "risk")
+    known = {r: record for r, record in state.resources.items() if "risk" not in r.name}
+    world.file.save(replace(state, resources=known))
+    removed = graph({"b/x": "v1"}, removed=frozenset({"fraud"}))
+    plan = world.plan(removed)
+    assert [item.id for item in plan.unclaimed] == [risk]
+    assert {c.id for c in plan.deletions} == {CHURN}
+    assert world.apply(removed).exit_code is ExitCode.OK
+    assert {FRAUD, risk} <= world.target.resources.keys()
+    world.apply(removed, prune_unclaimed=True)
+    assert not [r for r in world.target.resources if r.tenant == "fraud"]
+
+
+def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tmp_path: Path) -> None:
+    class Conflict(MemoryTarget):
+        conflict = False
+
+        def _prepare_variant(self, *arguments: object) -> PreparedResource:
+            prepared = super()._prepare_variant(*arguments)  # type: ignore[arg-type]
+            return replace(prepared, error=KubeServeError("Conflict")) if self.conflict else prepared
+
+    target = Conflict()
+    world = World(tmp_path, target)
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    target.conflict = True
+    assert world.plan(desired).errors
+    assert world.apply(desired).exit_code is ExitCode.DEGRADED
+    target.conflict = False
+    assert world.plan(desired).by_id[CHURN].action is Action.ADOPT
+    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.plan(desired).is_empty
+
+
+def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
+    world.store.unlisted = {"fraud"}
+    desired = graph({"fraud/churn": "v2", "search/rank": "v2"})
+    assert {change.id for change in world.plan(desired).errors} == {version_id("fraud", "churn", "v2")}
+    assert world.apply(desired).exit_code is ExitCode.DEGRADED
+    assert "The prefix of fraud is denied" in world.state.resources[CHURN].message
+    assert world.target.resources[CHURN].weights == {V1: 100}
+    assert world.phase(deployment_id("search", "rank")) == "Ready"
+
+
+def test_a_store_that_lists_nothing_for_anybody_stops_the_round(world: World) -> None:
+    world.store.unlisted = {"fraud", "search"}
+    with pytest.raises(KubeServeError, match="Store can't be read"):
+        world.plan(graph({"fraud/churn": "v1", "search/rank": "v1"}))
+
+
+def test_a_version_that_no_deployment_uses_and_that_has_other_content_stops_no_deployment(world: World) -> None:
+    desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
+    world.apply(desired)
+    unused = version("fraud", "churn", "v9")
+    world.apply(replace(desired, versions={**desired.versions, unused.id: unused}))
+    changed = replace(unused, digest="sha256:" + "0" * 64)
+    new = graph({"fraud/churn": "v2", "fraud/risk": "v1"})
+    wanted = replace(new, versions={**new.versions, unused.id: changed})
+    assert [change.id for change in world.plan(wanted).errors] == [unused.id]
+    assert world.apply(wanted).exit_code is ExitCode.FAILED
+    assert world.phase(CHURN) == "Ready"
+    assert world.phase(unused.id) == "Failed"
+
+
+def test_a_version_named_by_a_digest_that_is_not_stored_stops_only_who_needs_it(world: World) -> None:
+    desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
+    pushed = version_id("fraud", "churn", "v1")
+    versions = {**desired.versions, pushed: replace(desired.versions[pushed], manifest=None)}
+    world.apply(replace(desired, versions=versions))
+    assert "kubeserve push" in world.state.resources[CHURN].message
+    assert world.phase(deployment_id("fraud", "risk")) == "Ready"
+
+
+def test_a_scope_keeps_deletions_guards_unclaimed_and_versions_inside(world: World) -> None:
+    world.apply(graph({f"fraud/d{n}": "v1" for n in range(10)} | {"search/rank": "v1", "search/find": "v1"}))
+    nothing_left = graph({"fraud/d0": "v1"})
+    narrow = world.plan(nothing_left, scope=Scope("search", "rank"))
+    assert {change.id for change in narrow.work()} == {
+        deployment_id("search", "rank"),
+        *(r for r in world.target.resources if r.name.startswith("rank-")),
+    }
+    assert not narrow.guards
+    tenant = world.plan(nothing_left, scope=Scope("fraud"))
+    assert tenant.is_empty
+    assert {r.tenant for guard in tenant.guards for r in guard.withheld} == {"fraud"}
+    lose_state(world)
+    shown = world.plan(nothing_left, scope=Scope("search"))
+    assert {item.id.tenant for item in shown.unclaimed} == {"search"}
+    one = world.plan(graph({"fraud/d0": "v2", "fraud/d1": "v2"}), scope=Scope("fraud", "d1"))
+    assert [c.id.name for c in one.changes if c.id.kind is Kind.VERSION] == ["d1/v2"]
+
+
+def test_destroy_of_a_scope_takes_no_more(world: World) -> None:
+    world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
+    world.apply(graph({}), destroy=True, scope=Scope("fraud", "churn"))
+    assert {CHURN, V1}.isdisjoint(world.target.resources)
+    assert {FRAUD, deployment_id("fraud", "risk")} <= world.target.resources.keys()
+    world.apply(graph({}), destroy=True, scope=Scope("fraud"))
+    assert {r.tenant for r in world.target.resources} == {"search"}
+    assert {r.tenant for r in world.state.resources} == {"search"}
