@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from reconciler.resources import Desired, Kind, ResourceId, Scope
 from reconciler.targets.kubernetes.access import Access
@@ -19,10 +20,10 @@ from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observ
 from reconciler.targets.kubernetes.prepare import Payload, prepare
 from reconciler.targets.kubernetes.provision import Provisioner
 from reconciler.targets.kubernetes.quota import replicas_of
-from reconciler.targets.kubernetes.readiness import readiness
+from reconciler.targets.kubernetes.readiness import Watcher, readiness
 from reconciler.targets.kubernetes.removal import Remover
 from reconciler.targets.kubernetes.rendered import Renders
-from reconciler.targets.kubernetes.routing import await_acceptance, check_ready
+from reconciler.targets.kubernetes.routing import await_acceptance, check_ready, stages
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness
 from specs.cluster import Routing
@@ -43,6 +44,7 @@ class KubernetesTarget:
         self._provisioner = Provisioner(kube, platform, self._applier)
         self._remover = Remover(kube, platform)
         self._access = Access(kube, platform)
+        self._watcher = Watcher(kube, platform.installation)
         self._observed = Observed()
         self._parts: dict[ResourceId, list[PreparedResource]] = {}  # of each deployment: its variants and its route
         self._rehearsed: set[ResourceId] = set()  # deployments, since the last `prepare`
@@ -89,17 +91,17 @@ class KubernetesTarget:
         return resource.handle
 
     def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
-        variants = {handle: ResourceId.parse(handle) for handle in handles}
-        return readiness(self._kube, self._installation, variants)
+        return self._watcher.look({handle: ResourceId.parse(handle) for handle in handles})
 
     def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
         """The weights are those of the rendered objects, which were made from the same desired graph."""
-        check_ready(self.readiness([handle for handle, weight in weights.items() if weight]))
+        serving = {handle: ResourceId.parse(handle) for handle, weight in weights.items() if weight}
+        check_ready(readiness(self._kube, self._installation, serving))
         payload: Payload = resource.payload
         self._rehearse(resource, resource.id)
-        applied = self._applier.apply(payload, self._live(resource.id))
-        self._observed.objects[resource.id] = applied
-        await_acceptance(self._kube, applied.values())
+        for stage in stages(payload.objects, self._live(resource.id)):
+            self._move(resource.id, replace(payload, objects=(stage,), obsolete=()), whole=False)
+        self._move(resource.id, payload, whole=True)
 
     def remove(self, handle: str, fingerprint: str | None = None) -> bool:
         resource = ResourceId.parse(handle)
@@ -127,6 +129,11 @@ class KubernetesTarget:
 
     def _live(self, resource: ResourceId) -> Objects:
         return self._observed.objects.get(resource, {})
+
+    def _move(self, deployment: ResourceId, payload: Payload, *, whole: bool) -> None:
+        applied = self._applier.apply(payload, self._live(deployment))
+        self._observed.objects[deployment] = applied
+        await_acceptance(self._kube, applied.values(), whole=whole)
 
     def _rehearse(self, resource: PreparedResource, deployment: ResourceId) -> None:
         """Before the first write to anything of a deployment: all that it would change of what is live."""
