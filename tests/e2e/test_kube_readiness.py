@@ -150,6 +150,19 @@ def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Kub
     assert all(rig.target.remove(str(resource)) for resource in resources)
 
 
+def test_a_tenant_that_is_wanted_again_waits_until_its_old_namespace_is_gone(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (tenant,) = desired.tenants
+    rig.target.ensure(rig.prepare(desired).resources[tenant])
+    rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":["example.org/held"]}}')
+    rig.target.remove(str(tenant))
+    going = rig.prepare(desired).resources[tenant]
+    assert "Namespace is being removed" in str(going.error)
+    rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":null}}')
+    rig.remove(tenant)
+    rig.apply(desired, wait=True)
+
+
 def _set_status(rig: KubeBench, variant: ResourceId, status: Object) -> None:
     """Says of a variant's pod what a kubelet would."""
 

@@ -7,7 +7,6 @@ nowhere else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +16,7 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
 from reconciler.targets.kubernetes.observe import Observed
 from reconciler.targets.kubernetes.prepare import Payload
-from reconciler.targets.kubernetes.refusals import Surroundings, foreign_namespace
+from reconciler.targets.kubernetes.refusals import Surroundings, unusable_namespace
 from reconciler.targets.kubernetes.tenants import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
 from reconciler.targets.protocol import TargetError
 from specs.platform import Platform
@@ -43,7 +42,7 @@ class Provisioner:
     def surroundings(self, desired: Desired, observed: Observed) -> Surroundings:
         """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
         self._fresh.clear()
-        new = [tenant for tenant in desired.tenants if not _namespaces(observed, tenant)]
+        new = [tenant for tenant in desired.tenants if not _is_there(observed, tenant)]
         sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
         with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
             namespaces = list(pool.map(self._namespace, [tenant.tenant for tenant in new]))
@@ -91,8 +90,8 @@ class Provisioner:
         there = self._namespace(tenant)
         if there is None:
             self._fresh.add(tenant)
-        elif (foreign := foreign_namespace(there, self.platform, tenant)) is not None:
-            raise foreign
+        elif (unusable := unusable_namespace(there, self.platform, tenant)) is not None:
+            raise unusable
 
     def _namespace(self, tenant: str) -> Object | None:
         return self.kube.metadata(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, tenant)))
@@ -122,5 +121,7 @@ class Provisioner:
         self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content}, force=True)
 
 
-def _namespaces(observed: Observed, tenant: ResourceId) -> Iterable[ObjectRef]:
-    return [ref for ref in observed.objects.get(tenant, {}) if ref.kind == "Namespace"]
+def _is_there(observed: Observed, tenant: ResourceId) -> bool:
+    """Whether a tenant's namespace is ours, and to stay."""
+    found = [one for ref, one in observed.objects.get(tenant, {}).items() if ref.kind == "Namespace"]
+    return any(not one["metadata"].get("deletionTimestamp") for one in found)

@@ -6,6 +6,7 @@ Called by `target.py` with everything that waits; a handful of LISTs answers for
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from reconciler.targets.kubernetes.objects import VARIANT, Object, annotation, o
 from reconciler.targets.kubernetes.podfailures import pod_failure, pod_waits_for
 from reconciler.targets.protocol import Readiness, ReadinessState
 
+REST = 3.0  # times as long as a look took
 FEW = 8  # variants, up to which they are listed by name
 REVISION = "deployment.kubernetes.io/revision"
 DEADLINE = "ProgressDeadlineExceeded"
@@ -41,12 +43,43 @@ class _Variant:
         return [pod for pod in self.pods if not pod["metadata"].get("deletionTimestamp") and uid in _owners(pod)]
 
 
+@dataclass
+class Watcher:
+    """Looks at what waits, and rests after a look in proportion to it: asked more often, it answers what it saw.
+
+    Asked by one thread at a time.
+    """
+
+    kube: KubeClient
+    installation: str
+    _seen: dict[str, Readiness] = field(default_factory=dict)
+    _rests_until: float = 0.0  # by the monotonic clock
+
+    def look(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
+        """handle -> how it is, or was a moment ago."""
+        begun = time.monotonic()
+        if begun > self._rests_until or not variants.keys() <= self._seen.keys():
+            self._seen = readiness(self.kube, self.installation, variants)
+            ended = time.monotonic()
+            self._rests_until = ended + REST * (ended - begun)
+        return {handle: self._seen[handle] for handle in variants}
+
+
 def readiness(kube: KubeClient, installation: str, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
-    """handle -> how it is. One LIST each of Deployments, ReplicaSets and Pods, whatever number is asked for."""
+    """handle -> how it is. One LIST of Deployments, and one each of ReplicaSets and Pods where any is not ready."""
     if not variants:
         return {}
-    found = _list(kube, _selector(installation, variants.values()))
-    return {handle: _readiness(kube, found.get(variant, _Variant())) for handle, variant in variants.items()}
+    found: dict[ResourceId, _Variant] = {variant: _Variant() for variant in variants.values()}
+    for one in kube.list("apps/v1", "Deployment", labels=_selector(installation, found)):
+        _of(found, one).deployment = one
+    waiting = {v: parts for v, parts in found.items() if parts.deployment and not is_ready(parts.deployment)}
+    if waiting:
+        labels = _selector(installation, waiting)
+        for one in kube.list("apps/v1", "ReplicaSet", labels=labels):
+            _of(found, one).replica_sets.append(one)
+        for one in kube.list("v1", "Pod", labels=labels):
+            _of(found, one).pods.append(one)
+    return {handle: _readiness(kube, found[variant]) for handle, variant in variants.items()}
 
 
 def is_ready(deployment: Object) -> bool:
@@ -64,17 +97,6 @@ def _selector(installation: str, variants: Collection[ResourceId]) -> str:
     labels = selector(installation)
     names = sorted({variant.name for variant in variants})
     return f"{labels},{VARIANT} in ({','.join(names)})" if len(names) <= FEW else f"{labels},{VARIANT}"
-
-
-def _list(kube: KubeClient, labels: str) -> dict[ResourceId, _Variant]:
-    found: dict[ResourceId, _Variant] = {}
-    for one in kube.list("apps/v1", "Deployment", labels=labels):
-        _of(found, one).deployment = one
-    for one in kube.list("apps/v1", "ReplicaSet", labels=labels):
-        _of(found, one).replica_sets.append(one)
-    for one in kube.list("v1", "Pod", labels=labels):
-        _of(found, one).pods.append(one)
-    return found
 
 
 def _of(found: dict[ResourceId, _Variant], one: Object) -> _Variant:

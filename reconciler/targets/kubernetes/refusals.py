@@ -19,7 +19,7 @@ class Surroundings:
     """What was asked of the cluster beside our own objects."""
 
     serves: Callable[[str, str], bool]
-    namespaces: Mapping[str, Object]  # those of desired tenants that are there and do not carry our mark
+    namespaces: Mapping[str, Object]  # those of desired tenants that are there without our mark, or on their way out
     secrets: Mapping[str, str]  # NAMESPACE/NAME of the operator's Secrets -> resourceVersion; absent ones are missing
 
 
@@ -28,9 +28,15 @@ def refusals(desired: Desired, platform: Platform, around: Surroundings) -> dict
     return {**dict(_of_tenants(desired, platform, around)), **dict(_of_routing(desired, platform, around))}
 
 
-def foreign_namespace(namespace: Object, platform: Platform, tenant: str) -> TargetError | None:
-    """Why a namespace is not this installation's to use; None where it is."""
+def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> TargetError | None:
+    """Why a namespace is not this installation's to use, or not now; None where it is."""
     name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
+    if namespace["metadata"].get("deletionTimestamp"):
+        return TargetError(
+            "Namespace is being removed",
+            f"Namespace {name} is on its way out with all that was in it. Once it is gone, the next round makes it "
+            f"anew; if it stays, `kubectl describe namespace {name}` says what holds it.",
+        )
     if labels.get(INSTALLATION) == platform.installation and labels.get(TENANT) == tenant:
         return None
     if INSTALLATION in labels:
@@ -50,10 +56,10 @@ def foreign_namespace(namespace: Object, platform: Platform, tenant: str) -> Tar
 def _of_tenants(desired: Desired, platform: Platform, around: Surroundings) -> Iterator[tuple[ResourceId, TargetError]]:
     for tenant in desired.tenants:
         there = around.namespaces.get(namespace_of(platform, tenant.tenant))
-        foreign = foreign_namespace(there, platform, tenant.tenant) if there else None
+        unusable = unusable_namespace(there, platform, tenant.tenant) if there else None
         missing = [c.source for c in secret_copies(platform, tenant.tenant) if c.source not in around.secrets]
-        if foreign:
-            yield tenant, foreign
+        if unusable:
+            yield tenant, unusable
         elif missing:
             yield (
                 tenant,
