@@ -35,6 +35,7 @@ INSTALL_SECONDS = 900.0
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
+EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 128 + signal.SIGTERM
 _PIP = (sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
 _QUOTED_LINES = 3
@@ -68,7 +69,8 @@ def prepare_overlay(
 
 
 def main() -> NoReturn:
-    """Exit codes until the command takes over: 1 requirements that can't be installed, 64 wrong usage, 143 SIGTERM."""
+    """Exit codes until the command takes over: 1 requirements that can't be installed, 64 wrong usage, 130 interrupted,
+    143 SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # which ends pip, too
     set_up_logging()
     try:
@@ -80,6 +82,8 @@ def main() -> NoReturn:
     except RuntimeFault as fault:
         report(fault, default_reason_file(os.environ))
         sys.exit(EXIT_USAGE if isinstance(fault, SettingsError) else EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _arguments(arguments: Sequence[str]) -> tuple[Path, Path, list[str]]:
