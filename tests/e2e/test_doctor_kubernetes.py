@@ -15,12 +15,12 @@ from reconciler.doctor.cluster import Cluster
 from reconciler.doctor.findings import Finding, Severity
 from reconciler.doctor.rights import permissions
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.permissions import manifest
 from specs.platform import Platform
 from tests.support.cli import Desk, eventually
 from tests.support.cluster import Cluster as Server
 from tests.support.cluster import cluster
 from tests.support.kube_bench import KubeBench, platform
+from tests.support.kube_rights import as_service_account, rights_of
 from tests.support.s3_servers import free_port
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -82,28 +82,25 @@ def test_the_manifest_gives_every_right_that_is_asked_for(server: Server, admin:
         "runtime": {"image": "runtime:1", "pullSecret": f"{home}/registry"},
     }
     bench = KubeBench(server.kubeconfig, **settings)
-    rules = yaml.safe_dump_all(manifest(bench.platform))
-    admin.kubectl("apply", "-f", "-", stdin=rules)
-    admin.kubectl("create", "secret", "docker-registry", "registry", "-n", home, *_login())
-    bench.apply(bench.graph({"fraud/churn": "v1"}))
-    kubeconfig = _as_service_account(admin, server.kubeconfig, home, tmp_path)
-    limited = Cluster(bench.platform, ClusterSettings(kubeconfig))
-    assert only(permissions(limited)) == only(permissions(Cluster(bench.platform, ClusterSettings(server.kubeconfig))))
-    assert only(limited.secrets()).severity is Severity.OK
-    admin.kubectl("delete", "rolebinding", "kubeserve-tenant", "-n", bench.namespace())
-    missing = eventually(lambda: _missing(limited), "the loss of rights")
-    assert f"get resourcequotas in {bench.namespace()}" in missing.meaning
-    assert "kubeserve render --rbac" in missing.remedy
-    assert "rbac/kubeserve.yaml" in missing.remedy
-    bench.close()
-    admin.kubectl("delete", "--wait=false", "-f", "-", stdin=rules)
+    with rights_of(bench.platform, server.kubeconfig, tmp_path / "limited") as kubeconfig:
+        admin.kubectl("create", "secret", "docker-registry", "registry", "-n", home, *_login())
+        bench.apply(bench.graph({"fraud/churn": "v1"}))
+        limited, unlimited = (Cluster(bench.platform, ClusterSettings(one)) for one in (kubeconfig, server.kubeconfig))
+        assert only(permissions(limited)) == only(permissions(unlimited))
+        assert only(limited.secrets()).severity is Severity.OK
+        admin.kubectl("delete", "rolebinding", "kubeserve-tenant", "-n", bench.namespace())
+        missing = eventually(lambda: _missing(limited), "the loss of rights")
+        assert f"get resourcequotas in {bench.namespace()}" in missing.meaning
+        assert "kubeserve render --rbac" in missing.remedy
+        assert "rbac/kubeserve.yaml" in missing.remedy
+        bench.close()
 
 
 def test_who_may_nothing_is_told_what_to_apply(server: Server, admin: KubeBench, tmp_path: Path) -> None:
     home = f"home-{secrets.token_hex(3)}"
     admin.kubectl("create", "namespace", home)
     admin.kubectl("create", "serviceaccount", "kubeserve", "-n", home)
-    kubeconfig = _as_service_account(admin, server.kubeconfig, home, tmp_path)
+    kubeconfig = as_service_account(server.kubeconfig, (home, "kubeserve"), tmp_path / "limited")
     found = only(permissions(of(server, kubeconfig)))
     assert found.severity is Severity.PROBLEM
     assert "get namespaces in all namespaces" in found.meaning
@@ -219,13 +216,3 @@ def _definition(group: str, plural: str, kind: str) -> dict[str, Any]:
 
 def _login() -> tuple[str, ...]:
     return ("--docker-server=registry.example.org", "--docker-username=user", "--docker-password=well-hidden")
-
-
-def _as_service_account(admin: KubeBench, kubeconfig: Path, home: str, folder: Path) -> Path:
-    token = admin.kubectl("create", "token", "kubeserve", "-n", home).strip()
-    document = yaml.safe_load(kubeconfig.read_text())
-    for user in document["users"]:
-        user["user"] = {"token": token}
-    path = folder / "limited"
-    path.write_text(yaml.safe_dump(document))
-    return path

@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler.resources import tenant_id
-from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
-from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.client import KubeError, Reason
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
-from reconciler.targets.kubernetes.permissions import manifest
 from reconciler.targets.kubernetes.tenants import STORE_SECRET, WRITER
-from specs.platform import Platform
 from tests.support.cluster import cluster
 from tests.support.kube_bench import KubeBench, platform
-from tests.support.local import eventually
+from tests.support.kube_rights import rights_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,7 @@ class Rights:
     admin: KubeBench
     kubeconfig: Path
     home: str
+    full: bool  # whether there are controllers, which empty namespaces
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -44,15 +41,11 @@ def rights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
     folder = tmp_path_factory.mktemp("cluster")
     with cluster(folder / "server") as found:
         admin = KubeBench(found.kubeconfig)
-        given = Rights(admin, folder / "limited", f"home-{secrets.token_hex(3)}")
-        rules = _manifest(platform("rights", "rights-", **given.settings))
-        admin.kubectl("apply", "-f", "-", stdin=rules)
-        _as_service_account(given, found.kubeconfig)
-        for name in ("store", "other"):
-            admin.kubectl("create", "secret", "generic", name, "-n", given.home, "--from-literal=KEY=hidden")
-        eventually(lambda: _is_fenced(given), "the policy in force")
-        yield given
-        admin.kubectl("delete", "--wait=false", "-f", "-", stdin=rules)
+        given = Rights(admin, folder / "limited", f"home-{secrets.token_hex(3)}", full=found.full)
+        with rights_of(platform("rights", "rights-", **given.settings), found.kubeconfig, given.kubeconfig):
+            for name in ("store", "other"):
+                admin.kubectl("create", "secret", "generic", name, "-n", given.home, "--from-literal=KEY=hidden")
+            yield given
         admin.close()
 
 
@@ -63,7 +56,7 @@ def rig(rights: Rights) -> Iterator[KubeBench]:
     bench.close()
 
 
-def test_all_that_the_target_does_is_allowed(rig: KubeBench) -> None:
+def test_all_that_the_target_does_is_allowed(rights: Rights, rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1", "risk/score": "v2"}, replicas=(1, 3))
     rig.apply(desired)
     assert rig.changes(desired) == []
@@ -73,6 +66,8 @@ def test_all_that_the_target_does_is_allowed(rig: KubeBench) -> None:
         rig.apply(fewer)
     assert rig.changes(fewer) == []
     rig.remove(*desired.deployments, *{**desired.variants, **fewer.variants})
+    if rights.full:
+        rig.remove(*desired.tenants)
     for tenant in desired.tenants:
         rig.target.remove(str(tenant))
         namespace = rig.kube.get(ObjectRef("v1", "Namespace", "", rig.namespace(tenant.tenant)))
@@ -168,28 +163,3 @@ def _binding(namespace: str, home: str, name: str = WRITER, role: str = WRITER) 
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": "kubeserve", "namespace": home}],
     }
-
-
-def _is_fenced(given: Rights) -> bool:
-    """The API server learns of a new policy a moment later."""
-    kube = KubeClient(ClusterSettings(given.kubeconfig))
-    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{given.home}-bare"}}
-    try:
-        kube.apply(bare, dry_run=True)
-    except KubeError:
-        return True
-    finally:
-        kube.close()
-    return False
-
-
-def _manifest(given: Platform) -> str:
-    return yaml.safe_dump_all(manifest(given))
-
-
-def _as_service_account(given: Rights, kubeconfig: Path) -> None:
-    token = given.admin.kubectl("create", "token", "kubeserve", "-n", given.home).strip()
-    document = yaml.safe_load(kubeconfig.read_text())
-    for user in document["users"]:
-        user["user"] = {"token": token}
-    given.kubeconfig.write_text(yaml.safe_dump(document))
