@@ -96,6 +96,12 @@ class KubeDesk(Desk):
         (service,) = (o for o in self.objects() if o["kind"] == "Service" and o["metadata"]["name"] == deployment)
         return str(service["spec"]["selector"][VARIANT])
 
+    def events(self) -> set[tuple[str, str, str]]:
+        """(reason, kind, name) of what we told."""
+        found = self.kube.list("v1", "Event", namespace=f"{self.mark}-demo")
+        told = [one for one in found if (one.get("source") or {}).get("component") == "kubeserve"]
+        return {(one["reason"], one["involvedObject"]["kind"], one["involvedObject"]["name"]) for one in told}
+
     def kubectl(self, *arguments: str) -> None:
         command = [kubectl(), "--kubeconfig", str(self.kubeconfig), "-n", f"{self.mark}-demo", *arguments]
         subprocess.run(command, check=True, capture_output=True)
@@ -124,6 +130,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(desk: KubeDesk) -> None:
     assert "version v1 -> v2" in " ".join(desk.run("plan").out.split())
     desk.apply()
     assert desk.serving("d") != old
+    assert {("RolloutStarted", "Deployment", desk.serving("d")), ("RolloutSucceeded", "Service", "d")} <= desk.events()
     assert desk.named("Deployment") == [desk.serving("d")]
     assert desk.run("plan", "--detailed-exitcode").code == 0
 
@@ -139,6 +146,7 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_says_why(desk: 
     assert desk.named("Deployment") == [old]
     status = desk.status("d")
     assert (status["phase"], status["reason"]) == ("Degraded", "NotReady")
+    assert ("RolloutFailed", "Service", "d") in desk.events()
     desk.platform(runtime={"image": IMAGE})
     desk.apply()
     assert desk.status("d")["phase"] == "Ready"

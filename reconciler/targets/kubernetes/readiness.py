@@ -47,12 +47,13 @@ class _Variant:
 class Watcher:
     """Looks at what waits, and rests after a look in proportion to it: asked more often, it answers what it saw.
 
-    Asked by one thread at a time.
+    `look` is called by one thread at a time, `forget` by any.
     """
 
     kube: KubeClient
     installation: str
-    _seen: dict[str, Readiness] = field(default_factory=dict)
+    _seen: dict[str, Readiness] = field(default_factory=dict)  # by the last look
+    _last: dict[str, Readiness] = field(default_factory=dict)  # of all that was ever waited for
     _rests_until: float = 0.0  # by the monotonic clock
 
     def look(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
@@ -62,7 +63,12 @@ class Watcher:
             self._seen = readiness(self.kube, self.installation, variants)
             ended = time.monotonic()
             self._rests_until = ended + REST * (ended - begun)
+            self._last.update(self._seen)
         return {handle: self._seen[handle] for handle in variants}
+
+    def forget(self, handle: str) -> Readiness | None:
+        """What was seen of it last, told once."""
+        return self._last.pop(handle, None)
 
 
 def readiness(kube: KubeClient, installation: str, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:

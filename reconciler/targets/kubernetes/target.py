@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from reconciler.resources import Desired, Kind, ResourceId, Scope
+from reconciler.resources import Desired, Kind, ResourceId, Scope, deployment_id
 from reconciler.targets.kubernetes.access import Access
 from reconciler.targets.kubernetes.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.events import Events
 from reconciler.targets.kubernetes.lease import held_lease
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, workload
-from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe
+from reconciler.targets.kubernetes.objects import DEPLOYMENT, Object, ObjectRef, workload
+from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe, routed
 from reconciler.targets.kubernetes.prepare import Payload, prepare
 from reconciler.targets.kubernetes.provision import Provisioner
 from reconciler.targets.kubernetes.quota import replicas_of
@@ -25,7 +26,7 @@ from reconciler.targets.kubernetes.removal import Remover
 from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.routing import await_acceptance, check_ready, stages
 from reconciler.targets.ownership import Owner
-from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness
+from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness, ReadinessState
 from specs.cluster import Routing
 from specs.platform import Platform
 
@@ -45,6 +46,7 @@ class KubernetesTarget:
         self._remover = Remover(kube, platform)
         self._access = Access(kube, platform)
         self._watcher = Watcher(kube, platform.installation)
+        self._events = Events(kube)
         self._observed = Observed()
         self._parts: dict[ResourceId, list[PreparedResource]] = {}  # of each deployment: its variants and its route
         self._rehearsed: set[ResourceId] = set()  # deployments, since the last `prepare`
@@ -85,8 +87,11 @@ class KubernetesTarget:
             applied = self._provisioner.provision(resource.id.tenant, payload, self._live(resource.id))
         else:
             self._rehearse(resource, payload.deployment or resource.id)
+            known = bool(self._live(resource.id))
             applied = self._applier.apply(payload, self._live(resource.id))
             self._start_with(applied, payload, replicas or 1)
+            if not known and payload.deployment in self._observed.objects:
+                self._events.started(_of_kind(applied, "Deployment"), resource.id.name)
         self._observed.objects[resource.id] = applied
         return resource.handle
 
@@ -99,12 +104,18 @@ class KubernetesTarget:
         check_ready(readiness(self._kube, self._installation, serving))
         payload: Payload = resource.payload
         self._rehearse(resource, resource.id)
+        before = routed(self._live(resource.id).values())
         for stage in stages(payload.objects, self._live(resource.id)):
             self._move(resource.id, replace(payload, objects=(stage,), obsolete=()), whole=False)
         self._move(resource.id, payload, whole=True)
+        after = routed(self._live(resource.id).values())
+        if before and before != after:
+            traffic = ", ".join(f"{name} {weight}%" for name, weight in after.items())
+            self._events.succeeded(_of_kind(self._live(resource.id), "Service"), traffic)
 
     def remove(self, handle: str, fingerprint: str | None = None) -> bool:
         resource = ResourceId.parse(handle)
+        self._tell_failure(resource)
         gone = self._remover.remove(resource, fingerprint)
         self._observed.objects.pop(resource, None)
         return gone
@@ -144,6 +155,18 @@ class KubernetesTarget:
             self._applier.rehearse(part.payload, self._live(part.id), fresh=fresh)
         self._rehearsed.add(deployment)
 
+    def _tell_failure(self, variant: ResourceId) -> None:
+        """Once, of a variant that goes before it was ever ready: on itself, and on the Service that outlives it."""
+        seen = self._watcher.forget(str(variant))
+        objects = self._live(variant)
+        if seen is None or seen.state is ReadinessState.READY or not objects:
+            return
+        name = (workload(objects.values()) or {"metadata": {"labels": {}}})["metadata"]["labels"].get(DEPLOYMENT, "")
+        stable = self._live(deployment_id(variant.tenant, name))
+        self._events.failed(
+            [*_of_kind(objects, "Deployment"), *_of_kind(stable, "Service")], variant.name, seen.cause or "no answer"
+        )
+
     def _start_with(self, applied: dict[ObjectRef, Object], payload: Payload, replicas: int) -> None:
         rendered = workload(payload.objects)
         if rendered is None or "replicas" in rendered["spec"]:
@@ -151,3 +174,7 @@ class KubernetesTarget:
         ref = ObjectRef.of(rendered)
         if replicas_of(applied[ref]) < replicas:
             applied[ref] = self._applier.start_with(rendered, replicas)
+
+
+def _of_kind(objects: Objects, kind: str) -> list[Object]:
+    return [one for ref, one in objects.items() if ref.kind == kind]
