@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -88,4 +89,13 @@ def _said(ended: Mapping[str, JSON]) -> str:
     if ended.get("reason") == "OOMKilled":
         return "it used more memory than `resources.memory` allows"
     lines = str(ended.get("message") or "").strip().splitlines()
-    return lines[-1].strip() if lines else f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
+    return _reason(lines[-1].strip()) if lines else f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
+
+
+def _reason(line: str) -> str:
+    """What the runtime leaves is {"code", "reason"}; what others leave is taken as it is."""
+    try:
+        left = json.loads(line)
+    except ValueError:
+        return line
+    return str(left["reason"]) if isinstance(left, dict) and "reason" in left else line

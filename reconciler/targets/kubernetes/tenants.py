@@ -27,6 +27,9 @@ WRITER = "kubeserve-tenant"
 """The RoleBinding by which KubeServe may write in a tenant's namespace, and the ClusterRole that says what."""
 COPIED = "kubeserve.io/copied-secrets"  # annotation: which Secrets of the operator, at which resourceVersion
 
+DNS_PORTS = (53, 5353)
+"""What the resolver's own pods listen on, which is what a policy sees; their Service always has 53."""
+
 DEFAULT_CONTAINER_CPU = "100m"
 DEFAULT_CONTAINER_MEMORY = "128Mi"
 
@@ -198,7 +201,7 @@ def _gateway_namespace(platform: Platform) -> str | None:
 
 def _dns() -> Object:
     resolver = {**_in("kube-system"), "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
-    return {"to": [resolver], "ports": [_port(53, "UDP"), _port(53)]}
+    return {"to": [resolver], "ports": [_port(port, protocol) for port in DNS_PORTS for protocol in ("UDP", "TCP")]}
 
 
 def _store(store: S3Store) -> Object:

@@ -56,7 +56,7 @@ def test_nothing_goes_in_or_out_but_what_is_named() -> None:
     assert found.keys() == {"default-deny", "allow-dns", "allow-store"}
     assert found["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     (dns,) = found["allow-dns"]["egress"]
-    assert [port["port"] for port in dns["ports"]] == [53, 53]
+    assert [port["port"] for port in dns["ports"]] == [53, 53, 5353, 5353]
 
 
 def test_the_package_index_means_public_addresses_on_443() -> None:
