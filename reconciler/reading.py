@@ -5,7 +5,9 @@ Called by `reconcile.py`, and by `kubeserve validate`, which needs no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from reconciler.versions import Found, OpenSource, find_parts
@@ -37,6 +39,20 @@ class Read:
         return ", ".join(opened.revision.label for opened in self.sources.values())
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """What a round reads and compares stays until its end: to look through it for garbage again and again while it
+    grows finds nothing, and takes 40% of the time of 10,000 deployments."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@collector_paused()
 def read_sources(workspace: Workspace) -> Read:
     """Resolves every source, loads all specs with one loader, and looks for the files that they name."""
     sources = {source.name: OpenSource(source, source.resolve()) for source in workspace.sources}

@@ -16,7 +16,7 @@ from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan, Stored, Trouble
-from reconciler.reading import Read
+from reconciler.reading import Read, collector_paused
 from reconciler.resources import Desired, FileOrigin, ResourceId
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder
@@ -47,6 +47,7 @@ class Planned:
         return any(problem.severity == "error" for problem in self.problems)
 
 
+@collector_paused()
 def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None]) -> Planned:
     """Everything up to the plan. Changes nothing but caches."""
     # What is to go does not hang on what the specs say, or on whether they can be read.

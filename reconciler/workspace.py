@@ -13,9 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.plan.options import Budget
 from reconciler.sources.protocol import Source
-from reconciler.state.file import StateFile
 from specs.errors import KubeServeError
 from specs.loader import load_platform
 from specs.names import quoted
@@ -24,6 +22,8 @@ from specs.problems import Refusal
 
 if TYPE_CHECKING:
     from reconciler.artifacts.protocol import ArtifactStore
+    from reconciler.plan.options import Budget
+    from reconciler.state.file import StateFile
     from reconciler.targets.kubernetes.target import KubernetesTarget
     from reconciler.targets.local.target import LocalTarget
 
@@ -126,6 +126,8 @@ class Workspace:
 
     @cached_property
     def state_file(self) -> StateFile:
+        from reconciler.state.file import StateFile
+
         state = self.platform.state
         if state.startswith("s3://"):
             raise WorkspaceError(
@@ -135,6 +137,8 @@ class Workspace:
 
     @property
     def budget(self) -> Budget:
+        from reconciler.plan.options import Budget
+
         guards = self.platform.guards
         return Budget(guards.max_deletions, guards.max_deletion_percent)
 

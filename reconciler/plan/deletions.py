@@ -46,9 +46,9 @@ class Deletions:
     def all(self) -> Iterator[Change]:
         """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
         known = (r for r in (*self.live.resources, *self.state.resources) if r.kind is Kind.DEPLOYMENT)
-        for deployment in sorted({*known, *self.live_variants}):
-            wanted = deployment in self.desired.deployments and not self.options.destroy
-            if not wanted and deployment in self.options.scope and self._may_delete(deployment):
+        wanted = () if self.options.destroy else self.desired.deployments
+        for deployment in sorted(d for d in {*known, *self.live_variants} if d not in wanted):
+            if deployment in self.options.scope and self._may_delete(deployment):
                 yield from self._delete_deployment(deployment)
         for resource in self.live.resources.values():
             if resource.id.kind is Kind.TENANT and self._tenant_goes(resource.id):

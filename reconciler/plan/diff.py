@@ -114,7 +114,7 @@ class _Diff:
             return Change(version.id, Action.CREATE, error=trouble)
         digests = self.stored.digests.get(version.id, frozenset())
         if version.digest in digests:
-            return Change(version.id, Action.UNCHANGED)
+            return Change(version.id, self._as_recorded(version.id))
         if digests:
             return Change(version.id, Action.CREATE, error=other_content(version, digests))
         if version.manifest is None:
@@ -142,7 +142,7 @@ class _Diff:
     def _deployment_action(self, deployment: DesiredDeployment, work: bool) -> Action:
         record = self.state.resources.get(deployment.id)
         if not work:
-            return Action.UNCHANGED if record and record.phase is Phase.READY else Action.ADOPT
+            return self._as_recorded(deployment.id)
         digest = deployment_digest(self.desired, deployment)
         if record and record.phase in FAILED_PHASES and record.desired == digest:
             return Action.RETRY
@@ -184,7 +184,12 @@ class _Diff:
     def _of_differences(self, resource: ResourceId, changes: Iterable[FieldChange]) -> Action:
         if tuple(changes):
             return Action.CHANGE
-        return Action.UNCHANGED if resource in self.state.resources else Action.ADOPT
+        return self._as_recorded(resource)
+
+    def _as_recorded(self, resource: ResourceId) -> Action:
+        """Of what is as desired: whether the record says so too, or a round that died never came to it."""
+        record = self.state.resources.get(resource)
+        return Action.UNCHANGED if record and record.phase is Phase.READY else Action.ADOPT
 
 
 def _trouble(error: KubeServeError) -> Trouble:

@@ -23,6 +23,7 @@ from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan, Stored
 from reconciler.plan.render_data import render_json
 from reconciler.plan.render_text import render_text
+from reconciler.reading import collector_paused
 from reconciler.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
 from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, State
@@ -140,9 +141,10 @@ def timed(function: Callable[[], T]) -> tuple[float, T]:
     times = []
     for _ in range(RUNS):
         gc.collect()
-        start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
+        with collector_paused():
+            start = time.perf_counter()
+            result = function()
+            times.append(time.perf_counter() - start)
     return statistics.median(times), result
 
 
