@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from reconciler.fields import smallest_replicas
 from reconciler.resources import JSON, Kind, ResourceId, Scope
 from reconciler.state.model import Phase, Record, State
 from reconciler.targets.protocol import Live, LiveResource
@@ -71,7 +72,7 @@ def _status(
             weight=weights.get(variant.id, 0),
             digest=variant.digest,
             ready=variant.ready,
-            replicas=max(variant.replicas, _wanted(variant)),
+            replicas=max(variant.replicas, smallest_replicas(variant.fields)),
         )
         for variant in sorted(variants, key=lambda v: (-weights.get(v.id, 0), v.id))
     )
@@ -107,11 +108,6 @@ def _now(record: Record, route: LiveResource | None, variants: tuple[VariantStat
         what = ", ".join(f"{v.ready} of {v.replicas} replicas of version {v.version}" for v in missing)
         return Phase.DEGRADED, "ReplicasMissing", f"Only {what} answer. `kubeserve apply` mends it."
     return record.phase, record.reason, record.message
-
-
-def _wanted(variant: LiveResource) -> int:
-    smallest = variant.fields.get("replicas", "0").partition(" ")[0]
-    return int(smallest) if smallest.isdigit() else 0
 
 
 def _document(status: DeploymentStatus) -> JSON:

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.resources import Scope, deployment_id
 from reconciler.status import DeploymentStatus, deployment_statuses
-from reconciler.targets.protocol import Live
+from reconciler.targets.protocol import Live, Readiness, ReadinessState
 from tests.support.graphs import graph
 from tests.support.rounds import World
 
@@ -58,3 +58,12 @@ def test_a_scope_narrows_it(world: World) -> None:
     live = world.target.observe(Scope())
     assert not deployment_statuses(world.state, live, lambda _: None, Scope("search"))
     assert len(deployment_statuses(world.state, live, lambda _: None, Scope("fraud", "churn"))) == 1
+
+
+def test_a_degraded_deployment_of_which_nothing_answers_any_more_has_failed(world: World) -> None:
+    world.target.behaviour = lambda variant: Readiness(ReadinessState.FAILED, "no weights")
+    world.apply(graph({"fraud/churn": "v3"}))
+    assert (status(world).phase, status(world).reason) == ("Degraded", "NotReady")
+    for variant in [resource for resource in world.target.resources if resource.kind == "variant"]:
+        world.target.die(variant)
+    assert (status(world).phase, status(world).reason) == ("Failed", "NotReady")
