@@ -4,13 +4,14 @@ the tests use of it beside the protocol is all in `Bench`."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.resources import Replicas, Scope
 from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
+from tests.support.cluster import cluster
+from tests.support.kube_contract import kube_contract_bench
 from tests.support.local import EVERYTHING, Bench, bench_at, eventually
 
 RAISES = """
@@ -23,8 +24,26 @@ RAISES = """
 """
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        found.need_pretended_nodes()
+        yield found.kubeconfig
+
+
+@pytest.fixture(params=["local", "kubernetes"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "local":
+        with bench_at(tmp_path) as bench:
+            yield bench
+    else:
+        with kube_contract_bench(tmp_path, request.getfixturevalue("kubeconfig")) as bench:
+            yield bench
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Bench]:
+    """Where model servers really run, logs and all."""
     with bench_at(tmp_path) as bench:
         yield bench
 
@@ -92,17 +111,18 @@ def test_traffic_moves_to_what_is_routed(rig: Bench) -> None:
     assert rig.live(new.deployment).weights == {new.id: 100}
 
 
-def test_traffic_is_split_by_weight_and_a_variant_can_be_asked_for(rig: Bench) -> None:
-    most, few = rig.variant("v1"), rig.variant("v2")
-    rig.apply(rig.desired(most, few, weights=(75, 25)))
-    answers = [rig.ask(most.deployment)[1]["predictions"][0] for _ in range(20)]
+def test_traffic_is_split_by_weight_and_a_variant_can_be_asked_for(served: Bench) -> None:
+    most, few = served.variant("v1"), served.variant("v2")
+    served.apply(served.desired(most, few, weights=(75, 25)))
+    answers = [served.ask(most.deployment)[1]["predictions"][0] for _ in range(20)]
     assert answers.count("v2") == 5
-    assert rig.ask(most.deployment, variant=few.name)[1] == {"predictions": ["v2"]}
-    assert rig.live(most.deployment).weights == {most.id: 75, few.id: 25}
+    assert served.ask(most.deployment, variant=few.name)[1] == {"predictions": ["v2"]}
+    assert served.live(most.deployment).weights == {most.id: 75, few.id: 25}
 
 
 def test_traffic_never_moves_to_what_is_not_ready(rig: Bench) -> None:
-    old, broken = rig.variant("v1"), replace(rig.variant("v2"), checks=({"inputs": [[1.0]], "outputs": ["other"]},))
+    rig.version("broken", RAISES)
+    old, broken = rig.variant("v1"), rig.variant("broken")
     rig.apply(rig.desired(old))
     desired = rig.desired(broken)
     prepared = rig.start(desired)
@@ -113,15 +133,15 @@ def test_traffic_never_moves_to_what_is_not_ready(rig: Bench) -> None:
     assert rig.live(old.deployment).weights == {old.id: 100}
 
 
-def test_what_fails_says_why_and_spoils_no_others_answer(rig: Bench) -> None:
-    rig.version("broken", RAISES)
-    good, broken = rig.variant("v1"), rig.variant("broken", name="risk")
-    rig.start(rig.desired(good, broken))
-    failed = rig.wait_failed(broken)
+def test_what_fails_says_why_and_spoils_no_others_answer(served: Bench) -> None:
+    served.version("broken", RAISES)
+    good, broken = served.variant("v1"), served.variant("broken", name="risk")
+    served.start(served.desired(good, broken))
+    failed = served.wait_failed(broken)
     assert "the weights are missing" in failed.cause
     assert any("the weights are missing" in line for line in failed.log)
-    rig.wait_ready(good.id)
-    both = rig.target.readiness([str(good.id), str(broken.id)])
+    served.wait_ready(good.id)
+    both = served.target.readiness([str(good.id), str(broken.id)])
     assert [both[str(v.id)].state for v in (good, broken)] == [ReadinessState.READY, ReadinessState.FAILED]
 
 
@@ -129,17 +149,27 @@ def test_a_handle_that_nothing_bears_has_failed(rig: Bench) -> None:
     assert rig.readiness(rig.variant()).state is ReadinessState.FAILED
 
 
-def test_a_variant_starts_with_as_many_replicas_as_are_asked_for_and_goes_back_to_its_minimum(rig: Bench) -> None:
+def test_a_variant_starts_with_as_many_replicas_as_are_asked_for(rig: Bench) -> None:
     variant = rig.variant(replicas=Replicas(1, 3))
     desired = rig.desired(variant)
     prepared = rig.start(desired, replicas=2)
     rig.wait_ready(variant.id)
     rig.route(desired, prepared)
     assert (rig.live(variant.id).replicas, rig.readiness(variant).ready) == (2, 2)
-    rig.target.ensure(prepared.resources[variant.id])
-    assert (rig.live(variant.id).replicas, rig.readiness(variant).ready) == (1, 1)
     assert not rig.prepare(desired).resources[variant.id].changes
     assert rig.ask(variant.deployment)[0] == 200
+
+
+def test_where_nothing_else_scales_it_a_variant_goes_back_to_its_minimum(served: Bench) -> None:
+    variant = served.variant(replicas=Replicas(1, 3))
+    desired = served.desired(variant)
+    prepared = served.start(desired, replicas=2)
+    served.wait_ready(variant.id)
+    served.route(desired, prepared)
+    served.target.ensure(prepared.resources[variant.id])
+    assert (served.live(variant.id).replicas, served.readiness(variant).ready) == (1, 1)
+    assert not served.prepare(desired).resources[variant.id].changes
+    assert served.ask(variant.deployment)[0] == 200
 
 
 def test_more_replicas_are_a_change_of_the_same_variant(rig: Bench) -> None:
@@ -202,16 +232,16 @@ def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
     assert rig.ask(variant.deployment)[0] == 200
 
 
-def test_what_is_desired_again_while_it_goes_comes_back(rig: Bench) -> None:
-    variant = rig.variant()
-    desired = rig.desired(variant)
-    rig.apply(desired)
-    assert not rig.target.remove(str(variant.id))
-    assert rig.live(variant.id).terminating
-    assert rig.prepare(desired).resources[variant.id].changes
-    rig.apply(desired)
-    assert not rig.live(variant.id).terminating
-    assert rig.ask(variant.deployment)[0] == 200
+def test_what_is_desired_again_while_it_goes_comes_back(served: Bench) -> None:
+    variant = served.variant()
+    desired = served.desired(variant)
+    served.apply(desired)
+    assert not served.target.remove(str(variant.id))
+    assert served.live(variant.id).terminating
+    assert served.prepare(desired).resources[variant.id].changes
+    served.apply(desired)
+    assert not served.live(variant.id).terminating
+    assert served.ask(variant.deployment)[0] == 200
 
 
 def test_all_that_lives_is_found_without_any_record_of_it(rig: Bench) -> None:
@@ -252,11 +282,11 @@ def test_observing_can_be_narrowed_to_a_tenant_and_a_deployment(rig: Bench) -> N
     assert {str(resource) for resource in narrowed} == {"tenant/fraud"}
 
 
-def test_a_secret_that_is_not_there_is_an_error_of_its_variant_alone(rig: Bench) -> None:
-    good = rig.variant()
-    lacking = rig.variant(name="risk", env={"TOKEN": rig.secret("hub", "token", "x", mode=0o600)})
-    (rig.secrets_dir / "hub" / "token").unlink()
-    prepared = rig.prepare(rig.desired(good, lacking))
+def test_a_secret_that_is_not_there_is_an_error_of_its_variant_alone(served: Bench) -> None:
+    good = served.variant()
+    lacking = served.variant(name="risk", env={"TOKEN": served.secret("hub", "token", "x", mode=0o600)})
+    (served.secrets_dir / "hub" / "token").unlink()
+    prepared = served.prepare(served.desired(good, lacking))
     assert prepared.resources[good.id].error is None
     assert "Secret is missing" in str(prepared.resources[lacking.id].error)
 
@@ -268,22 +298,22 @@ def test_quota_in_use_is_told_by_tenant(rig: Bench) -> None:
     assert used == {"fraud": {"cpu": 1000, "memory": 2 * variant.memory_bytes, "pods": 2}}
 
 
-def test_logs_can_be_read(rig: Bench) -> None:
-    variant = rig.variant()
-    rig.apply(rig.desired(variant))
-    lines = list(rig.target.logs([variant.id], lines=5, follow=False))
+def test_logs_can_be_read(served: Bench) -> None:
+    variant = served.variant()
+    served.apply(served.desired(variant))
+    lines = list(served.target.logs([variant.id], lines=5, follow=False))
     assert any("Ready" in line for line in lines)
-    assert len(list(rig.target.logs([variant.id], lines=1, follow=False))) == 1
+    assert len(list(served.target.logs([variant.id], lines=1, follow=False))) == 1
 
 
-def test_the_log_of_what_failed_outlives_it(rig: Bench) -> None:
-    rig.version("broken", RAISES)
-    broken = rig.variant("broken")
-    desired = rig.desired(broken)
-    rig.start(desired)
-    rig.wait_failed(broken)
-    rig.remove(broken.id)
-    lines = list(rig.target.failed_logs(broken.deployment, lines=50))
+def test_the_log_of_what_failed_outlives_it(served: Bench) -> None:
+    served.version("broken", RAISES)
+    broken = served.variant("broken")
+    desired = served.desired(broken)
+    served.start(desired)
+    served.wait_failed(broken)
+    served.remove(broken.id)
+    lines = list(served.target.failed_logs(broken.deployment, lines=50))
     assert any("the weights are missing" in line for line in lines)
     with pytest.raises(TargetError, match="No log is there"):
-        list(rig.target.logs([broken.id], lines=50, follow=False))
+        list(served.target.logs([broken.id], lines=50, follow=False))

@@ -1,0 +1,122 @@
+"""The contract suite's bench over a cluster with pretended nodes: real controllers, pods that are Ready at once.
+
+Nothing runs in those pods, so `ask` answers for them: a request goes where the cluster's own EndpointSlices lead it,
+and what is found there answers with its version. What takes a real model server is tested with one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reconciler.fields import variant_fields
+from reconciler.resources import DesiredVariant, DesiredVersion, ResourceId, version_id
+from reconciler.targets.kubernetes.client import KubeClient, KubeError
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
+from reconciler.targets.kubernetes.objects import VARIANT, Object, ObjectRef
+from reconciler.targets.kubernetes.observe import fields_of
+from reconciler.targets.kubernetes.target import KubernetesTarget
+from tests.support.graphs import sha256
+from tests.support.kube_bench import IMAGE, Sketch, platform
+from tests.support.local import Bench, eventually
+
+CRASHING = IMAGE.rpartition(":")[0] + ":crash"
+
+
+@dataclass
+class CrashingSketch(Sketch):
+    """Pods of the versions that are named crash."""
+
+    crashing: set[str] = field(default_factory=set)
+
+    def _template(self, variant: DesiredVariant) -> Object:
+        self.images = {variant.deployment.name: CRASHING} if variant.version_name in self.crashing else {}
+        return super()._template(variant)
+
+
+class KubeContractBench(Bench):
+    """As a bench of local processes; what differs is where its pods run and how they are lost."""
+
+    target: Any
+
+    def __init__(self, root: Path, kubeconfig: Path) -> None:
+        self.kube = KubeClient(ClusterSettings(kubeconfig))
+        self.prefix = f"c{secrets.token_hex(3)}-"
+        self.crashing: set[str] = set()
+        super().__init__(root, f"contract-{self.prefix}x")
+
+    def new_target(self, installation: str = "", *, port: int | None = None) -> Any:
+        self.installation = installation or f"contract-{self.prefix}x"
+        quota = {"quota": {"cpu": "10", "memory": "16Gi", "pods": 20}}
+        made = platform(self.installation, self.prefix, tenants={"fraud": quota, "risk": quota})
+        return KubernetesTarget(made, self.kube, CrashingSketch(made, crashing=self.crashing))
+
+    def version(
+        self, name: str, body: str | None = None, *, tenant: str = "fraud", requirements: str | None = None
+    ) -> DesiredVersion:
+        """Nothing is stored, as nothing is fetched; a version with a body of its own crashes."""
+        if body is not None:
+            self.crashing.add(name)
+        digest = "sha256:" + sha256(f"{tenant}/{name}")
+        return DesiredVersion(version_id(tenant, "churn", name), "churn", name, digest, None)
+
+    def ask(self, deployment: ResourceId, inputs: Any = ((1.0,),), variant: str | None = None) -> tuple[int, Any]:
+        """What the pod that the Service leads to would answer."""
+        del inputs
+        namespace, service = f"{self.prefix}{deployment.tenant}", variant or deployment.name
+        ready = eventually(partial(self._endpoints, namespace, service), f"endpoints of {namespace}/{service}")
+        pod = self.kube.get(ObjectRef("v1", "Pod", namespace, ready[0]))
+        assert pod is not None
+        running = self.kube.get(ObjectRef("apps/v1", "Deployment", namespace, pod["metadata"]["labels"][VARIANT]))
+        assert running is not None
+        return 200, {"predictions": [fields_of(running)["version"]]}
+
+    def lose_a_replica(self, variant: DesiredVariant) -> None:
+        """Somebody scales it down by one; it is so when this returns."""
+        count = int(variant_fields(variant)["replicas"]) - 1
+        ref = ObjectRef("apps/v1", "Deployment", f"{self.prefix}{variant.id.tenant}", variant.name)
+
+        def scaled() -> bool:
+            found = self.kube.get(ref)
+            assert found is not None
+            try:
+                self.kube.replace({**found, "spec": {**found["spec"], "replicas": count}})
+            except KubeError:  # its status was written in between
+                return False
+            return True
+
+        eventually(scaled)
+        eventually(lambda: self.live(variant.id).replicas == count, f"one replica less: {variant.name}")
+
+    def clean_up(self) -> Mapping[int, str]:
+        for one in self.kube.list("v1", "Namespace"):
+            if one["metadata"]["name"].startswith(self.prefix):
+                self.kube.delete(ObjectRef.of(one), one["metadata"]["uid"])
+        self.kube.close()
+        return {}
+
+    def _endpoints(self, namespace: str, service: str) -> list[str]:
+        """Names of the pods that a Service sends requests to, once the slices have followed the Service's selector."""
+        found = self.kube.get(ObjectRef("v1", "Service", namespace, service))
+        assert found is not None, f"Service {namespace}/{service} is not there"
+        chosen = found["spec"]["selector"][VARIANT]
+        slices = self.kube.list(
+            "discovery.k8s.io/v1", "EndpointSlice", labels=f"kubernetes.io/service-name={service}", namespace=namespace
+        )
+        ends = [end for one in slices for end in one.get("endpoints") or ()]
+        ready = [end["targetRef"]["name"] for end in ends if end["conditions"].get("ready")]
+        return ready if ready and all(name.startswith(f"{chosen}-") for name in ready) else []
+
+
+@contextmanager
+def kube_contract_bench(root: Path, kubeconfig: Path) -> Iterator[KubeContractBench]:
+    bench = KubeContractBench(root, kubeconfig)
+    try:
+        yield bench
+    finally:
+        bench.clean_up()
