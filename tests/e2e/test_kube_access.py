@@ -1,0 +1,142 @@
+"""The cluster as its users see it: addresses, logs and predictions, and what is said when there is none."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.resources import ResourceId, deployment_id, variant_id
+from reconciler.targets.protocol import TargetError
+from specs.cluster import Routing
+from tests.support.cluster import cluster
+from tests.support.kube_bench import KubeBench, kube_bench
+
+CHURN = deployment_id("fraud", "churn")
+BODY = b'{"inputs": [[1.0]]}'
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found.kubeconfig
+
+
+@contextmanager
+def applied(kubeconfig: Path, **kubernetes: Any) -> Iterator[KubeBench]:
+    with kube_bench(kubeconfig, kubernetes=kubernetes) as rig:
+        rig.apply(rig.graph({"fraud/churn": "v1"}))
+        yield rig
+
+
+@contextmanager
+def web_server(status: int) -> Iterator[str]:
+    """Answers every POST with its own path and body."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            content = json.dumps({"path": self.path, "body": body.decode()}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_was_never_routed_has_no_address(kubeconfig: Path) -> None:
+    with kube_bench(kubeconfig) as rig:
+        assert rig.target.url(CHURN) is None
+
+
+def test_without_a_gateway_the_address_is_the_services_inside_the_cluster(kubeconfig: Path) -> None:
+    with applied(kubeconfig) as rig:
+        assert rig.target.url(CHURN) == f"http://churn.{rig.namespace()}.svc/fraud/churn"
+        rig.target = rig.new_target()
+        rig.fingerprints()
+        assert rig.target.url(CHURN) is not None, "known from what is live alone"
+
+
+def test_the_address_is_what_the_operator_tells(kubeconfig: Path) -> None:
+    with applied(kubeconfig, url="https://models.example.org/") as rig:
+        assert rig.target.url(CHURN) == "https://models.example.org/fraud/churn"
+    with applied(kubeconfig, routing="ingress", host="models.example.org") as rig:
+        assert rig.target.url(CHURN) == "http://models.example.org/fraud/churn"
+
+
+@pytest.mark.parametrize(
+    ("listener", "host", "address", "url"),
+    [
+        ({"port": 80, "protocol": "HTTP"}, None, "203.0.113.7", "http://203.0.113.7/fraud/churn"),
+        ({"port": 8080, "protocol": "HTTP"}, None, "203.0.113.7", "http://203.0.113.7:8080/fraud/churn"),
+        ({"port": 443, "protocol": "HTTPS"}, "m.example.org", "203.0.113.7", "https://m.example.org/fraud/churn"),
+        ({"port": 80, "protocol": "HTTP"}, None, "2001:db8::7", "http://[2001:db8::7]/fraud/churn"),
+    ],
+)
+def test_a_gateway_tells_its_address_itself(
+    kubeconfig: Path, listener: dict[str, Any], host: str | None, address: str, url: str
+) -> None:
+    with kube_bench(kubeconfig) as rig:
+        if not rig.kube.serves("gateway.networking.k8s.io/v1", "Gateway"):
+            pytest.skip("no Gateway API: install its custom resources in the cluster of KUBESERVE_TEST_KUBECONFIG")
+        platform = rig.namespace("platform")
+        rig.kubectl("create", "namespace", platform)
+        spec = {"gatewayClassName": "none", "listeners": [{"name": "web", **_secured(listener)}]}
+        gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {}, "spec": spec}
+        rig.kube.apply({**gateway, "metadata": {"name": "public", "namespace": platform}})
+        status = json.dumps({"status": {"addresses": [{"type": "IPAddress", "value": address}]}})
+        rig.kubectl("patch", "gateway", "public", "-n", platform, "--subresource=status", "--type=merge", "-p", status)
+        kubernetes = {"routing": Routing.GATEWAY, "gateway": f"{platform}/public", "host": host}
+        rig.platform = rig.platform.model_copy(
+            update={"kubernetes": rig.platform.kubernetes.model_copy(update=kubernetes)}
+        )
+        rig.sketch.platform = rig.platform
+        rig.target = rig.new_target()
+        rig.apply(rig.graph({"fraud/churn": "v1"}))
+        assert rig.target.url(CHURN) == url
+
+
+@pytest.mark.parametrize("status", [200, 422])
+def test_a_prediction_goes_through_the_address_and_its_answer_comes_back_as_it_is(
+    kubeconfig: Path, status: int
+) -> None:
+    with web_server(status) as url, applied(kubeconfig, url=url) as rig:
+        code, answer, headers = rig.target.predict(CHURN, BODY)
+        assert (code, json.loads(answer)) == (status, {"path": "/api/v1/predict/fraud/churn", "body": BODY.decode()})
+        assert "Content-Length" in headers
+
+
+def test_what_neither_the_address_nor_the_api_server_reaches_is_said_in_words(kubeconfig: Path) -> None:
+    with applied(kubeconfig, url="http://127.0.0.1:9") as rig:
+        with pytest.raises(TargetError, match="The deployment can't be reached"):
+            rig.target.predict(CHURN, BODY)
+        with pytest.raises(TargetError, match="Nothing of deployment/fraud/other is there"):
+            rig.target.predict(deployment_id("fraud", "other"), BODY)
+
+
+def test_where_there_is_no_log_it_is_said(kubeconfig: Path) -> None:
+    with applied(kubeconfig) as rig:
+        absent: ResourceId = variant_id("fraud", "churn-0000000000")
+        with pytest.raises(TargetError, match="No log is there"):
+            list(rig.target.logs([absent], lines=5, follow=False))
+        with pytest.raises(TargetError, match="No failure is kept"):
+            list(rig.target.failed_logs(deployment_id("fraud", "other"), lines=5))
+
+
+def _secured(listener: dict[str, Any]) -> dict[str, Any]:
+    if listener["protocol"] != "HTTPS":
+        return listener
+    return {**listener, "tls": {"certificateRefs": [{"name": "certificate"}]}}
