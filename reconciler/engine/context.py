@@ -170,9 +170,9 @@ class Round:
         previous = self.recorder.record(resource)
         if previous and previous.phase is Phase.READY and previous.applied == digest:
             record = replace(record, since=previous.since)
-        self.recorder.update(resource, record)
-        for variant in self._variants_of(resource):
+        for variant in self._variants_of(resource):  # first: a deployment is only recorded Ready with all of it
             self.recorder.update(variant, replace(record, url=""))
+        self.recorder.update(resource, record)
         self._done(Result(resource, Phase.READY, url=url))
 
     def failed(

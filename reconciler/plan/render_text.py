@@ -139,7 +139,7 @@ def _because(change: Change | None, paint: Paint) -> str:
     if change.action is Action.RETRY:
         words.append(f"retry: {change.note}" if change.note else "retry")
     elif change.action is Action.ADOPT:
-        words.append("runs as asked; to be recorded")
+        words.append(f"{'is stored' if change.id.kind is Kind.VERSION else 'runs'} as asked; to be recorded")
     elif change.action is Action.DELETE:
         consequence = "its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it"
         words.append(change.note or consequence)

@@ -29,7 +29,7 @@ def test_a_push_prints_the_digest_that_a_spec_then_names(call: Call, model: Path
     spec = f'apiVersion: kubeserve.io/v1\ntenant: demo\nmodels: {{m: {{versions: {{v1: {{digest: "{digest}"}}}}}}}}\n'
     (folder / "kubeserve.yaml").write_text(spec + "deployments: {d: {model: m, version: v1}}\n")
     changes = {change["id"]: change["action"] for change in call("plan", "-o", "json").data["changes"]}
-    assert changes["version/demo/m/v1"] == "unchanged"
+    assert changes["version/demo/m/v1"] == "take over"
     assert changes["deployment/demo/d"] == "create"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,8 @@ def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: World)
     (elsewhere,) = graph({"fraud/risk": "v9"}).variants
     (wanted,) = desired.variants
     state = world.state
-    world.file.save(
-        type(state)(
-            state.lineage,
-            1,
-            state.installation,
-            state.target,
-            {variant: Record(Phase.PROGRESSING) for variant in (claimed, elsewhere, wanted)},
-        )
-    )
+    claims = {variant: Record(Phase.PROGRESSING) for variant in (claimed, elsewhere, wanted)}
+    world.file.save(replace(state, serial=1, resources=claims))
     world.apply(desired, scope=Scope("fraud", "churn"))
     assert {v for v in world.state.resources if v.kind == "variant"} == {wanted, elsewhere}
 
@@ -88,3 +82,15 @@ def test_a_tenant_that_is_neither_there_nor_asked_for_is_forgotten(world: World)
     world.target.resources = {r: live for r, live in world.target.resources.items() if r.tenant != "search"}
     world.apply(graph({"fraud/churn": "v2"}))
     assert not [r for r in world.state.resources if r.tenant == "search"]
+
+
+def test_what_a_round_made_and_did_not_live_to_record_is_recorded_by_the_next(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    state = world.state
+    claimed = {resource: replace(record, phase=Phase.PROGRESSING) for resource, record in state.resources.items()}
+    world.file.save(replace(state, resources=claimed))
+    assert {change.action for change in world.plan(desired).work()} == {Action.ADOPT}
+    world.apply(desired)
+    assert {record.phase for record in world.state.resources.values()} == {Phase.READY}
+    assert world.plan(desired).is_empty
