@@ -181,15 +181,15 @@ class Desk:
 
     def status(self, name: str) -> dict[str, Any]:
         """Of one deployment, TENANT/NAME or a name of the tenant demo."""
-        tenant, _, deployment = name.rpartition("/")
-        found = self.run("status", "-o", "json", "--only", f"{tenant or 'demo'}/{deployment}").data["deployments"]
+        found = self.run("status", "-o", "json", "--only", _full(name)).data["deployments"]
         assert len(found) == 1, found
         status: dict[str, Any] = found[0]
         return status
 
     def ask(self, name: str, inputs: Any = ((1,),)) -> Any:
         """The predictions of a deployment, over HTTP."""
-        answer = httpx2.post(f"{self.status(name)['url']}/predict", json={"inputs": inputs}, timeout=PATIENCE_SECONDS)
+        url = self.state["resources"][f"deployment/{_full(name)}"]["url"]
+        answer = httpx2.post(f"{url}/predict", json={"inputs": inputs}, timeout=PATIENCE_SECONDS)
         assert answer.status_code == 200, answer.text
         return answer.json()["predictions"]
 
@@ -232,6 +232,11 @@ class Desk:
             process.kill()
         eventually(lambda: not self.processes(), "the end of what was killed")
         return [f"{line}\n{destroyed}" for _, line in left]
+
+
+def _full(name: str) -> str:
+    """Of a deployment: with its tenant, which is demo where none is named."""
+    return name if "/" in name else f"demo/{name}"
 
 
 @contextmanager
