@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-SECONDS = 20.0
+CHECK_SECONDS = 20.0
 
 
 class Severity(StrEnum):
@@ -30,7 +30,7 @@ class Check:
     name: str
     look: Callable[[], Iterable[Finding]]
     needs: str = ""
-    seconds: float = SECONDS
+    seconds: float = CHECK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,7 @@ class _Running:
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
         if self._thread.is_alive():
             late = f"There was no answer within {self.check.seconds:g} s."
-            return (
-                problem(f"Checking the {self.check.name} takes too long", late, "See that it answers, or try again."),
-            )
+            return (problem(f"No answer in time: {self.check.name}", late, "See that it answers, or try again."),)
         return tuple(self._found)
 
     def _run(self) -> None:
@@ -56,8 +54,8 @@ class _Running:
         except KubeServeError as error:
             self._found.append(problem(error.summary, error.detail))
         except (OSError, subprocess.SubprocessError) as error:
-            self._found.append(problem(f"The {self.check.name} can't be checked", f"{error}."))
+            self._found.append(problem(f"Can't be checked: {self.check.name}", f"{error}."))
         except Exception as error:  # a bug of one check is no reason to keep from the user what the others found
             text = f"{type(error).__name__}: {error}"
-            bug = problem(f"The check of the {self.check.name} failed", text, "This is a bug; please report it.")
+            bug = problem(f"The check itself failed: {self.check.name}", text, "This is a bug; please report it.")
             self._found.append(bug)

@@ -72,7 +72,10 @@ def _bucket(spec: S3Store) -> Iterator[Finding]:
     key = f"{spec.prefix}{PROBE_FOLDER}{uuid.uuid4().hex}"
     bucket.put(key, b"", _NOTHING)
     yield ok(f"The artifact store is {where}, and can be read and written")
-    yield _conditional(bucket, key)
+    try:
+        yield _conditional(bucket, key)
+    except StoreError as error:
+        yield problem(error.summary, error.detail)
     yield from _deleted(bucket, key)
 
 

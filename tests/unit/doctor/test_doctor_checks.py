@@ -84,7 +84,7 @@ def test_a_check_that_does_not_end_is_a_problem() -> None:
     finally:
         let_go.set()
     assert [checked.finding.severity for checked in report.found] == [Severity.PROBLEM, Severity.OK]
-    assert report.found[0].finding.summary == "Checking the well takes too long"
+    assert report.found[0].finding.summary == "No answer in time: well"
 
 
 def test_this_machine_is_good() -> None:
