@@ -96,12 +96,16 @@ def _status(
 
 def _now(record: Record, route: LiveResource | None, variants: tuple[VariantStatus, ...]) -> tuple[Phase, str, str]:
     """The record, unless what is live tells otherwise: replicas can die after a round has ended."""
+    reachable = route is not None and route.reachable
+    serving = [v for v in variants if v.weight]
+    answers = any(v.ready for v in serving)
+    if record.phase is Phase.DEGRADED and not (reachable and answers):
+        return Phase.FAILED, record.reason, record.message
     if record.phase is not Phase.READY:
         return record.phase, record.reason, record.message
-    if route is None or not route.reachable:
+    if not reachable:
         return Phase.FAILED, "NotReachable", "Nothing answers its URL. `kubeserve apply` makes it answer again."
-    serving = [v for v in variants if v.weight]
-    if not any(v.ready for v in serving):
+    if not answers:
         return Phase.FAILED, "NotRunning", "Nothing that should serve runs. `kubeserve apply` starts it again."
     missing = [v for v in serving if v.ready < v.replicas]
     if missing:
