@@ -68,7 +68,7 @@ def deployment_walk(round_: Round, change: Change) -> Walk:
 
 def adoption_walk(round_: Round, change: Change) -> Walk:
     """Runs as desired already: only the record is brought up to date."""
-    with round_.failing_as(change.id, "TakeoverFailed"):
+    with round_.failing_as(change.id, "RolloutFailed"):
         yield Join(())
         url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
         round_.succeeded(change.id, "TakenOver", url=url)
