@@ -10,6 +10,7 @@ import pytest
 from reconciler.resources import Scope, tenant_id
 from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGER, Object, ObjectRef
 from reconciler.targets.protocol import FieldChange, TargetError
+from specs.errors import KubeServeError
 from tests.support.cluster import cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
 
@@ -337,11 +338,49 @@ def test_the_operators_secret_is_copied_by_name_and_again_when_it_changes(kubeco
         assert "hidden" not in str((prepared, rig.target.observe(EVERYTHING)))
         assert "b25l" not in str((prepared, rig.target.observe(EVERYTHING)))
         assert rig.changes(desired) == []
+        rig.kubectl("delete", "secret", "kubeserve-store", "-n", rig.namespace())
+        rig.apply(rig.graph({"fraud/churn": "v2"}))
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "b25lLWhpZGRlbi12YWx1ZQ=="}
+        rig.apply(desired)
+        assert rig.changes(desired) == []
         rig.kubectl("patch", "secret", "store", "-n", source, "-p", '{"stringData":{"KEY":"two"}}')
         assert rig.changes(desired)
         rig.apply(desired)
         assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "dHdv"}
         assert rig.changes(desired) == []
+
+
+def test_an_autoscaled_variant_starts_at_its_minimum(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=(3, 5))
+    (variant,) = desired.variants
+    rig.apply(desired)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 3
+    assert rig.changes(desired) == []
+
+
+def test_what_can_not_be_rendered_is_left_as_it_is(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    rig.apply(desired)
+    before = rig.fingerprints()
+    rig.sketch.fails = KubeServeError("The template is broken")
+    prepared = rig.prepare(desired).resources
+    for resource in (*desired.variants, *desired.deployments):
+        assert prepared[resource].changes == ()
+        with pytest.raises(KubeServeError, match="The template is broken"):
+            rig.target.ensure(prepared[resource])
+        with pytest.raises(KubeServeError, match="The template is broken"):
+            rig.target.route(prepared[resource], {})
+    assert rig.fingerprints() == before
+
+
+def test_what_was_removed_made_again_and_removed_again_goes(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (variant,) = desired.variants
+    for _ in range(2):
+        rig.target.ensure(rig.prepare(desired).resources[tenant_id("fraud")])
+        rig.target.ensure(rig.prepare(desired).resources[variant])
+        rig.target.remove(str(variant))
+        assert rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()) == []
 
 
 def test_everything_is_written_by_our_own_field_manager(rig: KubeBench) -> None:

@@ -39,11 +39,13 @@ class Sketched:
 
 @dataclass
 class Sketch:
-    """Renders the kinds of the chart. `change` may alter each object; `images` names a deployment's image."""
+    """Renders the kinds of the chart. `change` may alter each object; `images` names a deployment's image; `fails` says
+    why nothing can be rendered."""
 
     platform: Platform
     change: Any = lambda one: one
     images: dict[str, str] = field(default_factory=dict)
+    fails: KubeServeError | None = None
 
     def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Sketched]:
         del monitors  # the chart's own tests see to them
@@ -56,7 +58,7 @@ class Sketch:
         return found
 
     def _sketched(self, objects: Iterator[Object]) -> Sketched:
-        return Sketched(tuple(self.change(one) for one in objects))
+        return Sketched(() if self.fails else tuple(self.change(one) for one in objects), self.fails)
 
     def _object(self, api: str, kind: str, resource: ResourceId, deployment: str, **content: Any) -> Object:
         variant = resource.name if resource.kind is Kind.VARIANT else ""

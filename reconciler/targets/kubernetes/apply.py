@@ -12,14 +12,13 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import Conflict
 from reconciler.targets.kubernetes.compare import differences
 from reconciler.targets.kubernetes.edits import OURS, taken_over
-from reconciler.targets.kubernetes.objects import INSTALLATION, SCALER, Object, ObjectRef
+from reconciler.targets.kubernetes.objects import AUTOSCALER, INSTALLATION, SCALER, Object, ObjectRef
 from reconciler.targets.kubernetes.prepare import Payload
 from reconciler.targets.protocol import TargetError
 
 ATTEMPTS = 5
 """To take over what was edited, against a controller that writes the same object's status."""
 _IMMUTABLE = "field is immutable"
-_AUTOSCALER = "HorizontalPodAutoscaler"
 
 Objects = Mapping[ObjectRef, Object]
 
@@ -50,7 +49,7 @@ class Applier:
     def apply(self, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
         """Answers what is live afterwards. What was autoscaled and no longer is loses its autoscaler first, which would
         undo the new number."""
-        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == _AUTOSCALER))
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == AUTOSCALER))
         after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
         for one in _changed(payload, live):
             ref = ObjectRef.of(one)
@@ -58,7 +57,7 @@ class Applier:
                 self._take_over(live[ref])
                 self._keep_replicas(one, live[ref])
             after[ref] = self._apply(one)
-        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != _AUTOSCALER))
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != AUTOSCALER))
         return after
 
     def start_with(self, workload: Object, replicas: int) -> Object:

@@ -72,6 +72,7 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
     return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
 
 
+AUTOSCALER = "HorizontalPodAutoscaler"
 DESCRIBED = frozenset({"Deployment", "Service"})
 """Kinds of a variant's objects that say what it is."""
 
@@ -83,7 +84,7 @@ def workload(objects: Iterable[Object]) -> Object | None:
 
 def is_autoscaled(objects: Iterable[Object]) -> bool:
     """Whether a variant's number of replicas belongs to an autoscaler."""
-    return any(one["kind"] == "HorizontalPodAutoscaler" for one in objects)
+    return any(one["kind"] == AUTOSCALER for one in objects)
 
 
 def rendered_digest(found: Object) -> str:

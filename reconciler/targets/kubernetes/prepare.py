@@ -75,14 +75,16 @@ def _prepared(
     variant: DesiredVariant | None = None,
     note: str = "",
 ) -> PreparedResource:
-    wanted = tuple(stamped(one) for one in objects)
+    wanted, of = tuple(stamped(one) for one in objects), variant.deployment if variant else None
+    if error is not None and not wanted:  # nobody knows what it should be, so nothing of it is obsolete
+        return PreparedResource(resource, str(resource), (), error, payload=Payload((), deployment=of))
     live = observed.objects.get(resource, {})
     different = [(one, live.get(ObjectRef.of(one))) for one in wanted if differences(one, live.get(ObjectRef.of(one)))]
     names = {ObjectRef.of(one) for one in wanted}
     obsolete = tuple(one for ref, one in live.items() if ref not in names)
     drift = bool(live and different) and not obsolete and all(is_drift(*pair) for pair in different)
     changes = tuple(_changes(variant, live, different, obsolete, drift=drift))
-    payload = Payload(wanted, obsolete, variant.deployment if variant else None)
+    payload = Payload(wanted, obsolete, of)
     return PreparedResource(resource, str(resource), changes, error, drift, payload, note)
 
 

@@ -34,6 +34,7 @@ class Provisioner:
     kube: KubeClient
     platform: Platform
     applier: Applier
+    _whole: set[str] = field(default_factory=set)  # tenants whose Secrets are known to be there since the last look
     _fresh: set[str] = field(default_factory=set)  # tenants whose namespace was made since the last look
 
     def is_fresh(self, tenant: str) -> bool:
@@ -42,6 +43,7 @@ class Provisioner:
     def surroundings(self, desired: Desired, observed: Observed) -> Surroundings:
         """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
         self._fresh.clear()
+        self._whole.clear()
         new = [tenant for tenant in desired.tenants if not _is_there(observed, tenant)]
         sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
         with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
@@ -68,7 +70,18 @@ class Provisioner:
             self.applier.rehearse(replace(payload, objects=others), first, fresh=fresh)
         for copy in secret_copies(self.platform, tenant):
             self._copy(copy, tenant)
+        self._whole.add(tenant)
         return self.applier.apply(replace(payload, objects=others), first)
+
+    def restore_secrets(self, tenant: str) -> None:
+        """Once a look: copies that somebody deleted are made again before a new variant needs them."""
+        if tenant in self._whole:
+            return
+        namespace = namespace_of(self.platform, tenant)
+        for copy in secret_copies(self.platform, tenant):
+            if self.kube.metadata(ObjectRef("v1", "Secret", namespace, copy.name)) is None:
+                self._copy(copy, tenant)
+        self._whole.add(tenant)
 
     def _await_admission(self, tenant: str) -> None:
         """API servers learn of a new RoleBinding a moment after it was made."""

@@ -48,6 +48,10 @@ class Remover:
             return False
         return self._remove_parts(resource, seen)
 
+    def wanted_again(self, resource: ResourceId) -> None:
+        """It was made since it was asked to go."""
+        self._asked.discard(resource)
+
     def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
         objects = self._objects(resource, VARIANT_KINDS if resource.kind is Kind.VARIANT else ROUTE_KINDS)
         if seen is not None:

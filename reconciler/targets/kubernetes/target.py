@@ -16,7 +16,7 @@ from reconciler.targets.kubernetes.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.events import Events
 from reconciler.targets.kubernetes.lease import held_lease
-from reconciler.targets.kubernetes.objects import DEPLOYMENT, Object, ObjectRef, workload
+from reconciler.targets.kubernetes.objects import AUTOSCALER, DEPLOYMENT, Object, ObjectRef, workload
 from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe, routed
 from reconciler.targets.kubernetes.prepare import Payload, prepare
 from reconciler.targets.kubernetes.provision import Provisioner
@@ -88,8 +88,11 @@ class KubernetesTarget:
         else:
             self._rehearse(resource, payload.deployment or resource.id)
             known = bool(self._live(resource.id))
+            if not known:
+                self._provisioner.restore_secrets(resource.id.tenant)
             applied = self._applier.apply(payload, self._live(resource.id))
-            self._start_with(applied, payload, replicas or 1)
+            self._start_with(applied, payload, replicas or 0)
+            self._remover.wanted_again(resource.id)
             if not known and payload.deployment in self._observed.objects:
                 self._events.started(_of_kind(applied, "Deployment"), resource.id.name)
         self._observed.objects[resource.id] = applied
@@ -100,6 +103,8 @@ class KubernetesTarget:
 
     def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
         """The weights are those of the rendered objects, which were made from the same desired graph."""
+        if resource.error is not None:
+            raise resource.error
         serving = {handle: ResourceId.parse(handle) for handle, weight in weights.items() if weight}
         check_ready(readiness(self._kube, self._installation, serving))
         payload: Payload = resource.payload
@@ -168,12 +173,15 @@ class KubernetesTarget:
         )
 
     def _start_with(self, applied: dict[ObjectRef, Object], payload: Payload, replicas: int) -> None:
+        """What an autoscaler will scale begins with what is asked for or its minimum, not with the API's default."""
         rendered = workload(payload.objects)
         if rendered is None or "replicas" in rendered["spec"]:
             return
+        scalers = (one for one in payload.objects if one["kind"] == AUTOSCALER)
+        least = max([replicas, *(int(one["spec"].get("minReplicas", 1)) for one in scalers)])
         ref = ObjectRef.of(rendered)
-        if replicas_of(applied[ref]) < replicas:
-            applied[ref] = self._applier.start_with(rendered, replicas)
+        if replicas_of(applied[ref]) < least:
+            applied[ref] = self._applier.start_with(rendered, least)
 
 
 def _of_kind(objects: Objects, kind: str) -> list[Object]:
