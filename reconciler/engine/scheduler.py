@@ -3,7 +3,7 @@ outcome, so that a deployment's life reads as straight-line code (`walks.py`) an
 nothing but its place in a dictionary.
 
 One thread, the caller's, resumes every walk: walks need no locks. Calls that may block run in a bounded pool;
-one observer thread asks for the readiness of everything that waits, in a single call.
+what waits to be ready is looked at by `observer.py`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.targets.protocol import Readiness, ReadinessState
+from reconciler.engine.observer import Look, Observer
+from reconciler.targets.protocol import Readiness
 from specs.errors import KubeServeError
 
-POLL_SECONDS = 0.1  # between two looks at everything that waits
 INTERRUPTED_SECONDS = 1.0  # that calls get to notice, once the round was asked to stop
 
 
@@ -62,7 +62,6 @@ class Ready:
 
 Effect = Call | Pause | Join | Ready
 Walk = Generator[Effect, Any, None]
-Look = Callable[[Collection[str]], Mapping[str, Readiness]]
 
 
 class Scheduler:
@@ -79,7 +78,7 @@ class Scheduler:
         self._joined_by: dict[Hashable, list[Hashable]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
-        self._watch = _Watch(self._looked)
+        self._observer = Observer(self._looked)
         self._stopping = False
 
     def spawn(self, key: Hashable, walk: Walk) -> None:
@@ -91,13 +90,13 @@ class Scheduler:
         """Until every walk has ended. On KeyboardInterrupt: throws Interrupted into all, gives running calls a moment
         to end, then raises it. What has not ended by then goes on until the process ends."""
         try:
-            self._watch.start(self._readiness)
+            self._observer.start(self._readiness)
             self._loop()
         except BaseException:
             self._interrupt()
             raise
         finally:
-            self._watch.stop()
+            self._observer.stop()
             self._pool.shutdown(wait=not self._stopping, cancel_futures=True)
 
     def _loop(self) -> None:
@@ -155,8 +154,8 @@ class Scheduler:
             case Join():
                 self._join(key, effect)
             case Ready():
-                token = self._watch.add(key, effect.handles)
-                self._later(effect.seconds, lambda: self._watch.expire(key, token))
+                token = self._observer.add(key, effect.handles)
+                self._later(effect.seconds, lambda: self._observer.expire(key, token))
 
     def _perform(self, key: Hashable, function: Callable[[], Any]) -> None:
         try:
@@ -188,84 +187,3 @@ class Scheduler:
 
     def _looked(self, key: Hashable, seen: Mapping[str, Readiness]) -> None:
         self._inbox.put(lambda: self._resume(key, seen))
-
-
-@dataclass(slots=True)
-class _Waiting:
-    handles: tuple[str, ...]
-    token: int
-    seen: Mapping[str, Readiness]
-
-
-class _Watch:
-    """The observer: one thread that looks at everything that waits, all at once."""
-
-    def __init__(self, done: Callable[[Hashable, Mapping[str, Readiness]], None]) -> None:
-        self._done = done
-        self._waiting: dict[Hashable, _Waiting] = {}
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stopped = False
-        self._tokens = itertools.count()
-
-    def start(self, look: Look) -> None:
-        threading.Thread(target=self._run, args=(look,), name="observer", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._wake.set()
-
-    def add(self, key: Hashable, handles: tuple[str, ...]) -> int:
-        token = next(self._tokens)
-        with self._lock:
-            self._waiting[key] = _Waiting(handles, token, {})
-        self._wake.set()
-        return token
-
-    def expire(self, key: Hashable, token: int) -> None:
-        """The time of one wait is over: it gets what was seen last, unless it has ended before."""
-        with self._lock:
-            waiting = self._waiting.get(key)
-            if waiting is None or waiting.token != token:
-                return
-            del self._waiting[key]
-        self._done(key, waiting.seen)
-
-    def _run(self, look: Look) -> None:
-        while True:
-            self._wake.clear()
-            if self._stopped:  # after clearing: a stop that was cleared is seen here
-                return
-            with self._lock:
-                waiting = dict(self._waiting)
-            if waiting:
-                self._settle(waiting, self._ask(look, waiting))
-                time.sleep(POLL_SECONDS)
-            else:
-                self._wake.wait()
-
-    def _ask(self, look: Look, waiting: Mapping[Hashable, _Waiting]) -> Mapping[str, Readiness]:
-        handles = {handle for wait in waiting.values() for handle in wait.handles}
-        try:
-            return look(handles)
-        except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
-            cause = error.summary
-        except Exception as error:  # a bug must not end the observer, for which everything waits
-            cause = f"{type(error).__name__}: {error}"
-        return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, cause))
-
-    def _settle(self, waiting: Mapping[Hashable, _Waiting], seen: Mapping[str, Readiness]) -> None:
-        for key, wait in waiting.items():
-            wait.seen = {handle: seen[handle] for handle in wait.handles if handle in seen}
-            states = [readiness.state for readiness in wait.seen.values()]
-            failed = ReadinessState.FAILED in states
-            ready = len(states) == len(wait.handles) and set(states) <= {ReadinessState.READY}
-            if failed or ready:
-                self._finish(key, wait)
-
-    def _finish(self, key: Hashable, wait: _Waiting) -> None:
-        with self._lock:
-            if self._waiting.get(key) is not wait:
-                return
-            del self._waiting[key]
-        self._done(key, wait.seen)

@@ -1,0 +1,100 @@
+"""One thread that asks for the readiness of everything that waits, in a single call; used by `scheduler.py`.
+
+In: who waits for which handles. Out: whose wait is over, as soon as all that it is for is ready or one has failed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass
+
+from reconciler.targets.protocol import Readiness, ReadinessState
+from specs.errors import KubeServeError
+
+POLL_SECONDS = 0.1  # between two looks at everything that waits
+
+Look = Callable[[Collection[str]], Mapping[str, Readiness]]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    handles: tuple[str, ...]
+    token: int
+    seen: Mapping[str, Readiness]
+
+
+class Observer:
+    """`done` is called, from its thread or from that of `expire`, with whose wait is over and what was seen last."""
+
+    def __init__(self, done: Callable[[Hashable, Mapping[str, Readiness]], None]) -> None:
+        self._done = done
+        self._waiting: dict[Hashable, _Waiting] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._tokens = itertools.count()
+
+    def start(self, look: Look) -> None:
+        threading.Thread(target=self._run, args=(look,), name="observer", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+
+    def add(self, key: Hashable, handles: tuple[str, ...]) -> int:
+        token = next(self._tokens)
+        with self._lock:
+            self._waiting[key] = _Waiting(handles, token, {})
+        self._wake.set()
+        return token
+
+    def expire(self, key: Hashable, token: int) -> None:
+        """The time of one wait is over: it gets what was seen last, unless it has ended before."""
+        with self._lock:
+            waiting = self._waiting.get(key)
+            if waiting is None or waiting.token != token:
+                return
+            del self._waiting[key]
+        self._done(key, waiting.seen)
+
+    def _run(self, look: Look) -> None:
+        while True:
+            self._wake.clear()
+            if self._stopped:  # after clearing: a stop that was cleared is seen here
+                return
+            with self._lock:
+                waiting = dict(self._waiting)
+            if waiting:
+                self._settle(waiting, self._ask(look, waiting))
+                time.sleep(POLL_SECONDS)
+            else:
+                self._wake.wait()
+
+    def _ask(self, look: Look, waiting: Mapping[Hashable, _Waiting]) -> Mapping[str, Readiness]:
+        handles = {handle for wait in waiting.values() for handle in wait.handles}
+        try:
+            return look(handles)
+        except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
+            cause = error.summary
+        except Exception as error:  # a bug must not end the observer, for which everything waits
+            cause = f"{type(error).__name__}: {error}"
+        return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, cause))
+
+    def _settle(self, waiting: Mapping[Hashable, _Waiting], seen: Mapping[str, Readiness]) -> None:
+        for key, wait in waiting.items():
+            wait.seen = {handle: seen[handle] for handle in wait.handles if handle in seen}
+            states = [readiness.state for readiness in wait.seen.values()]
+            failed = ReadinessState.FAILED in states
+            ready = len(states) == len(wait.handles) and set(states) <= {ReadinessState.READY}
+            if failed or ready:
+                self._finish(key, wait)
+
+    def _finish(self, key: Hashable, wait: _Waiting) -> None:
+        with self._lock:
+            if self._waiting.get(key) is not wait:
+                return
+            del self._waiting[key]
+        self._done(key, wait.seen)
