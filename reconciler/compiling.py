@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Lock
 
 from reconciler.desired import Compilable, compile_graph
 from reconciler.reading import NOTHING, Read, in_file_order, read_sources
@@ -37,17 +38,32 @@ def ask_sources(workspace: Workspace, runtime: str, say: Callable[[str], None]) 
     workspace.prepare_caches()
     say("reading specs")
     read = read_sources(workspace)
-    say("computing digests")
-    digested = _digest(workspace, read)
+    digested = _digest(workspace, read, say)
     problems = in_file_order((*read.problems, *digested.problems))
     return Asked(_compile(workspace, runtime, read, digested), read, problems)
 
 
-def _digest(workspace: Workspace, read: Read) -> Digested:
+def _digest(workspace: Workspace, read: Read, say: Callable[[str], None]) -> Digested:
     cache = DigestCache(workspace.cache_dir / DIGEST_CACHE)
     healthy = read.healthy
     parts = tuple(parts for parts in read.found.parts if parts.tenant in healthy)
-    return digest_versions(replace(read.found, parts=parts), healthy, cache, lambda _: None)
+    return digest_versions(replace(read.found, parts=parts), healthy, cache, _Reading(say))
+
+
+class _Reading:
+    """Says how much was read for digests, all in all; called from several threads."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._lock = Lock()
+        self._bytes = 0
+        say("computing digests")
+
+    def __call__(self, read: int) -> None:
+        with self._lock:
+            before, self._bytes = self._bytes >> 20, self._bytes + read
+            if self._bytes >> 20 != before:
+                self._say(f"computing digests, {self._bytes >> 20} MiB read")
 
 
 def _compile(workspace: Workspace, runtime: str, read: Read, digested: Digested) -> Desired:
