@@ -34,7 +34,9 @@ def test_a_first_apply_serves_and_destroy_takes_all_of_it_away(desk: Desk) -> No
     }
     assert not desk.processes()
     assert desk.run("status", "-o", "json").data == {"deployments": []}
-    assert desk.run("plan", "-o", "json").data["summary"].startswith("2 to create, 1 to take over"), "what is stored stays"
+    assert desk.run("plan", "-o", "json").data["summary"].startswith("2 to create, 1 to take over"), (
+        "what is stored stays"
+    )
 
 
 def test_another_round_is_refused_with_the_name_of_the_one_that_runs(desk: Desk) -> None:
