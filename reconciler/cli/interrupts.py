@@ -17,6 +17,7 @@ from typing import NoReturn
 from reconciler.exit_codes import ExitCode
 
 LEAVE_SECONDS = 1.7
+JOIN_SECONDS = 0.05  # a thread that has nothing to do any more needs less
 _SHOW_CURSOR = "\033[?25h"
 
 _interrupted = threading.Event()
@@ -35,6 +36,16 @@ def tell(text: str) -> None:
     if not _told.is_set():
         _told.set()
         _write(f"\n{text}\n" if sys.stderr.isatty() else f"{text}\n")  # behind the ^C of a terminal
+
+
+def is_working() -> bool:
+    """Whether threads of ours go on that an ordinary end would wait for, once they had a moment to end."""
+    threads = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    for thread in threads:
+        thread.join(JOIN_SECONDS)
+    return any(thread.is_alive() for thread in threads)
 
 
 def leave(text: str = "Interrupted.") -> NoReturn:

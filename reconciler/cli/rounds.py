@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from reconciler.cli.console import confirm, count, paint, show_problems, talk, verbosity
-from reconciler.cli.interrupts import leave
+from reconciler.cli.interrupts import is_working, leave, tell
 from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
 from reconciler.cli.progress import progress, working
 from reconciler.engine.context import Result
@@ -40,12 +40,16 @@ def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) ->
         try:
             planned = _agreed(workspace, options, ask)
         except (KeyboardInterrupt, click.Abort):
-            leave("Interrupted. Nothing was changed.")
+            tell("Interrupted. Nothing was changed.")
+            raise
         try:
             with progress(planned.plan) as listen:
                 outcome = apply_round(workspace, planned, listen)
-        except KeyboardInterrupt:  # with the lock still held: a call that was begun may not have ended
-            leave("Interrupted. What was begun is recorded; the next apply goes on from there.")
+        except KeyboardInterrupt:
+            tell("Interrupted. What was begun is recorded; the next apply goes on from there.")
+            if is_working():  # what still writes keeps the lock
+                leave()
+            raise
     _show(planned, outcome, ask.output)
     return ExitCode.FAILED if planned.is_broken else outcome.exit_code
 
