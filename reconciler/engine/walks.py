@@ -13,6 +13,7 @@ from typing import Any
 from reconciler.engine.context import Round
 from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
 from reconciler.plan.model import Action, Change, Trouble
+from reconciler.printable import printable
 from reconciler.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
@@ -24,14 +25,14 @@ REMOVAL_GRACE_SECONDS = 30.0  # beyond the drain time, until a removal counts as
 
 
 class WalkError(KubeServeError):
-    """A walk came to an end that has been recorded already."""
+    """How a walk came to an end. It may quote what others said, in words that are safe to show."""
 
     code = "failed"
 
     def __init__(self, reason: str, summary: str, log: tuple[str, ...] = ()) -> None:
-        super().__init__(summary)
+        super().__init__(printable(summary))
         self.reason = reason
-        self.log = log
+        self.log = tuple(map(printable, log))
 
 
 def tenant_walk(round_: Round, change: Change) -> Walk:
