@@ -238,7 +238,7 @@ class Round:
         try:
             yield
         except (Interrupted, KeyboardInterrupt):
-            self._interrupted(resource)
+            self.interrupted(resource)
             raise
         except KubeServeError as error:
             message = f"{error.summary}: {error.detail}" if error.detail else error.summary
@@ -255,7 +255,8 @@ class Round:
             return self.desired.versions[resource].digest
         return ""
 
-    def _interrupted(self, resource: ResourceId) -> None:
+    def interrupted(self, resource: ResourceId) -> None:
+        """Records it of a walk that has not come to its end."""
         previous = self.recorder.record(resource)
         if previous is not None and previous.phase not in FAILED_PHASES:  # else it is known already why it failed
             message = "The round was interrupted; the next one goes on."

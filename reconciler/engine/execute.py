@@ -54,6 +54,9 @@ def execute(round_: Round, workers: int = WORKERS) -> Outcome:
         scheduler.run()
     except KeyboardInterrupt:
         with suppress(StateError):  # its user is told of the interruption
+            for change in plan.work():  # those too whose walk had not begun
+                if change.id.kind is not Kind.VARIANT and change.id not in round_.results:
+                    round_.interrupted(change.id)
             _finish(round_, started, "interrupted")
         raise
     except BaseException:

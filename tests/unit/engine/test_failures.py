@@ -161,6 +161,17 @@ def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: Wo
     assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.OK
 
 
+def test_an_interruption_before_anything_has_begun_is_recorded_of_all_that_was_to_be_done(world: World) -> None:
+    def at_once(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    world.listen = at_once
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
+    done = {resource: record for resource, record in world.state.resources.items() if resource.kind != "variant"}
+    assert {record.reason for record in done.values()} == {"Interrupted"}
+
+
 def test_an_interrupted_round_tells_every_walk_that_was_starting_something(world: World) -> None:
     """The interruption comes while two calls run; neither walk takes it for a failure of its call."""
     second = deployment_id("fraud", "risk")
