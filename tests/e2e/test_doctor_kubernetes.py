@@ -18,7 +18,7 @@ from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from specs.platform import Platform
 from tests.support.cli import Desk, eventually
 from tests.support.cluster import Cluster as Server
-from tests.support.cluster import cluster
+from tests.support.cluster import bare_cluster
 from tests.support.kube_bench import KubeBench, platform
 from tests.support.kube_rights import as_service_account, rights_of
 from tests.support.s3_servers import free_port
@@ -29,7 +29,7 @@ MONITORING_GROUP = "monitoring.coreos.com"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with cluster(tmp_path_factory.mktemp("cluster") / "server") as found:
+    with bare_cluster(tmp_path_factory.mktemp("cluster") / "server") as found:
         yield found
 
 
@@ -41,10 +41,8 @@ def admin(server: Server) -> Iterator[KubeBench]:
 
 
 @pytest.fixture
-def custom_resources(server: Server, admin: KubeBench) -> Iterator[None]:
+def custom_resources(admin: KubeBench) -> Iterator[None]:
     """Gateway API and ServiceMonitors, as far as the doctor looks at them; on a bare API server alone."""
-    if server.full:
-        pytest.skip("this cluster has its own custom resources")
     names = (("gateways", "Gateway"), ("httproutes", "HTTPRoute"))
     definitions = [_definition(GATEWAY_GROUP, *name) for name in names]
     definitions.append(_definition(MONITORING_GROUP, "servicemonitors", "ServiceMonitor"))
@@ -109,8 +107,6 @@ def test_who_may_nothing_is_told_what_to_apply(server: Server, admin: KubeBench,
 
 
 def test_gateway_routing_without_its_custom_resources_is_a_problem(server: Server) -> None:
-    if server.full:
-        pytest.skip("this cluster has its own custom resources")
     assert only(of(server, routing="gateway").routing()).severity is Severity.PROBLEM
     assert only(of(server, routing="ingress").routing()).severity is Severity.OK
     assert only(of(server, monitoringNamespace="monitoring").monitoring()).severity is Severity.WARNING

@@ -55,6 +55,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     if named:
         yield Cluster(Path(named), full=True)
         return
+    with bare_cluster(folder) as found:
+        yield found
+
+
+@contextmanager
+def bare_cluster(folder: Path) -> Iterator[Cluster]:
+    """An API server of its own, without controllers and without anybody's custom resources; skips where its binaries
+    are not there."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if not assets or not (Path(assets) / "kube-apiserver").exists():
         pytest.skip(REASON)
