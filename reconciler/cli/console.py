@@ -77,9 +77,23 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("Nothing can be asked without a terminal. Say --yes to go ahead.")
-    if not click.confirm(question, err=True):
+    if not _is_yes(question):
         talk("Nothing was changed.")
         raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+def _is_yes(question: str) -> bool:
+    """Not by input(), which swallows a Ctrl-C that comes while it flushes its prompt."""
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:  # Ctrl-D
+            raise click.Abort
+        answer = line.strip().lower()
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("", "n", "no"):
+            return False
 
 
 def count(number: int, word: str) -> str:
