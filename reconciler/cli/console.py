@@ -53,6 +53,13 @@ def talk(text: str = "") -> None:
     click.echo(text, err=True)
 
 
+def print_json(document: Any) -> None:
+    """In UTF-8, whatever the terminal's own characters are."""
+    import orjson
+
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
 def show_error(summary: str, detail: str = "") -> None:
     talk(f"{paint_talk('error:', 'red')} {summary}")
     if detail:

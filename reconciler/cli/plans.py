@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from reconciler.cli.console import paint
+from reconciler.cli.console import paint, print_json
 from reconciler.cli.naming import NamingError
 from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
@@ -49,7 +49,7 @@ class Saved:
 def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False) -> None:
     match output:
         case "json":
-            click.echo(render_json(planned.plan), nl=False)
+            print_json(plan_document(planned.plan))
         case "markdown":
             click.echo(render_markdown(planned.plan), nl=False)
         case _:

@@ -6,7 +6,8 @@ import importlib
 import io
 import os
 import sys
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 import click
 
@@ -98,12 +99,19 @@ def main() -> NoReturn:
     if COMPLETION_VARIABLE in os.environ:
         kubeserve.main(prog_name=NAME)
     interrupts.install()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may know fewer characters than we do
+    sys.stdout, sys.stderr = _writable(sys.stdout), _writable(sys.stderr)
     code = run(sys.argv[1:])
     settle_stdout()
     sys.exit(code)
+
+
+def _writable(stream: TextIO | None) -> TextIO:
+    """A terminal may know fewer characters than we do; None stands for a stream that was closed when we came."""
+    if stream is None:
+        return Path(os.devnull).open("w")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
 
 
 def run(arguments: list[str]) -> int:

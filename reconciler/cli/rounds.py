@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from reconciler.cli.console import confirm, count, paint, show_problems, talk, verbosity
+from reconciler.cli.console import confirm, count, paint, print_json, show_problems, talk, verbosity
 from reconciler.cli.interrupts import is_working, leave, tell
 from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
 from reconciler.cli.progress import progress, working
@@ -18,10 +18,11 @@ from reconciler.plan.diff import Options
 from reconciler.plan.render_data import plan_document
 from reconciler.reconcile import Planned, apply_round, plan_round
 from reconciler.resources import JSON, Kind
-from reconciler.state.model import FAILED_PHASES
+from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.workspace import Workspace
 
 SHOWN_LOG_LINES = 10
+UNFINISHED = FAILED_PHASES | {Phase.DELETING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,13 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
 def _show(planned: Planned, outcome: Outcome, output: str) -> None:
     results = sorted(outcome.results, key=lambda result: result.id)
     for result in results:
-        if result.phase in FAILED_PHASES:
+        if result.phase in UNFINISHED:
             _show_failure(result)
     if results:
         talk()
         talk(_tally(results))
     if output == "json":
-        import orjson
-
-        click.echo(orjson.dumps(_document(planned, outcome, results), option=orjson.OPT_INDENT_2).decode())
+        print_json(_document(planned, outcome, results))
         return
     for result in results:
         if result.url:
@@ -103,7 +102,7 @@ def _show_failure(result: Result) -> None:
 
 
 def _tally(results: list[Result]) -> str:
-    """`3 deployments Ready, 1 Degraded.`"""
+    """`3 deployments: 2 Ready, 1 Degraded.`"""
     deployments = [result for result in results if result.id.kind is Kind.DEPLOYMENT]
     if not deployments:
         return "Done."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -78,6 +79,23 @@ def test_a_plan_that_nobody_can_take_is_an_error(desk: Desk) -> None:
     assert planned.returncode == 1
     assert planned.stderr.startswith("error: No space left on device\n")
     assert "Exception ignored" not in planned.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed_are_done_without(desk: Desk, closed: str) -> None:
+    desk.spec({"d": "v1"})
+    command = f"{shlex.join(command_line('plan', '--detailed-exitcode'))} {closed}"
+    planned = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, cwd=desk.folder, env=environment(), check=False
+    )
+    assert planned.returncode == 2, planned
+
+
+def test_a_terminal_of_few_characters_gets_those_that_it_has(desk: Desk) -> None:
+    desk.write("kubeserve.yaml", "apiVersion: kubeserve.io/v1\ntenant: demo\nmodels: {größe: {}}\n")
+    assert desk.run("validate", PYTHONIOENCODING="ascii:strict").err.startswith("kubeserve.yaml:3:10: error: ")
+    for_programs = desk.run("validate", "-o", "json", PYTHONIOENCODING="ascii:strict")
+    assert any("größe" in problem["detail"] for problem in for_programs.data["problems"]), "JSON is UTF-8 everywhere"
 
 
 def test_a_reader_that_has_gone_is_no_error_to_tell(desk: Desk) -> None:

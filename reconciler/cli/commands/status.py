@@ -32,7 +32,7 @@ def command(source: str | None, ref: str | None, platform: Path | None, only: Sc
     with opened(source, ref, platform) as workspace:
         if watch:
             return _watch(workspace, only, output)
-        click.echo(_shown(_statuses(workspace, only), output))
+        _print(_shown(_statuses(workspace, only), output))
     return ExitCode.OK
 
 
@@ -42,7 +42,7 @@ def _watch(workspace: Workspace, only: Scope, output: str) -> int:
     tables = output == "table" and is_lively(sys.stdout)
     shown = ""
     try:
-        with _screen() if tables else nullcontext(_follow) as show:
+        with _screen() if tables else nullcontext(_print) as show:
             while True:
                 text = _shown(_statuses(workspace, only), output)
                 if text != shown:
@@ -66,9 +66,9 @@ def _screen() -> Iterator[Callable[[str], None]]:
         yield lambda text: live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def _follow(text: str) -> None:
-    """For a pipe: one text after the other."""
-    click.echo(text)
+def _print(text: str) -> None:
+    """In UTF-8 where it goes to a program."""
+    click.echo(text if sys.stdout.isatty() else text.encode())
     sys.stdout.flush()
 
 

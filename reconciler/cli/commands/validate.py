@@ -79,7 +79,7 @@ def _counts(read: Read) -> str:
 
 
 def _print_json(read: Read, problems: tuple[Problem, ...]) -> None:
-    import orjson
+    from reconciler.cli.console import print_json
 
     document: dict[str, Any] = {
         "tenants": sorted(read.loaded.tenants),
@@ -96,4 +96,4 @@ def _print_json(read: Read, problems: tuple[Problem, ...]) -> None:
             for problem in problems
         ],
     }
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    print_json(document)
