@@ -51,6 +51,8 @@ MOMENTS = [
 SEED = 4
 RANDOM_KILLS = 6
 
+pytestmark = pytest.mark.timeout(300)  # seconds; each takes a tenth of that on a machine of its own
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -88,7 +90,6 @@ def assert_as_if_nobody_had_died(desk: Desk, served: Mapping[str, str]) -> None:
     assert sum(name.startswith("variant/") for name in records) == len(served), records
 
 
-@pytest.mark.timeout(300)
 def test_killed_at_every_step_in_turn(desk: Desk) -> None:
     """Each round replaces d by a version that is new, and makes or deletes e beside it."""
     old = "v1"
@@ -103,7 +104,6 @@ def test_killed_at_every_step_in_turn(desk: Desk) -> None:
         old = new
 
 
-@pytest.mark.timeout(300)
 def test_killed_again_and_again_at_moments_that_nobody_chose(desk: Desk) -> None:
     chance = random.Random(SEED)
     desk.spec({"d": "v2", "e": "v1"}, ["v1", "v2"])

@@ -14,6 +14,8 @@ from tests.support.load import load_on
 ROLLOUTS = 10
 VERSIONS = ("v1", "v2")
 
+pytestmark = pytest.mark.timeout(300)  # seconds; each takes a tenth of that on a machine of its own
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -21,7 +23,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.mark.timeout(300)
 def test_ten_rollouts_under_load_lose_no_request(desk: Desk) -> None:
     desk.spec({"d": "v1"}, VERSIONS)
     desk.apply()
