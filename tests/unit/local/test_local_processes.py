@@ -19,6 +19,10 @@ def sleeper(tmp_path: Path) -> Iterator[ProcessId]:
     environment = {"PATH": os.environ["PATH"], RUN_DIR_VARIABLE: str(tmp_path), TOKEN_VARIABLE: "abc"}
     process = processes.spawn(("sleep", "3600"), environment, tmp_path, tmp_path / "output")
     assert process is not None
+    deadline = time.monotonic() + 30
+    while not list(processes.bearers(tmp_path)):  # the kernel shows the environment a moment after exec
+        assert time.monotonic() < deadline
+        os.sched_yield()
     yield process
     processes.kill(process)
     wait_until_gone(process)
