@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,42 +11,10 @@ import pytest
 
 from runtime.fetch.transfer import PART
 from tests.support.fault_proxy import fault_proxy
-from tests.support.fetching import Place, finished, place_on
-from tests.support.s3_servers import S3Server, add_account, free_port, moto_server, versity_server
+from tests.support.fetching import Place, finished
+from tests.support.s3_servers import S3Server, add_account, free_port
 from tests.support.tls import Authority
 from tests.support.versions import Version
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with versity_server(tmp_path_factory.mktemp("versitygw")) as server:
-        yield server
-
-
-@pytest.fixture(params=["moto", "versitygw"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found: S3Server = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture
-def place(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """On each of the servers: what is theirs to say."""
-    with place_on(server, tmp_path, monkeypatch) as place:
-        yield place
-
-
-@pytest.fixture
-def any_place(moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """On one server: what happens on the way."""
-    with place_on(moto, tmp_path, monkeypatch) as place:
-        yield place
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "requirements.txt"])

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +16,10 @@ import pytest
 from runtime.fetch.transfer import PART
 from runtime.manifest import verify_folder
 from tests.support.fault_proxy import Break, Fault
-from tests.support.fetching import ROOT, Place, finished, place_on
+from tests.support.fetching import ROOT, Place, finished
 from tests.support.runtime_process import eventually
-from tests.support.s3_servers import S3Server, moto_server, versity_server
+from tests.support.s3_servers import S3Server
 from tests.support.versions import MIB, Version, some_bytes
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with versity_server(tmp_path_factory.mktemp("versitygw")) as server:
-        yield server
-
-
-@pytest.fixture(params=["moto", "versitygw"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found: S3Server = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture
-def place(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """On each of the servers: what is theirs to say."""
-    with place_on(server, tmp_path, monkeypatch) as place:
-        yield place
-
-
-@pytest.fixture
-def any_place(moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """On one server: what happens on the way."""
-    with place_on(moto, tmp_path, monkeypatch) as place:
-        yield place
 
 
 def test_a_version_is_fetched_once_and_only_verified_after_that(place: Place) -> None:
