@@ -23,3 +23,8 @@ class KubeServeError(Exception):
 
     def __str__(self) -> str:
         return "\n  ".join((self.summary, *self.detail.splitlines()))
+
+    @property
+    def sentence(self) -> str:
+        """Both in one, for a record or inside of another message."""
+        return f"{self.summary}: {self.detail}" if self.detail else self.summary

@@ -241,8 +241,7 @@ class Round:
             self.interrupted(resource)
             raise
         except KubeServeError as error:
-            message = f"{error.summary}: {error.detail}" if error.detail else error.summary
-            self.failed(resource, getattr(error, "reason", reason), message, getattr(error, "log", ()), phase)
+            self.failed(resource, getattr(error, "reason", reason), error.sentence, getattr(error, "log", ()), phase)
             raise
         except Exception as error:  # a bug of ours or a library's stops this resource only
             self.failed(resource, "InternalError", f"{type(error).__name__}: {error}", phase=phase)

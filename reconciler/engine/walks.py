@@ -101,7 +101,7 @@ def retried(function: Any) -> Generator[Effect, Any, Any]:
 
 def _check(error: Trouble | None) -> None:
     if error is not None:
-        raise WalkError("InvalidPlan", f"{error.summary}: {error.detail}" if error.detail else error.summary)
+        raise WalkError("InvalidPlan", KubeServeError(error.summary, error.detail).sentence)
 
 
 def _check_parts(ended: Mapping[Hashable, BaseException | None]) -> None:
@@ -259,6 +259,4 @@ def _gone(round_: Round, handle: str, fingerprint: str | None, drain_seconds: fl
 
 
 def _summary(error: BaseException) -> str:
-    if not isinstance(error, KubeServeError):
-        return f"{type(error).__name__}: {error}"
-    return f"{error.summary}: {error.detail}" if error.detail else error.summary
+    return error.sentence if isinstance(error, KubeServeError) else f"{type(error).__name__}: {error}"

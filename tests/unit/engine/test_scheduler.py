@@ -136,13 +136,14 @@ def test_waiting_ends_when_its_time_is_over_and_says_what_was_seen_last() -> Non
     assert seen == [{"slow": WAITING}]
 
 
-def test_a_target_that_is_away_for_a_moment_fails_nobody() -> None:
-    calls: Iterator[KubeServeError | Readiness] = iter([KubeServeError("away"), READY])
+@pytest.mark.parametrize("trouble", [KubeServeError("away"), ValueError("a bug")])
+def test_a_target_that_can_not_look_for_a_moment_fails_nobody(trouble: Exception) -> None:
+    calls: Iterator[Exception | Readiness] = iter([trouble, READY])
     seen: list[Mapping[str, Readiness]] = []
 
     def look(handles: Collection[str]) -> Mapping[str, Readiness]:
         answer = next(calls)
-        if isinstance(answer, KubeServeError):
+        if isinstance(answer, Exception):
             raise answer
         return dict.fromkeys(handles, answer)
 
@@ -176,25 +177,6 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         scheduler.run()
     assert sorted(told) == ["a", "b"]
-
-
-def test_a_bug_of_the_observer_fails_nobody() -> None:
-    answers: Iterator[ValueError | Readiness] = iter([ValueError("bug"), READY])
-    seen: list[Mapping[str, Readiness]] = []
-
-    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
-        answer = next(answers)
-        if isinstance(answer, ValueError):
-            raise answer
-        return dict.fromkeys(handles, answer)
-
-    def walk() -> Walk:
-        seen.append((yield Ready(("a",), 600)))
-
-    scheduler = Scheduler(look, workers=1)
-    scheduler.spawn("a", walk())
-    scheduler.run()
-    assert seen == [{"a": READY}]
 
 
 def test_a_look_that_hangs_delays_nobody_beyond_his_own_time() -> None:
