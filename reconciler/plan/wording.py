@@ -29,6 +29,7 @@ def deployment_changes(
         if variant.id in weights:
             version = variant.fields.get("version", "unknown")
             before[version] = before.get(version, 0) + weights[variant.id]
+    before = dict(sorted(before.items(), key=lambda share: (-share[1], share[0])))  # live things have no order
     after = {variant.version_name: deployment.weights[variant.id] for variant in new}
     serving = max(old, key=lambda variant: weights.get(variant.id, 0)).fields if old else {}
     return (*_traffic(before, after), *_differences(serving, variant_fields(new[0])))
