@@ -43,11 +43,10 @@ def test_a_split_is_shown_as_traffic(world: World) -> None:
     assert "traffic  v1 100% -> v1 90%, v2 10%" in text
 
 
-@pytest.mark.parametrize("tenant", ["fraud", "search", "risk", "ads"])  # whose variants' names sort either way
-def test_the_traffic_of_before_is_told_largest_share_first(world: World, tenant: str) -> None:
-    world.apply(graph({f"{tenant}/churn": {"v1": 90, "v2": 10}}))
-    text = render_text(world.plan(graph({f"{tenant}/churn": {"v1": 50, "v2": 50}})))
-    assert "traffic  v1 90%, v2 10% -> v1 50%, v2 50%" in text
+def test_the_traffic_of_before_is_told_largest_share_first(world: World) -> None:
+    world.apply(graph({"fraud/churn": {"v1": 10, "v2": 90}}))
+    text = render_text(world.plan(graph({"fraud/churn": {"v1": 50, "v2": 50}})))
+    assert "traffic  v2 90%, v1 10% -> v1 50%, v2 50%" in text
 
 
 def test_a_deletion_says_what_its_users_lose(world: World) -> None:
