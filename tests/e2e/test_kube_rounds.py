@@ -1,4 +1,7 @@
-"""Whole rounds of the real command against a cluster with pretended nodes, the real chart and an S3 server."""
+"""Whole rounds of the real command against a cluster with pretended nodes, the real chart and an S3 server.
+
+The command has the rights of its RBAC manifest and no more; what the tests do in the cluster, an administrator does.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from reconciler.targets.kubernetes.observe import ALL_KINDS
 from tests.support.cli import Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster
 from tests.support.helm import helm
-from tests.support.kube_bench import kubectl
+from tests.support.kube_bench import kubectl, platform
+from tests.support.kube_rights import rights_of
 from tests.support.s3_servers import S3Server, moto_server
 
 IMAGE = "registry.example.org/runtime:1"
@@ -28,15 +32,20 @@ MISSING = "registry.example.org/runtime:missing"
 
 @dataclass(frozen=True)
 class Ground:
-    kubeconfig: Path
+    kubeconfig: Path  # an administrator's
+    limited: Path  # KubeServe's own
+    home: str  # the namespace of KubeServe itself
     s3: S3Server
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found, moto_server(tmp_path_factory.mktemp("s3")) as s3:
+    folder, home = tmp_path_factory.mktemp("cluster"), f"rounds-{secrets.token_hex(3)}"
+    with cluster(folder / "server") as found, moto_server(tmp_path_factory.mktemp("s3")) as s3:
         found.need_pretended_nodes()
-        yield Ground(found.kubeconfig, s3)
+        given = platform("rounds", "rounds-", kubernetes={"namespace": home})
+        with rights_of(given, found.kubeconfig, folder / "limited") as limited:
+            yield Ground(found.kubeconfig, limited, home, s3)
 
 
 @pytest.fixture
@@ -59,7 +68,7 @@ class KubeDesk(Desk):
         self.kube = KubeClient(ClusterSettings(ground.kubeconfig))
         self.kubeconfig = ground.kubeconfig
         self.variables = {
-            "KUBECONFIG": str(ground.kubeconfig),
+            "KUBECONFIG": str(ground.limited),
             "KUBESERVE_HELM": str(helm()),
             **ground.s3.environment(),
         }
@@ -72,7 +81,11 @@ class KubeDesk(Desk):
             "sources": [{"name": "here", "path": "."}],
             "artifactStore": {**store, "podAccess": access},
             "runtime": {"image": IMAGE},
-            "kubernetes": {"namespacePrefix": f"{self.mark}-", "namespace": f"{self.mark}-system"},
+            "kubernetes": {
+                "namespacePrefix": f"{self.mark}-",
+                "namespace": ground.home,
+                "serviceAccount": f"{ground.home}/kubeserve",
+            },
         }
         self.platform()
 
