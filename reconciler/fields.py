@@ -50,6 +50,11 @@ def smallest_replicas(fields: Mapping[str, str]) -> int:
     return int(smallest) if smallest.isdigit() else 0
 
 
+def hidden(value: str) -> str:
+    """What stands for a credential: it differs when that does."""
+    return f"hidden ({_short_hash(value.encode())})"
+
+
 def _replicas(replicas: Replicas) -> str:
     return str(replicas.min) if replicas.min == replicas.max else f"{replicas.min} to {replicas.max}"
 
@@ -74,9 +79,7 @@ def _checks(checks: tuple[JSON, ...]) -> str:
 def _env(name: str, value: str | SecretRef) -> str:
     if isinstance(value, SecretRef):
         return f"secret {value.secret}/{value.key}"
-    if looks_like_credential(value, name):
-        return f"hidden ({_short_hash(value.encode())})"
-    return value
+    return hidden(value) if looks_like_credential(value, name) else value
 
 
 def _short_hash(content: bytes) -> str:

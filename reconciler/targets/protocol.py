@@ -33,6 +33,22 @@ class FieldChange:
     new: str | None
 
 
+class ObjectAction(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    REPLACE = "replace"  # removed and made again
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """What becomes of one thing that the target makes of a resource, in the target's own words."""
+
+    object: str  # `Deployment kubeserve-fraud/churn-0a1b2c3d4e`
+    action: ObjectAction
+    fields: tuple[FieldChange, ...] = ()  # all paths that differ; none of what is new or goes
+
+
 @dataclass(frozen=True, slots=True)
 class LiveResource:
     """Something of ours that is really there: a tenant, a variant, or a deployment (its route)."""
@@ -76,6 +92,7 @@ class PreparedResource:
     drift: bool = False
     payload: JSON = None  # the target's own
     note: str = ""  # what to know of it though it can be applied
+    replacement: str = ""  # what of it is removed and made again, and what becomes of what serves; "": nothing is
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +138,10 @@ class Target(Protocol):
 
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         """The whole batch at once. Changes nothing. What can't be applied is an `error` of its resource."""
+
+    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
+        """The objects of a resource that applying it would touch, for people; without `prepared`: that go with it.
+        Told of what `observe` and `prepare` saw last; asks nothing, and shows no secret."""
 
     def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
         """Makes a tenant or a variant be there (`replicas`: start with so many, else its minimum).

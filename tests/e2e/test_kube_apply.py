@@ -219,11 +219,9 @@ def test_what_can_not_be_changed_in_place_is_an_error_before_anything_is_touched
 
     def changed(one: Object) -> Object:
         if one["kind"] == "Service":
-            return {**one, "spec": {**one["spec"], "sessionAffinity": "ClientIP"}}
+            return {**one, "spec": {**one["spec"], "clusterIP": "None"}}
         if one["kind"] == "Deployment":
-            labels = {**one["spec"]["template"]["metadata"]["labels"], "more": "1"}
-            template = {**one["spec"]["template"], "metadata": {"labels": labels}}
-            return {**one, "spec": {"selector": {"matchLabels": {"more": "1"}}, "template": template}}
+            return {**one, "spec": {**one["spec"], "minReadySeconds": 7}}
         return one
 
     rig.sketch.change = changed

@@ -15,6 +15,8 @@ from reconciler.targets.protocol import (
     FieldChange,
     Live,
     LiveResource,
+    ObjectAction,
+    ObjectChange,
     Prepared,
     PreparedResource,
     Readiness,
@@ -78,6 +80,12 @@ class MemoryTarget:
             changes += (FieldChange("state", "being removed", "running"),)
             drift = True
         return PreparedResource(variant.id, str(variant.id), changes, None, drift, variant)
+
+    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
+        if prepared is None:
+            return (ObjectChange(f"thing {resource.name}", ObjectAction.DELETE),)
+        action = ObjectAction.CHANGE if resource in self.resources else ObjectAction.CREATE
+        return (ObjectChange(f"thing {resource.name}", action, prepared.changes),)
 
     def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
         self._called("ensure", resource.handle)

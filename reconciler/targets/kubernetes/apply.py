@@ -5,6 +5,7 @@ Called by `target.py` for one tenant, variant or deployment at a time, in a work
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,13 +13,20 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import Conflict
 from reconciler.targets.kubernetes.compare import differences
 from reconciler.targets.kubernetes.edits import OURS, taken_over
-from reconciler.targets.kubernetes.objects import AUTOSCALER, INSTALLATION, SCALER, Object, ObjectRef
+from reconciler.targets.kubernetes.objects import AUTOSCALER, INSTALLATION, SCALER, Object, ObjectRef, Propagation
 from reconciler.targets.kubernetes.prepare import Payload
+from reconciler.targets.kubernetes.replacing import in_place_error
 from reconciler.targets.protocol import TargetError
 
 ATTEMPTS = 5
 """To take over what was edited, against a controller that writes the same object's status."""
-_IMMUTABLE = "field is immutable"
+GOING_SECONDS = 5.0
+"""Until who waits for an object to go is told to come back later."""
+POLL_SECONDS = 0.1
+_IMMUTABLE = ("field is immutable", "may not change once set")
+
+MAX_NAME = 63
+_REHEARSAL = "-rehearsal"
 
 Objects = Mapping[ObjectRef, Object]
 
@@ -41,7 +49,9 @@ class Applier:
         """Changes nothing; raises what applying would raise. `fresh`: the namespace is new, so nothing can be in it."""
         for one in _changed(payload, live):
             there = live.get(ObjectRef.of(one))
-            if there is not None:
+            if ObjectRef.of(one) in payload.replaced:
+                self._apply(_beside(one), dry_run=True)  # what could not be made must not cost what is there
+            elif there is not None and not _is_going(there):
                 self._apply(one, dry_run=True)
             elif not fresh:
                 self._check_free(one)
@@ -53,7 +63,12 @@ class Applier:
         after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
         for one in _changed(payload, live):
             ref = ObjectRef.of(one)
-            if ref in live:
+            if ref in payload.replaced:
+                after[ref] = self._replace(one, live[ref], payload.replaced[ref])
+                continue
+            if ref in live and _is_going(live[ref]):
+                self._await_gone(ref, live[ref]["metadata"]["uid"])
+            elif ref in live:
                 self._take_over(live[ref])
                 self._keep_replicas(one, live[ref])
             after[ref] = self._apply(one)
@@ -74,8 +89,8 @@ class Applier:
                 if applied := [c for c in error.conflicts if c.applied and c.manager not in OURS]:
                     raise _conflict(one, applied) from error
                 return self.kube.apply(one, dry_run=dry_run, force=True)  # edited, patched or scaled: that is healed
-            if error.reason is Reason.INVALID and _IMMUTABLE in error.message:
-                raise _immutable(one, error) from error
+            if error.reason is Reason.INVALID and any(words in error.message for words in _IMMUTABLE):
+                raise in_place_error(ObjectRef.of(one), error.message) from error
             raise
 
     def _check_free(self, one: Object) -> None:
@@ -92,6 +107,32 @@ class Applier:
                 f"{ObjectRef.of(one)} is there and not of this installation. It is left alone: rename the deployment, "
                 "or remove that object.",
             )
+
+    def _replace(self, one: Object, there: Object, propagation: Propagation) -> Object:
+        """Removes what can't be changed in place, and makes it again with as many replicas. Asked again, it goes on."""
+        ref, uid = ObjectRef.of(one), there["metadata"]["uid"]
+        now = self.kube.metadata(ref)
+        if now is not None and now["metadata"]["uid"] == uid:
+            self.kube.delete(ref, uid, propagation=propagation)
+            self._await_gone(ref, uid)
+        replicas = (there.get("spec") or {}).get("replicas")
+        if replicas is None or "replicas" in one["spec"]:
+            return self._apply(one)
+        self._apply({**one, "spec": {**one["spec"], "replicas": replicas}})
+        self.start_with(one, int(replicas))  # else the number goes with the next apply, which does not have it
+        return self._apply(one)
+
+    def _await_gone(self, ref: ObjectRef, uid: str) -> None:
+        """What was asked to go, by us or by somebody else. TargetError, to be tried again, while it is still there."""
+        deadline = time.monotonic() + GOING_SECONDS
+        while (now := self.kube.metadata(ref)) is not None and now["metadata"]["uid"] == uid:
+            if time.monotonic() > deadline:
+                raise TargetError(
+                    "Still being removed",
+                    f"{ref} has been asked to go and is still there; once it is gone, it is made anew.",
+                    retryable=True,
+                )
+            time.sleep(POLL_SECONDS)
 
     def _take_over(self, seen: Object) -> None:
         """What was added by editing becomes ours, so that it goes with the next apply."""
@@ -133,6 +174,16 @@ def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> None:
             ) from error
 
 
+def _is_going(one: Object) -> bool:
+    return bool(one["metadata"].get("deletionTimestamp"))
+
+
+def _beside(one: Object) -> Object:
+    """The same under a name that is free, to ask whether it could be made."""
+    name = f"{one['metadata']['name'][: MAX_NAME - len(_REHEARSAL)]}{_REHEARSAL}"
+    return {**one, "metadata": {**one["metadata"], "name": name}}
+
+
 def _changed(payload: Payload, live: Objects) -> list[Object]:
     return [one for one in payload.objects if differences(one, live.get(ObjectRef.of(one)))]
 
@@ -143,14 +194,4 @@ def _conflict(one: Object, conflicts: Iterable[Conflict]) -> ConflictError:
         "Somebody else applies this field",
         f"{ObjectRef.of(one)}: {who}. It is left alone. Have one of the two give it up, or let KubeServe take it by "
         "`kubernetes: {force: true}` in platform.yaml.",
-    )
-
-
-def _immutable(one: Object, error: KubeError) -> TargetError:
-    ref = ObjectRef.of(one)
-    where = f" -n {ref.namespace}" if ref.namespace else ""
-    return TargetError(
-        "A field can't be changed in place",
-        f"{ref}: {error.message}. Nothing was changed. Remove it with `kubectl delete {ref.kind.lower()} {ref.name}"
-        f"{where}`, and the next round makes it anew.",
     )

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.resources import JSON
+from reconciler.targets.kubernetes import shown
 from reconciler.targets.kubernetes.amounts import same_amount
-from reconciler.targets.kubernetes.edits import editors
+from reconciler.targets.kubernetes.edits import editors, given_up
 from reconciler.targets.kubernetes.objects import RENDERED, Object, ObjectRef, annotation
 from reconciler.targets.protocol import FieldChange
 
-MAX_CHANGES = 8  # shown of one object
-MAX_VALUE = 60  # characters shown of a value
+MAX_CHANGES = 8  # shown of one object, unless its differences are asked for
+MAX_VALUE = 60  # characters of a value in them
+
+Difference = tuple[str, JSON, JSON]
+"""(path, live, as rendered)"""
+
+UNCHANGEABLE = {"Deployment": "spec.selector", "RoleBinding": "roleRef"}
+"""Of the kinds that we make: what the API never changes in place. It is one value, to which nobody can add.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#label-selector-updates,
+https://kubernetes.io/docs/reference/access-authn-authz/rbac/#clusterrolebinding-example
+"""
 
 _LIST_KEYS = {
     "containers": ("name",),
@@ -44,17 +55,31 @@ def differences(rendered: Object, live: Object | None) -> tuple[FieldChange, ...
         return (FieldChange(f"{ref.kind} {ref.name}", None, "present"),)
     if live["metadata"].get("deletionTimestamp"):
         return (FieldChange(f"{ref.kind} {ref.name}", "going", "present"),)
-    told = list(_walk(_ours(rendered), live, "", ref.kind))
-    found = [
-        FieldChange(_WORDS.get((ref.kind, path)) or f"{ref.kind} {path}", _text(old), _text(new))
-        for path, old, new in told
-    ]
-    for manager, path in editors(live):
-        if not any(other.startswith(path) for other, _, _ in told):
-            found.append(FieldChange(f"{ref.kind} {path}", f"added by {manager}", None))
+    found = _changes(rendered, live, MAX_VALUE)
     if not found and annotation(live, RENDERED) != annotation(rendered, RENDERED):
         return (FieldChange(f"{ref.kind} {ref.name}", "rendered before", "rendered now"),)
-    return tuple(found[:MAX_CHANGES])
+    return tuple(
+        FieldChange(_WORDS.get((ref.kind, c.field)) or f"{ref.kind} {c.field}", c.old, c.new)
+        for c in found[:MAX_CHANGES]
+    )
+
+
+def all_differences(rendered: Object, live: Object) -> tuple[FieldChange, ...]:
+    """Every path that applying would set, take back or take away."""
+    limit = shown.MAX_VALUE
+    found = _changes(rendered, live, limit)
+    told = {change.field for change in found}
+    gone = [FieldChange(path, shown.text(old, path, limit), None) for path, old in given_up(rendered, live)]
+    return (*found, *(change for change in gone if not any(_is_below(change.field, path) for path in told)))
+
+
+def unchangeable(rendered: Object, live: Object) -> Difference | None:
+    """What of a live object would have to change and can't: only a new object can have it."""
+    path = UNCHANGEABLE.get(rendered["kind"])
+    if path is None:
+        return None
+    ours, there = _at(rendered, path), _at(live, path)
+    return None if ours == there else (path, there, ours)
 
 
 def is_drift(rendered: Object, live: Object | None) -> bool:
@@ -62,12 +87,35 @@ def is_drift(rendered: Object, live: Object | None) -> bool:
     return live is None or annotation(live, RENDERED) == annotation(rendered, RENDERED)
 
 
+def _changes(rendered: Object, live: Object, limit: int) -> list[FieldChange]:
+    whole = unchangeable(rendered, live)
+    told = [whole] if whole else []
+    told += [
+        d for d in _walk(_ours(rendered), live, "", rendered["kind"]) if not whole or not _is_below(d[0], whole[0])
+    ]
+    found = [FieldChange(path, shown.text(old, path, limit), shown.text(new, path, limit)) for path, old, new in told]
+    for manager, path in editors(live):
+        if not any(other.startswith(path) for other, _, _ in told):
+            found.append(FieldChange(path, f"added by {manager}", None))
+    return found
+
+
+def _is_below(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}.")
+
+
+def _at(found: Object, path: str) -> JSON:
+    for key in path.split("."):
+        found = found.get(key) or {}
+    return found
+
+
 def _ours(rendered: Object) -> Object:
     annotations = {k: v for k, v in (rendered["metadata"].get("annotations") or {}).items() if k != RENDERED}
     return {**rendered, "metadata": {**rendered["metadata"], "annotations": annotations}}
 
 
-def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[tuple[str, JSON, JSON]]:
+def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[Difference]:
     """`field`: the name of the list or map that `ours` is, which says how it is compared."""
     if isinstance(ours, dict):
         if ours and not isinstance(live, dict):
@@ -82,7 +130,7 @@ def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[tuple[str, 
         yield path, live, ours
 
 
-def _walk_list(ours: list[JSON], live: JSON, path: str, field: str) -> Iterator[tuple[str, JSON, JSON]]:
+def _walk_list(ours: list[JSON], live: JSON, path: str, field: str) -> Iterator[Difference]:
     keys = _keys(ours, field)
     if not isinstance(live, list) or (not keys and len(live) != len(ours)):
         yield path, live, ours
@@ -112,10 +160,3 @@ def _same(ours: JSON, live: JSON, field: str) -> bool:
     if ours == live or (live is None and ours in (None, "", False, 0)):
         return True
     return field in _QUANTITIES and same_amount(ours, live)
-
-
-def _text(value: JSON) -> str | None:
-    if value is None:
-        return None
-    text = str(value)
-    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + "..."

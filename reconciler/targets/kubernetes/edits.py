@@ -42,6 +42,38 @@ def taken_over(live: Object) -> list[JSON] | None:
     return [*(e for e in entries if e is not own), {**base, "fieldsV1": fields}]
 
 
+def given_up(rendered: Object, live: Object) -> Iterator[tuple[str, JSON]]:
+    """(path, value) of what we applied once and no longer render: applying takes it away."""
+    own = next((e for e in live["metadata"].get("managedFields") or () if _is_own(e)), None)
+    if own:
+        yield from _absent(own.get("fieldsV1") or {}, rendered, live, "")
+
+
+def _absent(fields: Mapping[str, JSON], ours: JSON, live: JSON, path: str) -> Iterator[tuple[str, JSON]]:
+    for key, below in fields.items():
+        kind, _, name = key.partition(":")
+        if kind == "f":
+            part, there = (one.get(name) if isinstance(one, dict) else None for one in (ours, live))
+            inner = f"{path}.{name}" if path else name
+        elif kind == "k":
+            part, there = (_keyed(one, orjson.loads(name)) for one in (ours, live))
+            inner = f"{path}[{_item(name)}]"
+        else:  # the node itself, or one of a set of plain values, which is compared as a whole
+            continue
+        if part is None and there is not None:
+            yield inner, there
+        elif part is not None:
+            yield from _absent(below, part, there, inner)
+
+
+def _keyed(items: JSON, key: Mapping[str, JSON]) -> JSON:
+    """The item of a list that the API knows by this key, in which defaults are written out."""
+    for item in items if isinstance(items, list) else ():
+        if all(item.get(name, "TCP" if name == "protocol" else None) == value for name, value in key.items()):
+            return item
+    return None
+
+
 def _is_own(entry: Mapping[str, JSON]) -> bool:
     return bool(entry["manager"] == MANAGER and entry["operation"] == "Apply" and not entry.get("subresource"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import orjson
 
@@ -70,6 +71,13 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
     if labels.get(VARIANT):
         return variant_id(tenant, labels[VARIANT])
     return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
+
+
+class Propagation(StrEnum):
+    """What becomes of what a deleted object owns."""
+
+    BACKGROUND = "Background"  # it goes too
+    ORPHAN = "Orphan"  # it stays
 
 
 AUTOSCALER = "HorizontalPodAutoscaler"

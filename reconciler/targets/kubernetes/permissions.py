@@ -106,6 +106,13 @@ PERMISSIONS = (
     ),
     Permission(Within.TENANT, "networking.k8s.io", ("networkpolicies", "ingresses"), WRITE, "What reaches what."),
     Permission(Within.TENANT, "apps", ("deployments",), WRITE, "Variants."),
+    Permission(
+        Within.TENANT,
+        "apps",
+        ("replicasets",),
+        ("delete",),
+        "Those that lost their Deployment in the midst of a round.",
+    ),
     Permission(Within.TENANT, "autoscaling", ("horizontalpodautoscalers",), WRITE, "Their number of replicas."),
     Permission(Within.TENANT, "policy", ("poddisruptionbudgets",), WRITE, "How many may be away at once."),
     Permission(Within.TENANT, "gateway.networking.k8s.io", ("httproutes",), WRITE, "Traffic, by weights."),

@@ -6,18 +6,28 @@ Called by `target.py` before the plan. Reads only; all rendering of a round happ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from reconciler.fields import variant_fields
 from reconciler.resources import Desired, DesiredVariant, ResourceId
 from reconciler.targets.kubernetes.compare import differences, is_drift
-from reconciler.targets.kubernetes.objects import DESCRIBED, DIGEST, FIELDS, Object, ObjectRef, stamped, workload
+from reconciler.targets.kubernetes.objects import (
+    DESCRIBED,
+    DIGEST,
+    FIELDS,
+    Object,
+    ObjectRef,
+    Propagation,
+    stamped,
+    workload,
+)
 from reconciler.targets.kubernetes.observe import Observed, fields_of
 from reconciler.targets.kubernetes.quota import check_quotas
 from reconciler.targets.kubernetes.refusals import Surroundings, refusals
 from reconciler.targets.kubernetes.rendered import Rendered
+from reconciler.targets.kubernetes.replacing import replacements
 from reconciler.targets.kubernetes.tenants import tenant_objects
 from reconciler.targets.protocol import FieldChange, Prepared, PreparedResource
 from specs.errors import KubeServeError
@@ -30,6 +40,7 @@ class Payload:
 
     objects: tuple[Object, ...]
     obsolete: tuple[Object, ...] = ()
+    replaced: Mapping[ObjectRef, Propagation] = field(default_factory=dict)  # removed first, as the plan says
     deployment: ResourceId | None = None  # that a variant is of
 
 
@@ -84,8 +95,19 @@ def _prepared(
     obsolete = tuple(one for ref, one in live.items() if ref not in names)
     drift = bool(live and different) and not obsolete and all(is_drift(*pair) for pair in different)
     changes = tuple(_changes(variant, live, different, obsolete, drift=drift))
-    payload = Payload(wanted, obsolete, of)
-    return PreparedResource(resource, str(resource), changes, error, drift, payload, note)
+    replaced = replacements(different, serves=_serves(resource, observed))
+    payload = Payload(wanted, obsolete, replaced.objects, of)
+    error = error or replaced.error
+    return PreparedResource(resource, str(resource), changes, error, drift, payload, note, replaced.note)
+
+
+def _serves(resource: ResourceId, observed: Observed) -> bool:
+    """Whether a variant has pods that are ready, and takes traffic."""
+    there = observed.live.resources.get(resource)
+    if there is None or there.deployment is None or not there.ready:
+        return False
+    route = observed.live.resources.get(there.deployment)
+    return route is not None and bool(route.weights.get(resource))
 
 
 def _changes(

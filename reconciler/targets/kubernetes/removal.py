@@ -20,6 +20,7 @@ from reconciler.targets.kubernetes.objects import (
     ObjectRef,
     marks,
     selector,
+    workload,
 )
 from reconciler.targets.kubernetes.observe import ROUTE_KINDS, TENANT_KINDS, VARIANT_KINDS, fingerprint, served
 from reconciler.targets.kubernetes.tenants import PULL_SECRET, STORE_SECRET, namespace_of
@@ -57,6 +58,8 @@ class Remover:
         if seen is not None:
             _check_seen(resource, objects, seen)
         remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"])))
+        if resource.kind is Kind.VARIANT and resource not in self._asked and workload(objects) is None:
+            remove_objects(self.kube, self._orphans(resource))
         self._asked.add(resource)
         return not objects and not (resource.kind is Kind.VARIANT and self._pods(resource))
 
@@ -95,6 +98,11 @@ class Remover:
 
     def _pods(self, variant: ResourceId) -> list[Object]:
         return self._list(variant, [("v1", "Pod")], self._selector(variant)) if variant.kind is Kind.VARIANT else []
+
+    def _orphans(self, variant: ResourceId) -> list[Object]:
+        """What runs a variant's pods and lost its Deployment: a replacement was killed before it made the new one."""
+        found = self._list(variant, [("apps/v1", "ReplicaSet")], self._selector(variant))
+        return [one for one in found if not one["metadata"].get("ownerReferences")]
 
     def _list(self, resource: ResourceId, kinds: Collection[tuple[str, str]], labels: str) -> list[Object]:
         namespace = namespace_of(self.platform, resource.tenant)

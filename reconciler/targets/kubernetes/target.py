@@ -15,6 +15,7 @@ from reconciler.targets.kubernetes.access import Access
 from reconciler.targets.kubernetes.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.events import Events
+from reconciler.targets.kubernetes.explain import removed, touched
 from reconciler.targets.kubernetes.lease import held_lease
 from reconciler.targets.kubernetes.objects import AUTOSCALER, DEPLOYMENT, Object, ObjectRef, workload
 from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe, routed
@@ -26,7 +27,7 @@ from reconciler.targets.kubernetes.removal import Remover
 from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.routing import await_acceptance, check_ready, stages
 from reconciler.targets.ownership import Owner
-from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness, ReadinessState
+from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState
 from specs.cluster import Routing
 from specs.platform import Platform
 
@@ -77,6 +78,10 @@ class KubernetesTarget:
         for part in prepared.resources.values():
             self._parts.setdefault(part.payload.deployment or part.id, []).append(part)
         return prepared
+
+    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
+        live = self._live(resource)
+        return tuple(touched(prepared.payload, live) if prepared else removed(live.values()))
 
     def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
         """`replicas` counts for what an autoscaler takes over: the others' number is among their objects."""

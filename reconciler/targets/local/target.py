@@ -16,6 +16,7 @@ from pathlib import Path
 from reconciler.artifacts.protocol import ArtifactStore
 from reconciler.resources import Desired, DesiredTenant, DesiredVariant, Kind, ResourceId, Scope
 from reconciler.targets.local import access, processes
+from reconciler.targets.local.explain import touched
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.lock import target_lock
 from reconciler.targets.local.marks import RunDir, TenantMark, write
@@ -27,7 +28,7 @@ from reconciler.targets.local.removal import Remover
 from reconciler.targets.local.routing import Destination, Routing
 from reconciler.targets.local.variants import Starter
 from reconciler.targets.ownership import Owner
-from reconciler.targets.protocol import Live, Prepared, PreparedResource, Readiness, TargetError
+from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, TargetError
 
 DEFAULT_HOST = "127.0.0.1"
 
@@ -75,6 +76,11 @@ class LocalTarget:
 
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         return self._preparer.prepare(desired, live)
+
+    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
+        if prepared is None and resource.kind is Kind.DEPLOYMENT and resource not in self._routing.routes():
+            return ()  # only its variants are left
+        return tuple(touched(resource, prepared))
 
     def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
         """A variant has `replicas` processes when this returns, else its minimum: nothing scales them here."""

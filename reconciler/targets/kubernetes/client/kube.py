@@ -11,7 +11,7 @@ from reconciler.resources import JSON
 from reconciler.targets.kubernetes.client.errors import KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
 from reconciler.targets.kubernetes.client.transport import Transport
-from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef
+from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef, Propagation
 
 PAGE = 500  # objects a page of a list
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -116,11 +116,18 @@ class KubeClient:
         applied: Object = self._transport.json("PATCH", path, query, desired, what=f"apply {ref}", content_type=APPLY)
         return applied
 
-    def delete(self, ref: ObjectRef, uid: str, *, resource_version: str = "") -> bool:
+    def delete(
+        self,
+        ref: ObjectRef,
+        uid: str,
+        *,
+        resource_version: str = "",
+        propagation: Propagation = Propagation.BACKGROUND,
+    ) -> bool:
         """Asks an object to go, if it still is the one with this UID. False: it was not there any more."""
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
-        body = {"preconditions": preconditions, "propagationPolicy": "Background"}
+        body = {"preconditions": preconditions, "propagationPolicy": propagation.value}
         try:
             self._transport.json("DELETE", path, None, body, what=f"delete {ref}")
         except KubeError as error:

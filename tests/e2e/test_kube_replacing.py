@@ -1,0 +1,181 @@
+"""What can't be changed in place, on pretended nodes under real controllers: replaced when the plan says so, and nobody
+who serves is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
+from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, TargetError
+from specs.errors import KubeServeError
+from tests.support.cluster import cluster
+from tests.support.kube_bench import KubeBench, kube_bench
+from tests.support.local import eventually
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        found.need_pretended_nodes()
+        yield found.kubeconfig
+
+
+@pytest.fixture
+def rig(kubeconfig: Path) -> Iterator[KubeBench]:
+    with kube_bench(kubeconfig) as bench:
+        yield bench
+
+
+def selecting(*more: str, labelled: bool = True) -> Any:
+    """A chart whose Deployments also select by the label of the deployment, or by one that it makes up."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] != "Deployment":
+            return one
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        chosen = {VARIANT: labels[VARIANT]} | {name: labels.get(name, "1") for name in more}
+        template = {**one["spec"]["template"], "metadata": {"labels": labels | chosen if labelled else labels}}
+        return {**one, "spec": {**one["spec"], "selector": {"matchLabels": chosen}, "template": template}}
+
+    return change
+
+
+def applied(rig: KubeBench, *labels: str, replicas: Any = 2) -> tuple[Desired, ResourceId]:
+    """Served by a chart that selects by these labels too; from then on by one that does not."""
+    rig.sketch.change = selecting(*labels)
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=replicas)
+    rig.apply(desired, wait=True)
+    rig.sketch.change = selecting()
+    (variant,) = desired.variants
+    return desired, variant
+
+
+def pods(rig: KubeBench) -> set[str]:
+    found = rig.kube.list("v1", "Pod", labels=selector(rig.platform.installation))
+    return {one["metadata"]["uid"] for one in found if not one["metadata"].get("deletionTimestamp")}
+
+
+def uid(rig: KubeBench, variant: ResourceId) -> str:
+    return str(rig.get("apps/v1", "Deployment", variant.name)["metadata"]["uid"])
+
+
+def replaced(rig: KubeBench, prepared: Prepared, variant: ResourceId) -> list[str]:
+    changes = rig.target.object_changes(variant, prepared.resources[variant])
+    return [one.object.split()[0] for one in changes if one.action is ObjectAction.REPLACE]
+
+
+def test_a_deployment_is_made_again_around_pods_that_go_on_serving(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT)
+    before, old = pods(rig), uid(rig, variant)
+    prepared = rig.prepare(desired)
+    assert "its pods stay, and go on serving" in prepared.resources[variant].replacement
+    assert replaced(rig, prepared, variant) == ["Deployment"]
+    assert rig.target.object_changes(variant, prepared.resources[variant])[0].fields[0] == FieldChange(
+        "spec.selector", *(str({"matchLabels": chosen}) for chosen in _selectors(variant))
+    )
+    rig.apply(desired, wait=True)
+    assert uid(rig, variant) != old
+    assert pods(rig) == before
+    assert rig.changes(desired) == []
+
+
+def test_as_many_replicas_as_an_autoscaler_chose_outlive_it(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=3")
+    eventually(lambda: rig.readiness(variant).ready == 3, "three are ready")
+    before = pods(rig)
+    rig.apply(desired, wait=True)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 3
+    assert pods(rig) == before
+    assert rig.changes(desired) == []
+    rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 4)))
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 3
+
+
+def test_what_would_interrupt_who_serves_is_an_error_of_the_plan(rig: KubeBench) -> None:
+    desired, variant = applied(rig)
+    rig.sketch.change = selecting("more")
+    old = uid(rig, variant)
+    refused = rig.prepare(desired).resources[variant]
+    assert refused.error is not None
+    assert "without an interruption" in refused.error.summary
+    assert f"kubectl delete deployment {variant.name} -n {rig.namespace()}" in refused.error.detail
+    with pytest.raises(TargetError):
+        rig.target.ensure(refused)
+    assert uid(rig, variant) == old
+
+
+def test_what_takes_no_traffic_is_made_again_with_new_pods(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": {"v1": 100, "v2": 0}})
+    rig.apply(desired, wait=True)
+    _, idle = desired.variants
+    old = uid(rig, idle)
+    rig.sketch.change = lambda one: selecting("more")(one) if one["metadata"]["name"] == idle.name else one
+    prepared = rig.prepare(desired)
+    assert "are started anew" in prepared.resources[idle].replacement
+    assert prepared.resources[idle].error is None
+    rig.apply(desired, wait=True)
+    assert uid(rig, idle) != old
+    assert rig.changes(desired) == []
+    eventually(lambda: len(pods(rig)) == 2, "the old pod goes")
+
+
+def test_what_could_not_be_made_costs_nothing_that_is_there(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT)
+
+    def broken(one: Object) -> Object:
+        if one["kind"] != "Deployment":
+            return one
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        container["ports"] = [{**port, "containerPort": 99999} for port in container["ports"]]
+        return one
+
+    rig.sketch.change = broken
+    old = uid(rig, variant)
+    with pytest.raises(KubeServeError, match="99999"):
+        rig.target.ensure(rig.prepare(desired).resources[variant])
+    assert uid(rig, variant) == old
+
+
+def test_killed_between_the_old_and_the_new_the_next_round_goes_on_with_the_same_pods(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT)
+    before = pods(rig)
+    orphan(rig, variant)
+    rig.target = rig.new_target()
+    rig.apply(desired, wait=True)
+    assert pods(rig) == before
+    assert rig.changes(desired) == []
+
+
+def test_killed_in_between_and_no_longer_wanted_its_pods_go(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT)
+    orphan(rig, variant)
+    rig.target = rig.new_target()
+    (deployment,) = desired.deployments
+    rig.remove(deployment, variant)
+    assert pods(rig) == set()
+
+
+def test_what_is_on_its_way_out_is_waited_for_and_made_again(rig: KubeBench) -> None:
+    desired, variant = applied(rig)
+    old = uid(rig, variant)
+    rig.kubectl("delete", "deployment", "-n", rig.namespace(), variant.name, "--cascade=foreground", "--wait=false")
+    rig.apply(desired, wait=True)
+    assert uid(rig, variant) != old
+    assert rig.changes(desired) == []
+
+
+def orphan(rig: KubeBench, variant: ResourceId) -> None:
+    ref = ObjectRef("apps/v1", "Deployment", rig.namespace(), variant.name)
+    rig.kube.delete(ref, uid(rig, variant), propagation=Propagation.ORPHAN)
+    eventually(lambda: rig.kube.get(ref) is None, "the Deployment goes alone")
+
+
+def _selectors(variant: ResourceId) -> tuple[dict[str, str], dict[str, str]]:
+    narrow = {VARIANT: variant.name}
+    return {DEPLOYMENT: "churn", **narrow}, narrow
