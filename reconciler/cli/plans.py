@@ -13,10 +13,12 @@ from reconciler.cli.console import paint, print_json
 from reconciler.cli.naming import NamingError
 from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
+from reconciler.plan.objects import Objects, objects_of
 from reconciler.plan.render_data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.render_text import render_text
 from reconciler.reconcile import Planned
 from reconciler.resources import JSON, Kind, Scope
+from reconciler.targets.protocol import Target
 from specs.errors import KubeServeError
 from specs.names import did_you_mean, listing
 
@@ -46,22 +48,29 @@ class Saved:
         raise SavedPlanError("Saved plan is out of date", f"{self.path}: {what}. Plan again.")
 
 
-def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False) -> None:
+def find_objects(planned: Planned, target: Target) -> Objects:
+    """What each change would do to the target's own objects; asked while the target is open."""
+    return objects_of(planned.plan, planned.desired, planned.prepared.resources, target.object_changes)
+
+
+def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False, objects: Objects | None = None) -> None:
     match output:
         case "json":
-            print_json(plan_document(planned.plan))
+            print_json(plan_document(planned.plan, objects))
+        case "yaml":
+            click.echo(_yaml(plan_document(planned.plan, objects)), nl=False)
         case "markdown":
-            click.echo(render_markdown(planned.plan), nl=False)
+            click.echo(render_markdown(planned.plan, objects), nl=False)
         case _:
-            click.echo(plan_text(planned, show_unchanged=show_unchanged), nl=False)
+            click.echo(plan_text(planned, show_unchanged=show_unchanged, objects=objects), nl=False)
 
 
-def plan_text(planned: Planned, *, show_unchanged: bool = False) -> str:
+def plan_text(planned: Planned, *, show_unchanged: bool = False, objects: Objects | None = None) -> str:
     """Nothing where nothing could be read and so nothing is planned: the problems say it all."""
     plan = planned.plan
     if planned.is_broken and not (plan.changes or plan.guards or plan.unclaimed):
         return ""
-    return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.is_broken)
+    return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.is_broken, objects=objects)
 
 
 def save_plan(plan: Plan, options: Options, path: Path) -> None:
@@ -106,6 +115,16 @@ def check_scope(planned: Planned, scope: Scope) -> None:
     deployments = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
     known, name = (deployments, f"{scope.tenant}/{scope.deployment}") if scope.deployment else (tenants, scope.tenant)
     raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
+
+
+def _yaml(document: JSON) -> bytes:
+    """In UTF-8, as JSON is."""
+    import yaml
+
+    text: bytes = yaml.dump(
+        document, Dumper=yaml.CSafeDumper, sort_keys=False, explicit_start=True, allow_unicode=True, encoding="utf-8"
+    )
+    return text
 
 
 def _reasons(saved: JSON, now: dict[str, Any]) -> list[str]:

@@ -102,9 +102,10 @@ class _Diff:
 
     def _tenant(self, tenant: ResourceId) -> Change:
         prepared = self.prepared.resources[tenant]
+        there = tenant in self.live.resources
         if prepared.error is not None:
-            return Change(tenant, Action.CREATE, error=_trouble(prepared.error))
-        if tenant not in self.live.resources:
+            return Change(tenant, Action.CHANGE if there else Action.CREATE, error=_trouble(prepared.error))
+        if not there:
             return Change(tenant, Action.CREATE, note=prepared.note)
         action = self._of_differences(tenant, prepared.changes)
         return Change(tenant, action, prepared.changes, prepared.note, drift=prepared.drift)
@@ -116,7 +117,7 @@ class _Diff:
         if version.digest in digests:
             return Change(version.id, self._as_recorded(version.id))
         if digests:
-            return Change(version.id, Action.CREATE, error=other_content(version, digests))
+            return Change(version.id, Action.CHANGE, error=other_content(version, digests))
         if version.manifest is None:
             return Change(version.id, Action.CREATE, error=not_stored(version))
         return Change(version.id, Action.CREATE, size=version.size)
@@ -129,23 +130,37 @@ class _Diff:
         if prepared.error is not None:
             error = _trouble(prepared.error)
         work = any(v.is_work for v in variants) or bool(prepared.changes or error) or route is None
+        replaced = any(v.action is Action.REPLACE for v in variants)
         yield Change(
             deployment.id,
-            self._deployment_action(deployment, work),
+            self._deployment_action(deployment, work, replaced),
             self._deployment_fields(deployment, route) if work else (),
             note=self._last_failure(deployment) if work else "",
-            drift=work and (prepared.drift or any(v.drift for v in variants)),
+            drift=work and (prepared.drift or any(v.drift for v in variants) or self._lost_route(deployment)),
             error=error,
         )
         yield from variants
 
-    def _deployment_action(self, deployment: DesiredDeployment, work: bool) -> Action:
+    def _lost_route(self, deployment: DesiredDeployment) -> bool:
+        """Whether what leads to a deployment is gone, though it was there when this content was recorded Ready."""
+        record = self.state.resources.get(deployment.id)
+        return (
+            deployment.id not in self.live.resources
+            and bool(self.live_variants.get(deployment.id))
+            and record is not None
+            and record.phase is Phase.READY
+            and record.desired == deployment_digest(self.desired, deployment)
+        )
+
+    def _deployment_action(self, deployment: DesiredDeployment, work: bool, replaced: bool) -> Action:
         record = self.state.resources.get(deployment.id)
         if not work:
             return self._as_recorded(deployment.id)
         digest = deployment_digest(self.desired, deployment)
         if record and record.phase in FAILED_PHASES and record.desired == digest:
             return Action.RETRY
+        if replaced:
+            return Action.REPLACE
         exists = deployment.id in self.live.resources or self.live_variants.get(deployment.id)
         return Action.CHANGE if exists else Action.CREATE
 
@@ -171,12 +186,24 @@ class _Diff:
         if variant.id not in self.live.resources:
             return Change(variant.id, Action.CREATE, note=note, error=error, deployment=variant.deployment)
         action = Action.CHANGE if prepared.changes else Action.UNCHANGED
-        return Change(variant.id, action, prepared.changes, note, 0, prepared.drift, error, variant.deployment)
+        if prepared.replacement:
+            action = Action.REPLACE
+        return Change(
+            variant.id,
+            action,
+            prepared.changes,
+            note,
+            drift=prepared.drift,
+            error=error,
+            deployment=variant.deployment,
+            replacement=prepared.replacement,
+        )
 
     def _deployment_fields(self, deployment: DesiredDeployment, route: LiveResource | None) -> tuple[FieldChange, ...]:
         """In the words of the spec where it changed; what the target found where it did not, or where that is drift."""
         new, old = self.desired.variants_of[deployment.id], self.live_variants.get(deployment.id, [])
-        found = deployment_changes(deployment, new, old, route)
+        lost = self._lost_route(deployment)
+        found = (FieldChange("route", None, "present"),) if lost else deployment_changes(deployment, new, old, route)
         parts = [self.prepared.resources[part] for part in (*deployment.weights, deployment.id)]
         of_parts = [change for part in parts if part.drift or not found for change in part.changes]
         return tuple(dict.fromkeys((*found, *of_parts)))

@@ -14,7 +14,7 @@ from reconciler.targets.protocol import FieldChange
 class Action(StrEnum):
     CREATE = "create"
     CHANGE = "change"
-    REPLACE = "replace"  # can't be changed in place: removed and made again
+    REPLACE = "replace"  # something of it can't be changed in place: removed and made again
     DELETE = "delete"
     RETRY = "retry"  # the same content failed in an earlier round
     ADOPT = "take over"  # ours and as desired, but unknown to the state file
@@ -51,6 +51,7 @@ class Change:
     deployment: ResourceId | None = None  # a variant's
     handle: str = ""  # of what is live, for a deletion
     fingerprint: str = ""
+    replacement: str = ""  # what of it is removed and made again, and what that means to who uses it
 
     @property
     def is_work(self) -> bool:

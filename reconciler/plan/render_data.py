@@ -9,14 +9,17 @@ from dataclasses import asdict
 import orjson
 
 from reconciler.plan.model import Action, Change, Plan
+from reconciler.plan.objects import Objects, behind
+from reconciler.plan.render_objects import field_document, object_document, object_rows
 from reconciler.plan.render_text import size, summary
 from reconciler.resources import JSON, Kind
 
 PLAN_FORMAT = 1
 
 
-def plan_document(plan: Plan) -> JSON:
-    """The stable JSON form of a plan; `kubeserve plan -o json` prints it and `apply --plan` compares it."""
+def plan_document(plan: Plan, objects: Objects | None = None) -> JSON:
+    """The stable JSON form of a plan; `kubeserve plan -o json` prints it and `apply --plan` compares it, without the
+    objects that may be asked for beside it."""
     return {
         "format": PLAN_FORMAT,
         "target": plan.target,
@@ -24,7 +27,7 @@ def plan_document(plan: Plan) -> JSON:
         "binding": asdict(plan.binding),
         "empty": plan.is_empty,
         "summary": summary(plan),
-        "changes": [_change(change) for change in plan.changes],
+        "changes": [_change(change, objects) for change in plan.changes],
         "guards": [
             {
                 "code": guard.code,
@@ -48,15 +51,15 @@ def plan_digest(document: JSON) -> str:
     return "sha256:" + hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def render_markdown(plan: Plan) -> str:
-    """For a comment on a pull request: a table, then what is held back or can't be done."""
-    return "\n".join(_markdown(plan)) + "\n"
+def render_markdown(plan: Plan, objects: Objects | None = None) -> str:
+    """For a comment on a pull request: a table, then what is held back or can't be done; last, folded, the objects."""
+    return "\n".join((*_markdown(plan), *_objects(plan, objects or {}))) + "\n"
 
 
-def _change(change: Change) -> JSON:
+def _change(change: Change, objects: Objects | None) -> JSON:
     document: JSON = {"id": str(change.id), "kind": change.id.kind.value, "tenant": change.id.tenant}
     document |= {"name": change.id.name, "action": change.action.value, "drift": change.drift}
-    document["fields"] = [{"field": f.field, "old": f.old, "new": f.new} for f in change.fields]
+    document["fields"] = [field_document(f) for f in change.fields]
     if change.note:
         document["note"] = change.note
     if change.size:
@@ -65,6 +68,10 @@ def _change(change: Change) -> JSON:
         document["deployment"] = str(change.deployment)
     if change.error:
         document["error"] = asdict(change.error)
+    if change.replacement:
+        document["replacement"] = change.replacement
+    if objects is not None:
+        document["objects"] = [object_document(one) for one in objects.get(change.id, ())]
     return document
 
 
@@ -82,6 +89,10 @@ def _markdown(plan: Plan) -> Iterator[str]:
         if change.id.kind is not Kind.VARIANT and change.error:
             yield ""
             yield f"**Error** `{change.id}`: {_escape(change.error.summary)}. {_escape(change.error.detail)}"
+    for change in plan.work(Kind.VARIANT):
+        if change.replacement:
+            yield ""
+            yield f"**Replaced** {_escape(change.replacement)}."
     for change in plan.changes:
         if change.id.kind is Kind.TENANT and change.note and change.action is not Action.DELETE:
             yield ""
@@ -100,6 +111,17 @@ def _row(change: Change) -> str:
     name = change.id.name or change.id.tenant
     cells = (change.id.tenant, f"{change.id.kind} {name}", change.action.value, "; ".join(what))
     return "| " + " | ".join(_escape(cell) for cell in cells) + " |"
+
+
+def _objects(plan: Plan, objects: Objects) -> Iterator[str]:
+    for change in plan.work(Kind.TENANT, Kind.DEPLOYMENT):
+        if found := behind(change, plan, objects):
+            yield ""
+            yield f"<details><summary>{_escape(str(change.id))}: {len(found)} objects</summary>"
+            yield ""
+            yield from object_rows(found, _escape)
+            yield ""
+            yield "</details>"
 
 
 def _escape(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 from reconciler.plan.model import Action, Change, Plan
+from reconciler.plan.objects import Objects, behind
+from reconciler.plan.render_objects import field_lines, object_lines
 from reconciler.resources import Kind, tenant_id
-from reconciler.targets.protocol import FieldChange
 
 Paint = Callable[[str, str], str]
 """(text, style) -> text; the styles are the names of colours, "bold" and "dim"."""
@@ -37,14 +39,29 @@ SHOWN_OF_NEW = frozenset({"version", "traffic", "replicas", "cpu", "memory"})
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    plan: Plan
+    paint: Paint
+    objects: Objects
+
+
 def plain(text: str, _style: str) -> str:
     return text
 
 
-def render_text(plan: Plan, paint: Paint = plain, *, show_unchanged: bool = False, partial: bool = False) -> str:
+def render_text(
+    plan: Plan,
+    paint: Paint = plain,
+    *,
+    show_unchanged: bool = False,
+    partial: bool = False,
+    objects: Objects | None = None,
+) -> str:
     """Grouped by tenant; ends with a line that counts, and with what was held back. `partial`: some specs have errors,
-    so the plan is of the others."""
-    return "\n".join((_heading(plan, paint, partial), *_lines(plan, paint, show_unchanged))) + "\n"
+    so the plan is of the others. `objects`: what to show below each change."""
+    lines = _lines(_View(plan, paint, objects or {}), show_unchanged)
+    return "\n".join((_heading(plan, paint, partial), *lines)) + "\n"
 
 
 def size(number: int) -> str:
@@ -74,44 +91,53 @@ def _heading(plan: Plan, paint: Paint, partial: bool) -> str:
     return f"Nothing to do: what runs is what {plan.revision} asks for." if plan.revision else "Nothing to do."
 
 
-def _lines(plan: Plan, paint: Paint, show_unchanged: bool) -> Iterator[str]:
+def _lines(view: _View, show_unchanged: bool) -> Iterator[str]:
+    plan = view.plan
     for tenant, group in groupby(plan.changes, key=lambda change: change.id.tenant):
         changes = [change for change in group if show_unchanged or change.is_work or change.error]
         if changes:
             yield ""
-            yield from _tenant(tenant, changes, plan, paint)
-    yield from _held_back(plan, paint)
+            yield from _tenant(tenant, changes, view)
+    yield from _held_back(plan, view.paint)
     yield ""
     yield f"Plan: {summary(plan)}."
 
 
-def _tenant(tenant: str, changes: list[Change], plan: Plan, paint: Paint) -> Iterator[str]:
+def _tenant(tenant: str, changes: list[Change], view: _View) -> Iterator[str]:
+    plan, paint = view.plan, view.paint
     own = next((change for change in changes if change.id.kind is Kind.TENANT), None)
     symbol = _symbol(own, paint) + " " if own else "  "
     yield symbol + paint(f"tenant {tenant}", "bold") + _because(own, paint)
     if own is not None and own.action is Action.CHANGE:
-        yield from (f"    {line}" for line in _fields(own.fields))
+        yield from (f"    {line}" for line in field_lines(own.fields))
     yield from (f"    {line}" for line in _error(own, paint))
     whole = plan.by_id.get(tenant_id(tenant))
     if whole is not None and whole.note and whole.action is not Action.DELETE:
         yield "    " + paint(f"warning: {whole.note}", "yellow")
+    if own is not None:
+        yield from (f"    {line}" for line in object_lines(behind(own, plan, view.objects), paint))
     for change in changes:
         if change.id.kind in (Kind.VERSION, Kind.DEPLOYMENT):
-            yield from _change(change, plan, paint)
+            yield from _change(change, view)
 
 
-def _change(change: Change, plan: Plan, paint: Paint) -> Iterator[str]:
+def _change(change: Change, view: _View) -> Iterator[str]:
+    plan, paint = view.plan, view.paint
     kind = "version" if change.id.kind is Kind.VERSION else "deployment"
     head = f"{_symbol(change, paint)}   {kind} {change.id.name}"
     if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
         head += f"  upload {size(change.size)}" if change.size else "  upload"
-    new = change.action is not Action.CHANGE and all(f.old is None for f in change.fields)
+    new = change.action not in (Action.CHANGE, Action.REPLACE) and all(f.old is None for f in change.fields)
     if new and change.fields:
         head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.field in SHOWN_OF_NEW)
     yield head + _because(change, paint)
     if not new:
-        yield from (f"        {line}" for line in _fields(change.fields))
+        yield from (f"        {line}" for line in field_lines(change.fields))
     yield from (f"        {paint(line, 'dim')}" for line in _steps(change, plan))
+    for variant in plan.variants_of.get(change.id, ()):
+        if variant.replacement:
+            yield "        " + paint(f"{SYMBOLS[Action.REPLACE][0]} {variant.replacement}", "yellow")
+    yield from (f"        {line}" for line in object_lines(behind(change, plan, view.objects), paint))
     yield from (f"        {line}" for line in _error(change, paint))
 
 
@@ -144,14 +170,6 @@ def _because(change: Change | None, paint: Paint) -> str:
         consequence = "its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it"
         words.append(change.note or consequence)
     return "  " + paint(f"({'; '.join(words)})", "dim") if words else ""
-
-
-def _fields(fields: tuple[FieldChange, ...]) -> Iterator[str]:
-    width = max((len(change.field) for change in fields), default=0)
-    for change in fields:
-        old = "none" if change.old is None else change.old
-        new = "none" if change.new is None else change.new
-        yield f"{change.field:<{width}}  {old} -> {new}"
 
 
 def _steps(change: Change, plan: Plan) -> Iterator[str]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @click.command()
 @workspace_options
 @only_option
-@output_option("text", "json", "markdown")
+@output_option("text", "json", "yaml", "markdown")
+@click.option("--objects", is_flag=True, help="Also show the target's own objects, and every path that differs.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `apply --plan`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @click.option("--show-unchanged", is_flag=True, help="Show what stays as it is too.")
@@ -28,6 +29,7 @@ def command(
     platform: Path | None,
     only: Scope,
     output: str,
+    objects: bool,
     out: Path | None,
     detailed_exitcode: bool,
     show_unchanged: bool,
@@ -39,7 +41,7 @@ def command(
     Exits with 1 when a spec has an error or a change can't be carried out.
     """
     from reconciler.cli.console import show_problems
-    from reconciler.cli.plans import check_scope, print_plan, save_plan
+    from reconciler.cli.plans import check_scope, find_objects, print_plan, save_plan
     from reconciler.cli.progress import working
     from reconciler.plan.diff import Options
     from reconciler.reconcile import plan_round
@@ -48,9 +50,10 @@ def command(
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
         with working() as say:
             planned = plan_round(workspace, options, say)
+        found = find_objects(planned, workspace.target) if objects else None
     show_problems(planned.problems)
     check_scope(planned, only)
-    print_plan(planned, output, show_unchanged=show_unchanged)
+    print_plan(planned, output, show_unchanged=show_unchanged, objects=found)
     if out is not None:
         save_plan(planned.plan, options, out)
     if planned.is_broken or planned.plan.errors:

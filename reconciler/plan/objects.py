@@ -1,0 +1,42 @@
+"""The objects behind a plan's changes, gathered for who asks to see them. Pure but for what the target is asked.
+
+Called by `cli/plans.py` after the plan is made: neither the plan nor what is saved of it holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from reconciler.plan.model import Action, Change, Plan
+from reconciler.resources import Desired, Kind, ResourceId, tenant_id
+from reconciler.targets.protocol import ObjectChange, PreparedResource
+
+Objects = Mapping[ResourceId, tuple[ObjectChange, ...]]
+"""Of each change that is carried out."""
+Ask = Callable[[ResourceId, PreparedResource | None], tuple[ObjectChange, ...]]
+"""The target's `object_changes`."""
+
+
+def objects_of(plan: Plan, desired: Desired, prepared: Mapping[ResourceId, PreparedResource], ask: Ask) -> Objects:
+    return {
+        change.id: ask(change.id, None if change.action is Action.DELETE else prepared[change.id])
+        for change in plan.work(Kind.TENANT, Kind.DEPLOYMENT, Kind.VARIANT)
+        if not any(plan.by_id[part].error for part in _rests_on(change, desired) if part in plan.by_id)
+    }
+
+
+def behind(change: Change, plan: Plan, objects: Objects) -> tuple[ObjectChange, ...]:
+    """What people see below one change: a deployment's with those of its variants, in the order in which it happens."""
+    variants = plan.variants_of.get(change.id, ())
+    first = [v for v in variants if v.action is not Action.DELETE]
+    last = [v for v in variants if v.action is Action.DELETE]
+    return tuple(one for each in (*first, change, *last) for one in objects.get(each.id, ()))
+
+
+def _rests_on(change: Change, desired: Desired) -> Iterator[ResourceId]:
+    """The changes whose errors stop this one; what goes waits for nobody."""
+    deployment = change.deployment or change.id
+    yield from (change.id, deployment)
+    if deployment in desired.deployments:
+        yield tenant_id(change.id.tenant)
+        yield from (variant.version for variant in desired.variants_of[deployment])
