@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 Call = Callable[..., Any]
 Write = Callable[..., Path]
@@ -61,6 +62,30 @@ def test_a_plan_for_a_pull_request_is_a_table(call: Call, write_spec: Write) -> 
     out = call("plan", "-o", "markdown").out
     assert out.startswith("### Plan: 3 to create")
     assert "| demo | deployment d | create |" in out
+
+
+def test_a_plan_as_yaml_is_the_plan_as_json(call: Call, write_spec: Write) -> None:
+    write_spec()
+    assert yaml.safe_load(call("plan", "-o", "yaml", "--objects").out) == call("plan", "-o", "json", "--objects").data
+
+
+@pytest.mark.parametrize("output", ["text", "json", "yaml", "markdown"])
+def test_what_a_change_does_to_objects_is_shown_when_it_is_asked_for(
+    call: Call, write_spec: Write, output: str
+) -> None:
+    write_spec()
+    assert "route to demo/d" not in call("plan", "-o", output).out
+    shown = call("plan", "-o", output, "--objects")
+    assert shown.code == 0
+    assert "processes of demo/d-" in shown.out
+    assert "route to demo/d" in shown.out
+
+
+def test_a_plan_is_saved_without_its_objects(call: Call, write_spec: Write, folder: Path) -> None:
+    write_spec()
+    call("plan", "--out", "bare.json")
+    call("plan", "--objects", "-o", "json", "--out", "shown.json")
+    assert (folder / "shown.json").read_bytes() == (folder / "bare.json").read_bytes()
 
 
 def test_changes_are_told_by_the_exit_code_when_that_is_asked_for(call: Call, write_spec: Write) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.exit_codes import ExitCode
 from reconciler.plan.model import Action
-from reconciler.resources import Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
-from reconciler.targets.protocol import PreparedResource
+from reconciler.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
+from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
 from tests.support.memory_target import MemoryTarget
@@ -226,3 +226,73 @@ def test_destroy_of_a_scope_takes_no_more(world: World) -> None:
     world.apply(graph({}), destroy=True, scope=Scope("fraud"))
     assert {r.tenant for r in world.target.resources} == {"search"}
     assert {r.tenant for r in world.state.resources} == {"search"}
+
+
+class Refusing(MemoryTarget):
+    """Refuses the tenants that it is told."""
+
+    refused: frozenset[str] = frozenset()
+
+    def prepare(self, desired: Desired, live: Live) -> Prepared:
+        error = KubeServeError("Over its quota")
+        found = super().prepare(desired, live).resources
+        return Prepared(
+            {
+                key: replace(one, error=error) if key.kind is Kind.TENANT and key.tenant in self.refused else one
+                for key, one in found.items()
+            }
+        )
+
+
+def test_a_tenant_that_is_there_and_can_not_be_changed_is_not_counted_as_one_to_create(tmp_path: Path) -> None:
+    target = Refusing()
+    world = World(tmp_path, target)
+    world.apply(graph({"fraud/churn": "v1"}))
+    target.refused = frozenset({"fraud", "new"})
+    plan = world.plan(graph({"fraud/churn": "v1", "new/x": "v1"}))
+    assert {c.id.tenant: c.action for c in plan.work(Kind.TENANT)} == {"fraud": Action.CHANGE, "new": Action.CREATE}
+
+
+def test_a_version_that_is_stored_with_other_content_is_not_counted_as_one_to_create(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    (stored,) = desired.versions.values()
+    changed = replace(desired, versions={stored.id: replace(stored, digest="sha256:" + "0" * 64)})
+    (broken,) = world.plan(changed).work(Kind.VERSION)
+    assert (broken.action, broken.error is not None) == (Action.CHANGE, True)
+
+
+def test_a_route_that_somebody_deleted_is_drift_and_one_that_was_never_made_is_not(world: World) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    lose(world, CHURN)
+    lost = world.plan(desired).by_id[CHURN]
+    assert (lost.action, lost.drift, lost.fields) == (Action.CHANGE, True, (FieldChange("route", None, "present"),))
+    assert not world.plan(graph({"fraud/churn": "v2"})).by_id[CHURN].drift
+    lose_state(world)
+    assert not world.plan(desired).by_id[CHURN].drift
+    world.apply(desired)
+    assert world.plan(desired).is_empty
+
+
+def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) -> None:
+    class Replacing(MemoryTarget):
+        replacing = False
+
+        def _prepare_variant(self, *arguments: object) -> PreparedResource:
+            prepared = super()._prepare_variant(*arguments)  # type: ignore[arg-type]
+            changes = (FieldChange("selector", "a", "b"),)
+            return replace(prepared, changes=changes, replacement="It is made again") if self.replacing else prepared
+
+    target = Replacing()
+    world = World(tmp_path, target)
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    target.replacing = True
+    plan = world.plan(desired)
+    assert {str(c.id.kind): c.action for c in plan.work()} == {
+        "deployment": Action.REPLACE,
+        "variant": Action.REPLACE,
+    }
+    assert plan.by_id[V1].replacement == "It is made again"
+    assert world.apply(desired).exit_code is ExitCode.OK
