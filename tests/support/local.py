@@ -41,7 +41,7 @@ from reconciler.targets.protocol import LiveResource, Prepared, Readiness, Readi
 from tests.support.models import write_python_predictor, write_version
 
 EVERYTHING = Scope()
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 ANSWER = """
     class Predictor:
@@ -86,6 +86,8 @@ def bench_at(root: Path) -> Iterator[Bench]:
 
 
 class Bench:
+    split_error = 0  # of 100 answers by weights of 75 and 25: how many may be the other's
+
     def __init__(self, root: Path, installation: str = "default", *, port: int | None = None) -> None:
         self.root = root
         self.run_dir = root / "run"
@@ -178,6 +180,14 @@ class Bench:
             assert prepared.resources[resource].error is None, prepared.resources[resource].error
             self.target.ensure(prepared.resources[resource], replicas if resource in desired.variants else None)
         return prepared
+
+    def start_without(self, desired: Desired, failing: DesiredVariant) -> str:
+        """Starts a graph but for the variant that can't start. Why it can't."""
+        prepared = self.prepare(desired)
+        for resource in (*desired.tenants, *(variant for variant in desired.variants if variant != failing.id)):
+            assert prepared.resources[resource].error is None
+            self.target.ensure(prepared.resources[resource])
+        return str(prepared.resources[failing.id].error)
 
     def apply(self, desired: Desired) -> Prepared:
         """What a round does, up to the moved traffic."""
