@@ -17,7 +17,7 @@ import yaml
 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import VARIANT, Object, selector
+from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
 from reconciler.targets.kubernetes.observe import ALL_KINDS
 from tests.support.cli import Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster
@@ -104,6 +104,15 @@ class KubeDesk(Desk):
     def named(self, kind: str) -> list[str]:
         return sorted(one["metadata"]["name"] for one in self.objects() if one["kind"] == kind)
 
+    def planned_objects(self) -> set[tuple[str, str]]:
+        """(action, object) of all that a round would touch."""
+        changes = self.run("plan", "--objects", "-o", "json").data["changes"]
+        return {(one["action"], one["object"]) for change in changes for one in change["objects"]}
+
+    def made(self) -> dict[str, Object]:
+        """What rounds have made, by its full name; not what the cluster made of it."""
+        return {str(ObjectRef.of(one)): one for one in self.objects() if one["kind"] != "Pod"}
+
     def serving(self, deployment: str) -> str:
         """The variant that the stable Service sends requests to."""
         (service,) = (o for o in self.objects() if o["kind"] == "Service" and o["metadata"]["name"] == deployment)
@@ -179,6 +188,57 @@ def test_what_was_deleted_or_edited_is_shown_as_drift_and_mended(desk: KubeDesk)
     desk.kubectl("set", "env", f"deployment/{variant}", "SPY=1")
     assert "SPY" in desk.run("plan").out
     desk.apply()
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_route_that_was_deleted_is_shown_as_drift_and_made_again(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    desk.apply()
+    desk.kubectl("delete", "service", "d")
+    desk.kubectl("delete", "httproute", "d")
+    planned = desk.run("plan").out
+    assert "deployment d  (drift: what runs was changed from outside)\n        route  none -> present" in planned
+    desk.apply()
+    assert desk.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_the_objects_of_a_plan_are_those_that_the_round_makes_changes_and_removes(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    created = desk.planned_objects()
+    assert {action for action, _ in created} == {"create"}
+    desk.apply()
+    assert desk.made().keys() == {name for _, name in created}
+    assert desk.planned_objects() == set()
+    variant = desk.serving("d")
+    desk.kubectl("set", "env", f"deployment/{variant}", "API_TOKEN=not-to-be-seen-1")
+    shown = desk.run("plan", "--objects").out
+    assert f"~ Deployment {desk.mark}-demo/{variant}\n" in shown
+    assert "env[API_TOKEN]" in shown
+    assert "not-to-be-seen-1" not in shown
+    desk.spec({"e": "v1"})
+    gone = {name for action, name in desk.planned_objects() if action == "delete"}
+    assert gone == {name for name, one in desk.made().items() if variant in str(one)}
+
+
+def test_a_selector_that_is_not_ours_is_replaced_as_the_plan_says_around_the_same_pods(desk: KubeDesk) -> None:
+    desk.spec({"d": {"version": "v1", "replicas": 2}})
+    desk.apply()
+    variant, pods = desk.serving("d"), desk.named("Pod")
+    (made,) = (one for one in desk.objects() if one["kind"] == "Deployment")
+    desk.kubectl("delete", "deployment", variant, "--cascade=orphan")
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    metadata = {key: made["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    wider = {**made["spec"], "selector": {"matchLabels": {name: labels[name] for name in (VARIANT, DEPLOYMENT)}}}
+    other = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": wider}
+    desk.kube.apply(other, manager="somebody")
+    planned = desk.run("plan", "--objects").out
+    assert "±   deployment d  (drift: what runs was changed from outside)" in planned
+    assert "its spec.selector can't be changed in place; its pods stay, and go on serving" in planned
+    assert f"± Deployment {desk.mark}-demo/{variant}\n" in planned
+    assert "Plan: 1 to replace" in planned
+    assert desk.run("plan", "--out", "saved").code == 0
+    assert desk.run("apply", "--plan", "saved").code == 0
+    assert desk.named("Pod") == pods
     assert desk.run("plan", "--detailed-exitcode").code == 0
 
 
