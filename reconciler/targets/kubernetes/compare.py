@@ -12,7 +12,7 @@ from reconciler.resources import JSON
 from reconciler.targets.kubernetes import shown
 from reconciler.targets.kubernetes.amounts import same_amount
 from reconciler.targets.kubernetes.edits import editors, given_up
-from reconciler.targets.kubernetes.objects import RENDERED, Object, ObjectRef, annotation
+from reconciler.targets.kubernetes.objects import FIELDS, RENDERED, Object, ObjectRef, annotation, recorded
 from reconciler.targets.protocol import FieldChange
 
 MAX_CHANGES = 8  # shown of one object, unless its differences are asked for
@@ -45,6 +45,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
 _QUANTITIES = frozenset(
     {"limits", "requests", "hard", "default", "defaultRequest", "max", "min", "averageValue", "value"}
 )
+_RECORD = f"metadata.annotations.{FIELDS}"
 _WORDS = {("Deployment", "spec.replicas"): "running replicas"}
 
 
@@ -90,14 +91,26 @@ def is_drift(rendered: Object, live: Object | None) -> bool:
 def _changes(rendered: Object, live: Object, limit: int) -> list[FieldChange]:
     whole = unchangeable(rendered, live)
     told = [whole] if whole else []
-    told += [
-        d for d in _walk(_ours(rendered), live, "", rendered["kind"]) if not whole or not _is_below(d[0], whole[0])
-    ]
+    for one in _walk(_ours(rendered), live, "", rendered["kind"]):
+        if not whole or not _is_below(one[0], whole[0]):
+            told += _spread(one)
     found = [FieldChange(path, shown.text(old, path, limit), shown.text(new, path, limit)) for path, old, new in told]
     for manager, path in editors(live):
         if not any(other.startswith(path) for other, _, _ in told):
             found.append(FieldChange(path, f"added by {manager}", None))
     return found
+
+
+def _spread(one: Difference) -> Iterator[Difference]:
+    """What a variant records of itself, field by field; anything else as it is."""
+    path, old, new = one
+    before, after = (recorded(value or "") if path == _RECORD else {} for value in (old, new))
+    found = [
+        (f"{path}[{name}]", before.get(name), after.get(name))
+        for name in {**after, **before}
+        if before.get(name) != after.get(name)
+    ]
+    yield from found or [one]
 
 
 def _is_below(path: str, above: str) -> bool:

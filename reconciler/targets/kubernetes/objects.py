@@ -108,6 +108,15 @@ def stamped(found: Object) -> Object:
     return {**found, "metadata": {**found["metadata"], "annotations": annotations}}
 
 
+def recorded(text: str) -> dict[str, str]:
+    """What a variant's annotation says of it, field by field; nothing where somebody broke it."""
+    try:
+        fields = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return {str(key): str(value) for key, value in fields.items()} if isinstance(fields, dict) else {}
+
+
 def annotation(found: Mapping[str, JSON], name: str) -> str:
     value: str = (found["metadata"].get("annotations") or {}).get(name, "")
     return value

@@ -26,6 +26,7 @@ from reconciler.targets.kubernetes.objects import (
     annotation,
     is_autoscaled,
     owner,
+    recorded,
     selector,
     workload,
 )
@@ -131,11 +132,7 @@ def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
 
 def fields_of(described: Object) -> dict[str, str]:
     """What a live variant says of itself, as the author of its spec knows it."""
-    try:
-        fields = orjson.loads(annotation(described, FIELDS) or "{}")
-    except orjson.JSONDecodeError:
-        return {}
-    return {str(key): str(value) for key, value in fields.items()} if isinstance(fields, dict) else {}
+    return recorded(annotation(described, FIELDS))
 
 
 def _deployment_of(resource: ResourceId, one: Object) -> ResourceId:

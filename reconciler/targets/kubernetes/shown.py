@@ -24,7 +24,7 @@ def text(value: JSON, path: str, limit: int) -> str | None:
     if value is None:
         return None
     named = _NAMED.search(path)
-    name = (named["variable"] or named["note"]) if named else ""
+    name = (named["variable"] or named["note"].rstrip("]")) if named else ""
     found = printable(str(_safe(value, name))).replace("\n", "\\n")
     return found if len(found) <= limit else found[: limit - 3] + "..."
 

@@ -73,6 +73,25 @@ def test_what_a_value_says_to_a_terminal_is_not_said() -> None:
     assert text("a\x1b[2Jb\nc", "x", 99) == "ab\\nc"
 
 
+def test_what_a_variant_records_of_itself_is_told_field_by_field() -> None:
+    def recording(fields: str) -> Object:
+        found = workload()
+        metadata = {**found["metadata"], "annotations": {"kubeserve.io/fields": fields}}
+        return stamped({**found, "metadata": metadata})
+
+    now = recording('{"replicas":"2","cpu":"1"}')
+    path = "metadata.annotations.kubeserve.io/fields"
+    assert all_differences(now, recording('{"replicas":"1","cpu":"1"}')) == (
+        FieldChange(f"{path}[replicas]", "1", "2"),
+    )
+    broken = all_differences(now, recording("{"))
+    assert {(c.field, c.old, c.new) for c in broken} == {(f"{path}[replicas]", None, "2"), (f"{path}[cpu]", None, "1")}
+    leaked = all_differences(now, recording(f'{{"replicas":"2","cpu":"1","env.TOKEN":"{SECRET}"}}'))
+    assert leaked
+    assert SECRET not in str(leaked)
+    assert [c.field for c in all_differences(now, recording('{"cpu":"1", "replicas":"2"}'))] == [path]
+
+
 def test_what_was_applied_and_is_rendered_no_more_is_shown_as_what_goes() -> None:
     live = deepcopy(workload(variable("A", "1"), variable("B", "2"), minReadySeconds=7))
     env: Any = {'k:{"name":"A"}': {".": {}, "f:value": {}}, 'k:{"name":"B"}': {".": {}, "f:value": {}}}
