@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Replicas, Scope, SecretRef
+from reconciler.resources import Desired, Replicas, Scope, SecretRef
 from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
 from tests.support.cluster import cluster
 from tests.support.helm import helm
@@ -108,6 +108,23 @@ def test_what_was_applied_is_live_under_its_handle_and_needs_nothing_more(rig: B
     assert live[variant.id].fields["env.LEVEL"] == "info"
     assert live[variant.deployment].weights == {variant.id: 100}
     assert not any(resource.changes for resource in rig.prepare(desired).resources.values())
+
+
+def test_the_objects_of_a_change_are_created_changed_and_deleted_with_it(rig: Bench) -> None:
+    secret = "not-to-be-seen-1"
+    few, many = (rig.variant(env={"API_TOKEN": secret}, replicas=replicas) for replicas in (1, 2))
+
+    def actions(desired: Desired | None) -> set[str]:
+        prepared = rig.prepare(desired or rig.desired(few)).resources
+        found = [rig.target.object_changes(r, prepared[r] if desired else None) for r in (few.id, few.deployment)]
+        assert secret not in str(found)
+        return {one.action.value for changes in found for one in changes}
+
+    assert actions(rig.desired(few)) == {"create"}
+    rig.apply(rig.desired(few))
+    assert actions(rig.desired(few)) == set()
+    assert "change" in actions(rig.desired(many))
+    assert actions(None) == {"delete"}
 
 
 def test_applying_again_changes_nothing(rig: Bench) -> None:

@@ -43,10 +43,12 @@ def taken_over(live: Object) -> list[JSON] | None:
 
 
 def given_up(rendered: Object, live: Object) -> Iterator[tuple[str, JSON]]:
-    """(path, value) of what we applied once and no longer render: applying takes it away."""
+    """(path, value) of what we applied once and no longer render: applying takes it away. Not so a number of replicas,
+    which stays until an autoscaler changes it."""
     own = next((e for e in live["metadata"].get("managedFields") or () if _is_own(e)), None)
     if own:
-        yield from _absent(own.get("fieldsV1") or {}, rendered, live, "")
+        found = _absent(own.get("fieldsV1") or {}, rendered, live, "")
+        yield from ((path, value) for path, value in found if path != "spec.replicas")
 
 
 def _absent(fields: Mapping[str, JSON], ours: JSON, live: JSON, path: str) -> Iterator[tuple[str, JSON]]:
