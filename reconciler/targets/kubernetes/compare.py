@@ -80,7 +80,7 @@ def unchangeable(rendered: Object, live: Object) -> Difference | None:
     if path is None:
         return None
     ours, there = _at(rendered, path), _at(live, path)
-    return None if ours == there else (path, there, ours)
+    return None if _bare(ours) == _bare(there) else (path, there, ours)
 
 
 def is_drift(rendered: Object, live: Object | None) -> bool:
@@ -121,6 +121,13 @@ def _at(found: Object, path: str) -> JSON:
     for key in path.split("."):
         found = found.get(key) or {}
     return found
+
+
+def _bare(value: JSON) -> JSON:
+    """Without what is empty, which the API leaves out."""
+    if isinstance(value, dict):
+        return {key: bare for key, below in value.items() if (bare := _bare(below)) not in (None, {}, [])}
+    return [_bare(one) for one in value] if isinstance(value, list) else value
 
 
 def _ours(rendered: Object) -> Object:

@@ -29,13 +29,16 @@ class Replacements:
 
 def replacements(changed: Iterable[tuple[Object, Object | None]], *, serves: bool) -> Replacements:
     """Of (rendered, live) pairs that differ. `serves`: whether pods of theirs take requests now."""
-    for one, there in changed:  # a resource has one such object at most
-        if there is None or there["metadata"].get("deletionTimestamp"):
-            continue
-        found = unchangeable(one, there)
-        if found is not None:
-            return _replacement(ObjectRef.of(one), found[0], one, there, serves=serves)
-    return Replacements()
+    found = [
+        _replacement(ObjectRef.of(one), wrong[0], one, there, serves=serves)
+        for one, there in changed
+        if there is not None and not there["metadata"].get("deletionTimestamp") and (wrong := unchangeable(one, there))
+    ]
+    return Replacements(
+        {ref: propagation for each in found for ref, propagation in each.objects.items()},
+        ". ".join(each.note for each in found if each.note),
+        next((each.error for each in found if each.error), None),
+    )
 
 
 def in_place_error(ref: ObjectRef, why: str) -> TargetError:

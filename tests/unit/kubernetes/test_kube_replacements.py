@@ -26,6 +26,7 @@ NARROW = deployment({"matchLabels": {"variant": "d-1"}})
 def test_a_selector_is_one_value_to_which_nobody_adds() -> None:
     assert [change.field for change in differences(NARROW, WIDE)] == ["Deployment spec.selector"]
     assert differences(WIDE, WIDE) == ()
+    assert differences(deployment({"matchLabels": LABELS, "matchExpressions": []}), WIDE)[0].old == "rendered before"
 
 
 @pytest.mark.parametrize("serves", [True, False])
