@@ -13,19 +13,29 @@ from typing import Any
 import pytest
 
 from reconciler.resources import ResourceId, deployment_id, variant_id
+from reconciler.targets.kubernetes.access import Access
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.protocol import TargetError
 from specs.cluster import Routing
-from tests.support.cluster import cluster
+from tests.support.cluster import Cluster, cluster
 from tests.support.kube_bench import KubeBench, kube_bench
+from tests.support.kube_rights import as_service_account
 
 CHURN = deployment_id("fraud", "churn")
+MISSING = "registry.example.org/runtime:missing"
 BODY = b'{"inputs": [[1.0]]}'
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found.kubeconfig
+        yield found
+
+
+@pytest.fixture
+def kubeconfig(ground: Cluster) -> Path:
+    return ground.kubeconfig
 
 
 @contextmanager
@@ -120,7 +130,9 @@ def test_a_prediction_goes_through_the_address_and_its_answer_comes_back_as_it_i
 
 
 def test_what_neither_the_address_nor_the_api_server_reaches_is_said_in_words(kubeconfig: Path) -> None:
-    with applied(kubeconfig, url="http://127.0.0.1:9") as rig:
+    with kube_bench(kubeconfig, kubernetes={"url": "http://127.0.0.1:9"}) as rig:
+        rig.sketch.images["churn"] = MISSING  # nothing gets ready behind its Service
+        rig.apply(rig.graph({"fraud/churn": "v1"}))
         with pytest.raises(TargetError, match="The deployment can't be reached"):
             rig.target.predict(CHURN, BODY)
         with pytest.raises(TargetError, match="Nothing of deployment/fraud/other is there"):
@@ -134,6 +146,26 @@ def test_where_there_is_no_log_it_is_said(kubeconfig: Path) -> None:
             list(rig.target.logs([absent], lines=5, follow=False))
         with pytest.raises(TargetError, match="No failure is kept"):
             list(rig.target.failed_logs(deployment_id("fraud", "other"), lines=5))
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_log_that_is_not_the_users_to_read_is_an_error_and_not_empty(
+    ground: Cluster, tmp_path: Path, follow: bool
+) -> None:
+    ground.need_pretended_nodes()
+    with kube_bench(ground.kubeconfig) as rig:
+        (variant,) = (desired := rig.graph({"fraud/churn": "v1"})).variants
+        rig.apply(desired, wait=True)
+        namespace = rig.namespace()
+        rig.kubectl("create", "serviceaccount", "user", "-n", namespace)
+        rig.kubectl("create", "role", "user", "-n", namespace, "--verb=list", "--resource=pods")
+        subject = f"--serviceaccount={namespace}:user"
+        rig.kubectl("create", "rolebinding", "user", "-n", namespace, "--role=user", subject)
+        limited = as_service_account(rig.kubeconfig, (namespace, "user"), tmp_path / "kubeconfig")
+        user = KubeClient(ClusterSettings(limited))
+        with pytest.raises(TargetError, match="pods/log"):
+            list(Access(user, rig.platform).logs([variant], lines=5, follow=follow))
+        user.close()
 
 
 def _secured(listener: dict[str, Any]) -> dict[str, Any]:

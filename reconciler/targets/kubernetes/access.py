@@ -56,18 +56,18 @@ class Access:
         return _gateway_url(self._gateway(kubernetes.gateway), kubernetes.host)
 
     def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
-        """The last lines of every container of every pod, then what is added. TargetError where there is none."""
+        """The last lines of every container of every pod, and what is added. TargetError: there is none, or it is not
+        the user's to read."""
         containers = [found for variant in variants for found in self._containers(variant)]
         if not containers:
             names = ", ".join(variant.name for variant in variants)
             raise TargetError("No log is there", f"No pod of {names} has started a container yet, or is left.")
         several = len(containers) > 1
-        for pod, name in containers:
-            metadata = pod["metadata"]
-            text = self.kube.log(metadata["namespace"], metadata["name"], name, lines=lines)
-            yield from (_prefix(pod, name, several=several) + line for line in text.splitlines())
         if follow:
-            yield from self._followed(containers, several=several)
+            yield from self._followed(containers, lines, several=several)
+        else:
+            for pod, name in containers:
+                yield from self._lines(pod, name, lines, several=several)
 
     def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
         """Of a pod of it that fails. TargetError: none is left; the record keeps its last lines."""
@@ -109,29 +109,42 @@ class Access:
         pods = self.kube.list("v1", "Pod", labels=labels, namespace=namespace_of(self.platform, variant.tenant))
         return [(pod, name) for pod in pods if (name := _writes(pod))]
 
-    def _followed(self, containers: list[tuple[Object, str]], *, several: bool) -> Iterator[str]:
+    def _followed(self, containers: list[tuple[Object, str]], lines: int, *, several: bool) -> Iterator[str]:
         """Lines of all of them as they come; ends when all have ended."""
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        found: queue.SimpleQueue[str | KubeError | None] = queue.SimpleQueue()
 
         def read(pod: Object, name: str) -> None:
-            metadata = pod["metadata"]
             try:
-                for line in self.kube.follow(metadata["namespace"], metadata["name"], name, lines=0):
-                    lines.put(_prefix(pod, name, several=several) + line)
+                for line in self._lines(pod, name, lines, several=several, follow=True):
+                    found.put(line)
             except KubeError as error:
-                lines.put(_prefix(pod, name, several=several) + f"(its log ends: {error.message})")
+                found.put(error)
             finally:
-                lines.put(None)
+                found.put(None)
 
         for pod, name in containers:
             threading.Thread(target=read, args=(pod, name), daemon=True, name="follow").start()
         open_ = len(containers)
         while open_:
-            line = lines.get()
+            line = found.get()
             if line is None:
                 open_ -= 1
+            elif isinstance(line, KubeError):
+                raise line
             else:
                 yield line
+
+    def _lines(self, pod: Object, container: str, lines: int, *, several: bool, follow: bool = False) -> Iterator[str]:
+        """Of one container. A log that breaks off, as when its pod goes, spoils no others'."""
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        prefix = _prefix(pod, container, several=several)
+        try:
+            for line in self.kube.log_lines(namespace, name, container, lines=lines, follow=follow):
+                yield prefix + line
+        except KubeError as error:
+            if error.reason is Reason.FORBIDDEN:
+                raise
+            yield f"{prefix}(its log ends: {error.message})"
 
 
 def _gateway_url(gateway: Object | None, host: str | None) -> str | None:

@@ -177,9 +177,9 @@ class KubeClient:
             return ""
         return text.decode(errors="replace")
 
-    def follow(self, namespace: str, pod: str, container: str, *, lines: int) -> Iterator[str]:
+    def log_lines(self, namespace: str, pod: str, container: str, *, lines: int, follow: bool) -> Iterator[str]:
         """The last lines of a container's log, and what is added until it ends. KubeError when it can't be had."""
-        query = {"container": container, "tailLines": str(lines), "follow": "true"}
+        query = {"container": container, "tailLines": str(lines)} | ({"follow": "true"} if follow else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         for line in self._transport.lines(path, query, what=f"log of {pod}"):
             yield line.decode(errors="replace").rstrip("\r")
