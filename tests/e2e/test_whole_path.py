@@ -7,14 +7,17 @@ does as well alone.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tests.support.administered import PATIENCE_SECONDS
 from tests.support.load import load_on
-from tests.support.whole_path import RAISES, WORKS, Installation, eventually, installation
+from tests.support.real_predictors import RAISES, TALKS, WORKS
+from tests.support.whole_path import Installation, eventually, installation
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -32,6 +35,15 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 def serving(ours: Installation) -> Installation:
     """Both tenants serve v1."""
     serve(ours)
+    ours.apply()
+    return ours
+
+
+@pytest.fixture
+def talking(ours: Installation) -> Installation:
+    """Two replicas that say what they are asked."""
+    ours.predictor("talks", TALKS)
+    serve(ours, more={"talking": {"version": "talks", "replicas": 2}})
     ours.apply()
     return ours
 
@@ -93,6 +105,54 @@ def test_what_is_broken_stays_degraded_with_its_cause_while_the_old_version_serv
     assert "check 1 of 1" in causes["failing"]
     assert "bytes are not those that were pinned" in causes["altered"]
     assert [ours.ask("fraud", name) for name in names] == ["v2", "v2", "v2"]
+    assert any("the weights are missing" in line for line in ours.status("fraud", "raising")["log"])
+
+
+def test_the_logs_of_all_replicas_are_read_and_followed(talking: Installation) -> None:
+    told = talking.run("logs", "fraud/talking", "--lines", "50").out.splitlines()
+    pods = {line.partition("]")[0] for line in told}
+    assert pods == {f"[{name}" for name in talking.pods("fraud", "talking")}
+    assert len([line for line in told if "Ready" in line]) == 2
+    assert len(talking.run("logs", "fraud/talking", "--lines", "1").out.splitlines()) == 2
+    with talking.following("logs", "fraud/talking", "--lines", "0") as logs, load_on(talking.url("fraud", "talking")):
+        asked = (line.partition("]")[0] for line in logs.stdout or () if line.endswith("asked for 1\n"))
+        heard: set[str] = set()
+        while heard != pods:
+            heard.add(next(asked))
+        logs.send_signal(signal.SIGINT)
+        assert logs.wait(PATIENCE_SECONDS) == 130
+
+
+def test_following_ends_with_the_last_of_what_is_followed(talking: Installation) -> None:
+    with talking.following("logs", "fraud/talking") as logs:
+        told = iter(logs.stdout or ())
+        assert next(told)
+        pods = talking.pods("fraud", "talking")
+        talking.kubectl("delete", "pod", *pods, "--wait=false", "-n", talking.namespace("fraud"))
+        list(told)
+        assert logs.wait(PATIENCE_SECONDS) == 0
+
+
+@pytest.mark.parametrize("reaching", [{"routing": "service"}, {"url": "http://127.0.0.1:9"}])
+def test_where_no_route_is_reachable_the_api_server_is_asked_with_the_users_rights(
+    serving: Installation, reaching: dict[str, str]
+) -> None:
+    asker, nobody = serving.somebody("fraud", "create:services/proxy"), serving.somebody("fraud")
+    reaches, serving.reaching = serving.reaching, reaching
+    serving.write_platform()
+    try:
+        question = ("predict", "fraud/churn", "-d", "[[1]]")
+        answered = serving.run(*question, kubeconfig=asker)
+        assert (answered.code, answered.data["predictions"]) == (0, ["v1"])
+        refused = serving.run(*question, kubeconfig=nobody)
+        assert refused.code == 1
+        assert "The deployment can't be reached" in refused.err
+        assert "services/proxy" in refused.err
+        elsewhere = serving.run("predict", "search/rank", "-d", "[[1]]", kubeconfig=asker)
+        assert "The deployment can't be reached" in elsewhere.err
+    finally:
+        serving.reaching = reaches
+        serving.write_platform()
 
 
 def test_an_image_that_is_missing_leaves_the_old_version_serving(serving: Installation) -> None:

@@ -8,7 +8,6 @@ nothing else in the cluster is touched, and what was made in the cluster is remo
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 from base64 import b64decode
@@ -21,49 +20,20 @@ from typing import Any
 import httpx2
 import yaml
 
-from reconciler.targets.kubernetes.permissions import manifest
 from reconciler.targets.kubernetes.tenants import STORE_SECRET
 from specs.platform import Platform
+from tests.support.administered import PATIENCE_SECONDS, Administered
 from tests.support.cli import Finished, command_line, environment
 from tests.support.helm import helm
-from tests.support.kube_bench import kubectl
+from tests.support.kube_rights import rights_of
 from tests.support.models import write_python_predictor
 from tests.support.real_pods import RealPods, real_pods
+from tests.support.real_predictors import ANSWERS
 from tests.support.s3_servers import S3Server, add_account
 
-PATIENCE_SECONDS = 90.0
 TENANTS = ("fraud", "search")
 PREFIX = "models/"
 FETCH = "kubeserve-fetch"
-ANSWERS = """
-    class Predictor:
-        def __init__(self, path):
-            pass
-
-        def predict(self, inputs):
-            return ["{answer}" for _ in inputs]
-"""
-RAISES = """
-    class Predictor:
-        def __init__(self, path):
-            raise RuntimeError("the weights are missing")
-
-        def predict(self, inputs):
-            return inputs
-"""
-WORKS = """
-    import time
-
-    class Predictor:
-        def __init__(self, path):
-            pass
-
-        def predict(self, inputs):
-            end = time.thread_time() + 0.1
-            while time.thread_time() < end:
-                pass
-            return inputs
-"""
 
 
 def eventually(ask: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -75,24 +45,22 @@ def eventually(ask: Callable[[], Any], what: str, seconds: float = PATIENCE_SECO
     return answer
 
 
-class Installation:
+class Installation(Administered):
     def __init__(self, place: RealPods, folder: Path) -> None:
-        self.place, self.folder = place, folder
-        self.name = f"e2e-{secrets.token_hex(3)}"
-        self.home = f"{self.name}-home"
+        super().__init__(place.kubeconfig, folder, f"e2e-{secrets.token_hex(3)}")
+        self.place = place
         self.bucket = place.s3.make_bucket()
         self.limited = folder / "kubeconfig"
         self.quota = {"cpu": "1800m", "memory": "4Gi", "pods": 8}
         self.image = place.image
+        self.reaching: dict[str, Any] = {"gateway": place.gateway, "url": place.gateway_url}
         self.removed: tuple[str, ...] = ()
         for answer in ("v1", "v2"):
             self.predictor(answer, ANSWERS.replace("{answer}", answer))
 
     def set_up(self) -> None:
-        """What an operator does before: accounts of the store, Secrets with them, and KubeServe's rights."""
+        """What an operator does before: platform.yaml, accounts of the store, Secrets with them."""
         self.write_platform()
-        platform = Platform.model_validate(self._platform())
-        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifest(platform)))
         accounts = {tenant: add_account(self.place.s3, f"{self.name}-{tenant}") for tenant in TENANTS}
         policy = {"Version": "2012-10-17", "Statement": [self._may_read(t, a) for t, a in accounts.items()]}
         self.place.s3.client.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(policy))
@@ -100,11 +68,10 @@ class Installation:
             keys = {"AWS_ACCESS_KEY_ID": account.access_key, "AWS_SECRET_ACCESS_KEY": account.secret_key}
             literals = [f"--from-literal={key}={value}" for key, value in keys.items()]
             self.kubectl("create", "secret", "generic", f"store-{tenant}", "-n", self.home, *literals)
-        document = yaml.safe_load(self.place.kubeconfig.read_text())
-        token = self.kubectl("create", "token", "kubeserve", "-n", self.home, "--duration=1h").strip()
-        for user in document["users"]:
-            user["user"] = {"token": token}
-        self.limited.write_text(yaml.safe_dump(document))
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.model_validate(self._platform())
 
     def predictor(self, version: str, body: str) -> None:
         write_python_predictor(self.folder / "models" / version, body)
@@ -133,17 +100,34 @@ class Installation:
         """The tenant says nothing any more."""
         (self.folder / tenant / "kubeserve.yaml").unlink()
 
-    def run(self, *arguments: str) -> Finished:
-        """A command of KubeServe, run to its end with its own rights."""
+    def run(self, *arguments: str, kubeconfig: Path | None = None) -> Finished:
+        """A command of KubeServe, run to its end: with its own rights, or with somebody's."""
         done = subprocess.run(
             command_line(*arguments),
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=self._environment(),
+            env=self._environment(kubeconfig),
             timeout=PATIENCE_SECONDS,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def following(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command of KubeServe with `--follow`, ended at the latest with the block."""
+        command = command_line(*arguments, "--follow")
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=self._environment(),
+        ) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
 
     def apply(self, *arguments: str, code: int = 0) -> Finished:
         """An apply that has to end with this code."""
@@ -172,30 +156,6 @@ class Installation:
         (found,) = answer.json()["predictions"]
         return str(found)
 
-    def namespace(self, tenant: str) -> str:
-        return f"{self.name}-{tenant}"
-
-    def host(self, tenant: str, name: str) -> str:
-        """The stable Service's, inside the cluster."""
-        return f"{name}.{self.namespace(tenant)}.svc"
-
-    def ask_service(self, tenant: str, name: str, path: str) -> str:
-        """The answer of the stable Service, through the API server."""
-        proxy = f"/api/v1/namespaces/{self.namespace(tenant)}/services/{name}:http/proxy/{path}"
-        answer = self.kubectl("create", "--raw", proxy, "-f", "-", stdin='{"inputs": [[1]]}')
-        (found,) = json.loads(answer)["predictions"]
-        return str(found)
-
-    def workload(self, tenant: str, name: str) -> dict[str, Any]:
-        """The one Deployment of a deployment."""
-        (found,) = self.objects("deployments", tenant, f"kubeserve.io/deployment={name}")
-        return found
-
-    def in_pod(self, tenant: str, name: str, *command: str) -> subprocess.CompletedProcess[str]:
-        """How a command in the server's container of a deployment's pod ended."""
-        words = ("exec", "-n", self.namespace(tenant), f"deployment/{self.workload(tenant, name)['metadata']['name']}")
-        return self._kubectl(*words, "-c", "server", "--", *command)
-
     def fetch(self, tenant: str, name: str, *, of: tuple[str, str]) -> subprocess.CompletedProcess[str]:
         """Fetches the version of another deployment with what a deployment's own pod has to fetch its own."""
         own, other = self._fetch_settings(tenant, name), self._fetch_settings(*of)
@@ -215,23 +175,9 @@ class Installation:
                 content = s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
                 s3.put_object(Bucket=self.bucket, Key=key, Body=content[:-1] + bytes([content[-1] ^ 1]))
 
-    def objects(self, kinds: str, tenant: str, labels: str = "") -> list[dict[str, Any]]:
-        command = ["get", kinds, "-n", self.namespace(tenant), "-o", "json", *(["-l", labels] if labels else [])]
-        found: list[dict[str, Any]] = json.loads(self.kubectl(*command))["items"]
-        return found
-
-    def kubectl(self, *arguments: str, stdin: str = "", **variables: str) -> str:
-        """What an administrator types."""
-        done = self._kubectl(*arguments, stdin=stdin, **variables)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     def tear_down(self) -> None:
         labels = f"kubeserve.io/installation={self.name}"
         self.kubectl("delete", "namespace", "--wait=false", "-l", labels)
-        platform = Platform.model_validate(self._platform())
-        rules = yaml.safe_dump_all(manifest(platform))
-        self.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=rules)
 
     def _platform(self) -> dict[str, Any]:
         store = {
@@ -247,8 +193,7 @@ class Installation:
             "namespacePrefix": f"{self.name}-",
             "namespace": self.home,
             "serviceAccount": f"{self.home}/kubeserve",
-            "gateway": self.place.gateway,
-            "url": self.place.gateway_url,
+            **self.reaching,
             "values": {"autoscaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}},
         }
         tenants = {tenant: self._grant(tenant) for tenant in TENANTS}
@@ -278,18 +223,8 @@ class Installation:
         (container,) = self.workload(tenant, name)["spec"]["template"]["spec"]["initContainers"]
         return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
-    def _kubectl(self, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [kubectl(), "--kubeconfig", str(self.place.kubeconfig), *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **variables},
-            timeout=PATIENCE_SECONDS,
-        )
-
-    def _environment(self) -> dict[str, str]:
-        beside = {"KUBECONFIG": str(self.limited), "KUBESERVE_HELM": str(helm())}
+    def _environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
+        beside = {"KUBECONFIG": str(kubeconfig or self.limited), "KUBESERVE_HELM": str(helm())}
         return {**environment(), **self.place.s3.environment(), **beside}
 
     def _everything(self) -> str:
@@ -302,8 +237,9 @@ class Installation:
 @contextmanager
 def installation(folder: Path) -> Iterator[Installation]:
     made = Installation(real_pods(), folder)
-    try:
+    with rights_of(made.platform, made.place.kubeconfig, made.limited):
         made.set_up()
-        yield made
-    finally:
-        made.tear_down()
+        try:
+            yield made
+        finally:
+            made.tear_down()
