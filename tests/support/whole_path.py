@@ -55,6 +55,7 @@ class Installation(Administered):
         self.image = place.image
         self.reaching: dict[str, Any] = {"gateway": place.gateway, "url": place.gateway_url}
         self.removed: tuple[str, ...] = ()
+        self.client = httpx2.Client(timeout=10.0)
         for answer in ("v1", "v2"):
             self.predictor(answer, ANSWERS.replace("{answer}", answer))
 
@@ -151,7 +152,7 @@ class Installation(Administered):
 
     def ask(self, tenant: str, name: str) -> str:
         """The answer through the Gateway."""
-        answer = httpx2.post(self.url(tenant, name), json={"inputs": [[1]]}, timeout=10.0)
+        answer = self.client.post(self.url(tenant, name), json={"inputs": [[1]]})
         assert answer.status_code == 200, answer.text
         (found,) = answer.json()["predictions"]
         return str(found)
@@ -176,6 +177,7 @@ class Installation(Administered):
                 s3.put_object(Bucket=self.bucket, Key=key, Body=content[:-1] + bytes([content[-1] ^ 1]))
 
     def tear_down(self) -> None:
+        self.client.close()
         labels = f"kubeserve.io/installation={self.name}"
         self.kubectl("delete", "namespace", "--wait=false", "-l", labels)
 
