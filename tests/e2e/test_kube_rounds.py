@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
 from reconciler.targets.kubernetes.observe import ALL_KINDS
-from tests.support.cli import Desk, Finished, command_line, environment, eventually
+from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster
 from tests.support.helm import helm
 from tests.support.kube_bench import kubectl, platform
@@ -36,6 +36,7 @@ class Ground:
     limited: Path  # KubeServe's own
     home: str  # the namespace of KubeServe itself
     s3: S3Server
+    ending: list[Callable[[], str]] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,10 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         found.need_pretended_nodes()
         given = platform("rounds", "rounds-", kubernetes={"namespace": home})
         with rights_of(given, found.kubeconfig, folder / "limited") as limited:
-            yield Ground(found.kubeconfig, limited, home, s3)
+            ground = Ground(found.kubeconfig, limited, home, s3)
+            yield ground
+            left = [said for ended in ground.ending if (said := ended())]
+            assert not left, "\n".join(left)
 
 
 @pytest.fixture
@@ -53,10 +57,7 @@ def desk(ground: Ground, tmp_path: Path) -> Iterator[KubeDesk]:
     desk = KubeDesk(tmp_path, ground)
     yield desk
     desk.clean_up()
-    desk.run("destroy", "--yes", "--prune-unclaimed", "--lock-timeout", "30")
-    left = [str(one["metadata"]["name"]) for one in desk.objects()]
-    desk.kube.close()
-    assert not left, f"still there after destroy: {left}"
+    ground.ending.append(desk.destroyed())
 
 
 class KubeDesk(Desk):
@@ -95,6 +96,28 @@ class KubeDesk(Desk):
 
     def run(self, *arguments: str, stdin: str = "", cwd: Path | None = None, **variables: str) -> Finished:
         return super().run(*arguments, stdin=stdin, cwd=cwd, **{**self.variables, **variables})
+
+    def destroyed(self) -> Callable[[], str]:
+        """Begins to destroy everything, which goes on beside the next tests: a namespace takes seconds to go. Answers
+        what waits for the end and says what is left then."""
+        command = command_line("destroy", "--yes", "--prune-unclaimed", "--lock-timeout", "30")
+        destroying = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=environment(**self.variables),
+        )
+
+        def ended() -> str:
+            said, _ = destroying.communicate(timeout=PATIENCE_SECONDS)
+            left = [str(ObjectRef.of(one)) for one in self.objects()]
+            self.kube.close()
+            return f"still there after destroy of {self.folder}: {left}\n{said}" if left else ""
+
+        return ended
 
     def objects(self) -> list[Object]:
         """Everything in the cluster that carries this installation's mark."""

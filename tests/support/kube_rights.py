@@ -21,15 +21,16 @@ from tests.support.local import eventually
 @contextmanager
 def rights_of(given: Platform, kubeconfig: Path, path: Path) -> Iterator[Path]:
     """Applies the manifest with an administrator's `kubeconfig`, and writes the service account's to `path`. In the end
-    the rules go, and the namespaces with them."""
-    rules = yaml.safe_dump_all(manifest(given))
-    _kubectl(kubeconfig, "apply", "-f", "-", stdin=rules)
+    its own rules go, and the namespaces with them; the ClusterRoles are those of every installation there."""
+    rules = manifest(given)
+    own = yaml.safe_dump_all([one for one in rules if one["kind"] != "ClusterRole"])
+    _kubectl(kubeconfig, "apply", "-f", "-", stdin=yaml.safe_dump_all(rules))
     try:
         as_service_account(kubeconfig, account(given), path)
         eventually(partial(_is_fenced, path), "the policy in force")
         yield path
     finally:
-        _kubectl(kubeconfig, "delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=rules)
+        _kubectl(kubeconfig, "delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=own)
 
 
 def as_service_account(kubeconfig: Path, who: tuple[str, str], path: Path) -> Path:
