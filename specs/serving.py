@@ -23,6 +23,7 @@ MIN_TIMEOUT, MAX_TIMEOUT = 1.0, 86_400.0
 
 DEFAULT_CPU = 500
 DEFAULT_MEMORY = 512 * 2**20
+DEFAULT_MAX_REPLICAS = 5
 DEFAULT_READY_TIMEOUT = 120.0
 DEFAULT_DRAIN_TIMEOUT = 30.0
 DEFAULT_REQUEST_TIMEOUT = 30.0
@@ -30,7 +31,7 @@ DEFAULT_TOLERANCE = 1e-6
 
 
 class Replicas(Model):
-    """How many processes of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
+    """How many replicas of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
 
     min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
     """At least so many."""

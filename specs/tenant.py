@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_v
 from specs import urls
 from specs.fields import DeploymentName, EnvName, Integer, Model, ModelName, TenantName, VersionName
 from specs.problems import Refusal
-from specs.serving import Check, EnvValue, Replicas, Resources, SecretRef, Timeouts
+from specs.serving import DEFAULT_MAX_REPLICAS, Check, EnvValue, Replicas, Resources, SecretRef, Timeouts
 
 __all__ = [
     "Check",
@@ -124,8 +124,8 @@ class DeploymentSpec(Model):
     """The version to serve."""
     traffic: dict[VersionName, Annotated[Integer, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
     """Instead of a version: the percentage of the requests that each version gets, 100 together."""
-    replicas: Replicas = Replicas()
-    """How many processes of each version run."""
+    replicas: Replicas = Replicas(min=1, max=DEFAULT_MAX_REPLICAS)
+    """How many replicas of each version run: one to five, as an autoscaler decides, where nothing is said."""
     resources: Resources = Resources()
     """What each process may use."""
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
