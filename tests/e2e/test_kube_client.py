@@ -79,7 +79,17 @@ def test_an_object_that_was_made_again_meanwhile_is_not_deleted(kube: KubeClient
         kube.delete(ref, "00000000-0000-0000-0000-000000000000")
     assert caught.value.reason is Reason.CONFLICT
     assert kube.delete(ref, applied["metadata"]["uid"])
-    assert not kube.delete(ref, applied["metadata"]["uid"])
+    assert kube.delete(ref, applied["metadata"]["uid"]), "gone is gone"
+
+
+def test_what_has_a_finalizer_is_asked_to_go_and_is_not_gone(kube: KubeClient) -> None:
+    held = config_map("held")
+    held["metadata"]["finalizers"] = ["example.org/held"]
+    applied = kube.apply(held)
+    ref, uid = ObjectRef.of(applied), applied["metadata"]["uid"]
+    assert not kube.delete(ref, uid)
+    kube.apply(config_map("held"), force=True)  # without the finalizer
+    assert kube.get(ref) is None
 
 
 def test_long_lists_are_read_page_by_page(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ NAME = "kubeserve"
 RBAC = "rbac.authorization.k8s.io"
 
 READ = ("list",)
+WATCH = ("list", "watch")
 WRITE = ("get", "create", "patch", "delete")  # server-side apply of what is new needs both create and patch
 
 
@@ -68,11 +69,12 @@ PERMISSIONS = (
     Permission(
         Within.CLUSTER,
         "",
-        ("resourcequotas", "limitranges", "serviceaccounts", "services", "pods"),
+        ("resourcequotas", "limitranges", "serviceaccounts", "services"),
         READ,
         "One listing a kind, by our own labels, tells what is live.",
     ),
-    Permission(Within.CLUSTER, "apps", ("deployments", "replicasets"), READ, "The same, and why a rollout waits."),
+    Permission(Within.CLUSTER, "", ("pods",), WATCH, "How a rollout goes on, and why it does not."),
+    Permission(Within.CLUSTER, "apps", ("deployments", "replicasets"), WATCH, "The same."),
     Permission(Within.CLUSTER, "networking.k8s.io", ("networkpolicies", "ingresses"), READ, "The same."),
     Permission(Within.CLUSTER, "autoscaling", ("horizontalpodautoscalers",), READ, "The same."),
     Permission(Within.CLUSTER, "policy", ("poddisruptionbudgets",), READ, "The same."),

@@ -22,10 +22,10 @@ from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observ
 from reconciler.targets.kubernetes.prepare import Payload, prepare
 from reconciler.targets.kubernetes.provision import Provisioner
 from reconciler.targets.kubernetes.quota import replicas_of
-from reconciler.targets.kubernetes.readiness import Watcher, readiness
 from reconciler.targets.kubernetes.removal import Remover
 from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.routing import await_acceptance, check_ready, stages
+from reconciler.targets.kubernetes.watching import Watcher
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState
 from specs.cluster import Routing
@@ -97,6 +97,8 @@ class KubernetesTarget:
                 self._provisioner.restore_secrets(resource.id.tenant)
             applied = self._applier.apply(payload, self._live(resource.id))
             self._start_with(applied, payload, replicas or 0)
+            if (running := workload(applied.values())) is not None:
+                self._watcher.expect(resource.id, running)
             self._remover.wanted_again(resource.id)
             if not known and payload.deployment in self._observed.objects:
                 self._events.started(_of_kind(applied, "Deployment"), resource.id.name)
@@ -111,7 +113,7 @@ class KubernetesTarget:
         if resource.error is not None:
             raise resource.error
         serving = {handle: ResourceId.parse(handle) for handle, weight in weights.items() if weight}
-        check_ready(readiness(self._kube, self._installation, serving))
+        check_ready(self._watcher.look(serving))
         payload: Payload = resource.payload
         self._rehearse(resource, resource.id)
         before = routed(self._live(resource.id).values())
@@ -131,6 +133,7 @@ class KubernetesTarget:
         return gone
 
     def close(self) -> None:
+        self._watcher.close()
         self._kube.close()
 
     def url(self, deployment: ResourceId) -> str | None:
@@ -167,7 +170,7 @@ class KubernetesTarget:
 
     def _tell_failure(self, variant: ResourceId) -> None:
         """Once, of a variant that goes before it was ever ready: on itself, and on the Service that outlives it."""
-        seen = self._watcher.forget(str(variant))
+        seen = self._watcher.forget(variant)
         objects = self._live(variant)
         if seen is None or seen.state is ReadinessState.READY or not objects:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,10 +11,13 @@ import orjson
 from reconciler.resources import JSON
 from reconciler.targets.kubernetes.client.errors import KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
+from reconciler.targets.kubernetes.client.stream import Stream
 from reconciler.targets.kubernetes.client.transport import Transport
 from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef, Propagation
 
 PAGE = 500  # objects a page of a list
+WATCH_SECONDS = 45  # that the server keeps a watch open; it is begun again from where it stood
+WATCH_GRACE_SECONDS = 10.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 JSON_PATCH = "application/json-patch+json"
@@ -76,13 +80,28 @@ class KubeClient:
 
     def list(self, api_version: str, kind: str, *, labels: str = "", namespace: str = "") -> list[Object]:
         """Every object that the labels select, page by page; begun again when a page's token has expired."""
+        return self.list_at(api_version, kind, labels=labels, namespace=namespace)[0]
+
+    def list_at(
+        self, api_version: str, kind: str, *, labels: str = "", namespace: str = ""
+    ) -> tuple[builtins.list[Object], int]:
+        """The same, and the resourceVersion at which they were so: where a watch goes on."""
         resource = self._resource(api_version, kind)
         try:
-            return list(self._pages(resource, labels, namespace))
+            return self._pages(resource, labels, namespace)
         except KubeError as error:
             if error.reason is not Reason.EXPIRED:
                 raise
-            return list(self._pages(resource, labels, namespace))
+            return self._pages(resource, labels, namespace)
+
+    def watch(self, api_version: str, kind: str, *, labels: str, since: int) -> Stream:
+        """What happens to the objects that the labels select, for a while: one JSON document a line."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
+        query |= {"timeoutSeconds": str(WATCH_SECONDS), "labelSelector": labels}
+        resource = self._resource(api_version, kind)
+        return self._transport.stream(
+            resource.path(), query, what=f"watch {resource.plural}", silence=WATCH_SECONDS + WATCH_GRACE_SECONDS
+        )
 
     def get(self, ref: ObjectRef) -> Object | None:
         """The object, or None where there is none."""
@@ -124,17 +143,18 @@ class KubeClient:
         resource_version: str = "",
         propagation: Propagation = Propagation.BACKGROUND,
     ) -> bool:
-        """Asks an object to go, if it still is the one with this UID. False: it was not there any more."""
+        """Asks an object to go, if it still is the one with this UID. Answers whether it is gone: one with finalizers
+        or a grace period goes later."""
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
         body = {"preconditions": preconditions, "propagationPolicy": propagation.value}
         try:
-            self._transport.json("DELETE", path, None, body, what=f"delete {ref}")
+            answer = self._transport.json("DELETE", path, None, body, what=f"delete {ref}")
         except KubeError as error:
             if error.reason is Reason.NOT_FOUND:
-                return False
+                return True
             raise
-        return True
+        return bool(answer["kind"] == "Status")  # what is still there is answered itself
 
     def create(self, new: Object, *, guarded: bool = True) -> Object:
         """Creates, once: KubeError ALREADY_EXISTS when it is there."""
@@ -181,7 +201,7 @@ class KubeClient:
         """The last lines of a container's log, and what is added until it ends. KubeError when it can't be had."""
         query = {"container": container, "tailLines": str(lines)} | ({"follow": "true"} if follow else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        for line in self._transport.lines(path, query, what=f"log of {pod}"):
+        for line in self._transport.stream(path, query, what=f"log of {pod}"):
             yield line.decode(errors="replace").rstrip("\r")
 
     def ask_service(
@@ -191,15 +211,15 @@ class KubeClient:
         proxied = f"/api/v1/namespaces/{namespace}/services/http:{service}:http/proxy{path}"
         return self._transport.ask(proxied, body, what=f"ask Service {namespace}/{service}", seconds=seconds)
 
-    def _pages(self, resource: Resource, labels: str, namespace: str) -> Iterator[Object]:
+    def _pages(self, resource: Resource, labels: str, namespace: str) -> tuple[builtins.list[Object], int]:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        found: list[Object] = []
         while True:
             page = self._transport.json("GET", resource.path(namespace), query, what=f"list {resource.plural}")
-            for item in page["items"]:
-                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            found += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"])
             token = page["metadata"].get("continue")
             if not token:
-                return
+                return found, int(page["metadata"]["resourceVersion"])
             query["continue"] = token
 
     def _resource(self, api_version: str, kind: str) -> Resource:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ import orjson
 
 from reconciler.resources import JSON
 from reconciler.targets.kubernetes.client.errors import RETRYABLE_STATUS, KubeError, Reason, error_of
+from reconciler.targets.kubernetes.client.stream import Stream
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -28,7 +29,6 @@ READ_SECONDS = 30.0
 ATTEMPTS = 5
 FIRST_DELAY = 0.2  # seconds; doubles, with jitter
 LONGEST_RETRY_AFTER = 30.0
-STREAM_BYTES = 1 << 16
 
 
 class Transport:
@@ -91,23 +91,10 @@ class Transport:
             delay *= 2
         raise AssertionError
 
-    def lines(self, path: str, query: Mapping[str, str], *, what: str) -> Iterator[bytes]:
-        """The lines of an answer as they come, for as long as the server keeps it open. KubeError when it refuses, or
-        when the connection breaks."""
-        import urllib3
-
-        answer = self._request("GET", f"{path}?{urlencode(query)}", what=what, read=None, preload=False)
-        rest = b""
-        try:
-            for chunk in answer.stream(STREAM_BYTES):
-                *complete, rest = (rest + chunk).split(b"\n")
-                yield from complete
-        except urllib3.exceptions.HTTPError as error:
-            raise KubeError(Reason.UNREACHABLE, what, f"the connection broke: {error}") from error
-        finally:
-            answer.release_conn()
-        if rest:
-            yield rest
+    def stream(self, path: str, query: Mapping[str, str], *, what: str, silence: float | None = None) -> Stream:
+        """An answer that the server keeps open. KubeError when it refuses; `silence`: after so many seconds without a
+        byte it counts as broken."""
+        return Stream(self._request("GET", f"{path}?{urlencode(query)}", what=what, read=silence, preload=False), what)
 
     def ask(self, path: str, body: bytes, *, what: str, seconds: float) -> tuple[int, bytes, Mapping[str, str]]:
         """POSTs through the server to what stands behind it, once. Whatever that answers: status, body, headers."""
