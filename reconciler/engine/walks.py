@@ -20,7 +20,8 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 
 RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds, before jitter, for errors that say a retry helps
-REMOVAL_POLL_SECONDS = 0.2
+REMOVAL_POLL_SECONDS = 0.2  # at first; what takes long is asked less often
+LONGEST_REMOVAL_POLL_SECONDS = 2.0
 REMOVAL_GRACE_SECONDS = 30.0  # beyond the drain time, until a removal counts as stuck
 
 
@@ -249,13 +250,13 @@ def _remove(round_: Round, change: Change) -> Generator[Effect, Any, None]:
 
 def _gone(round_: Round, handle: str, fingerprint: str | None, drain_seconds: float) -> Generator[Effect, Any, None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
-    waited = 0.0
+    waited, pause = 0.0, REMOVAL_POLL_SECONDS
     while not (yield from retried(lambda f=fingerprint: round_.target.remove(handle, f))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
             raise WalkError("StuckRemoval", f"{handle} did not go within {waited:.0f} s")
-        yield Pause(REMOVAL_POLL_SECONDS)
-        waited += REMOVAL_POLL_SECONDS
+        yield Pause(pause)
+        waited, pause = waited + pause, min(1.5 * pause, LONGEST_REMOVAL_POLL_SECONDS)
 
 
 def _summary(error: BaseException) -> str:

@@ -159,19 +159,22 @@ class Applier:
             self.start_with(there, int(replicas))
 
 
-def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> None:
-    """Asks each to go, if it still is the one that was seen."""
+def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> bool:
+    """Asks each to go, if it still is the one that was seen. Answers whether all are gone."""
+    gone = True
     for one in objects:
-        if one["metadata"].get("deletionTimestamp"):
+        if _is_going(one):
+            gone = False
             continue
         try:
-            kube.delete(ObjectRef.of(one), one["metadata"]["uid"])
+            gone &= kube.delete(ObjectRef.of(one), one["metadata"]["uid"])
         except KubeError as error:
             if error.reason is not Reason.CONFLICT:
                 raise
             raise TargetError(
                 "Changed since it was planned", f"{ObjectRef.of(one)} was made again by somebody else. Plan again."
             ) from error
+    return gone
 
 
 def _is_going(one: Object) -> bool:

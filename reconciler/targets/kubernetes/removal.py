@@ -35,33 +35,40 @@ _LAST = ("Service", "Namespace")
 class Remover:
     kube: KubeClient
     platform: Platform
-    _asked: set[ResourceId] = field(default_factory=set)  # by this process: their pods are all that is looked at
+    _asked: dict[ResourceId, bool] = field(default_factory=dict)
+    """Variants and routes that were asked to go: whether all but their pods was gone at once."""
 
     def remove(self, resource: ResourceId, seen: str | None) -> bool:
         """True once nothing is left. TargetError when it is not what was seen, not ours, or a tenant in use."""
+        if resource in self._asked:
+            if self._pods(resource):
+                return False
+            if self._asked.pop(resource):
+                return True
         namespace = self.kube.get(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, resource.tenant)))
         if namespace is None:
             return True
         self._check_ours(namespace, resource)
         if resource.kind is Kind.TENANT:
             return self._remove_tenant(resource, namespace, seen)
-        if resource in self._asked and self._pods(resource):
-            return False
         return self._remove_parts(resource, seen)
 
     def wanted_again(self, resource: ResourceId) -> None:
         """It was made since it was asked to go."""
-        self._asked.discard(resource)
+        self._asked.pop(resource, None)
 
     def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
-        objects = self._objects(resource, VARIANT_KINDS if resource.kind is Kind.VARIANT else ROUTE_KINDS)
+        is_variant = resource.kind is Kind.VARIANT
+        objects = self._objects(resource, VARIANT_KINDS if is_variant else ROUTE_KINDS)
         if seen is not None:
             _check_seen(resource, objects, seen)
-        remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"])))
-        if resource.kind is Kind.VARIANT and resource not in self._asked and workload(objects) is None:
+        gone = remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"])))
+        if is_variant and workload(objects) is None:
             remove_objects(self.kube, self._orphans(resource))
-        self._asked.add(resource)
-        return not objects and not (resource.kind is Kind.VARIANT and self._pods(resource))
+        if gone and not self._pods(resource):
+            return True
+        self._asked[resource] = gone
+        return False
 
     def _remove_tenant(self, tenant: ResourceId, namespace: Object, seen: str | None) -> bool:
         if namespace["metadata"].get("deletionTimestamp"):

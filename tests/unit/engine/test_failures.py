@@ -210,6 +210,7 @@ def test_a_removal_is_stuck_only_after_the_drain_time_that_the_variant_itself_wa
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(walks, "REMOVAL_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(walks, "LONGEST_REMOVAL_POLL_SECONDS", 0.001)
     monkeypatch.setattr(walks, "REMOVAL_GRACE_SECONDS", 0.01)
     old = graph({"fraud/churn": "v1"})
     object.__setattr__(old.variants[OLD], "drain_seconds", 0.05)
