@@ -1,0 +1,64 @@
+"""What something costs: time, CPU and memory of a process with all that it waited for; requests that a server saw."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass(frozen=True)
+class Cost:
+    wall: float  # seconds
+    cpu: float  # seconds, of the process and of what it started and waited for
+    memory: float  # MiB, the most that it or one of these had at once
+
+    def __str__(self) -> str:
+        return f"{self.wall:7.2f} s wall {self.cpu:6.2f} s CPU {self.memory:5.0f} MiB"
+
+
+def timed(start: Callable[[], subprocess.Popen[bytes]]) -> tuple[Cost, int, str]:
+    """Runs a process to its end, reading what it prints: cost, exit code, output."""
+    begun = time.perf_counter()
+    process = start()
+    assert process.stdout is not None
+    output = process.stdout.read().decode()
+    process.stdout.close()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begun
+    process.returncode = code = os.waitstatus_to_exitcode(status)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024), code, output
+
+
+def requests_by_verb(metrics: str) -> Counter[str]:
+    """Of an API server's metrics: how many requests of each verb it has answered, watches aside."""
+    return _requests(metrics, lambda labels: labels["verb"])
+
+
+def lists_by_resource(metrics: str) -> Counter[str]:
+    return _requests(metrics, lambda labels: labels["resource"] if labels["verb"] == "LIST" else "")
+
+
+def server_cpu(metrics: str) -> float:
+    """Seconds that the API server has worked."""
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "process_cpu_seconds_total":
+                return float(sample.value)
+    return 0.0
+
+
+def _requests(metrics: str, key: Callable[[Mapping[str, str]], str]) -> Counter[str]:
+    chosen = "\n".join(line for line in metrics.splitlines() if line.startswith("apiserver_request_total{"))
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(chosen + "\n"):
+        for sample in family.samples:
+            name = key(sample.labels) if sample.labels["verb"] not in ("WATCH", "CONNECT") else ""
+            if name:
+                found[name] += int(sample.value)
+    return found
