@@ -37,7 +37,7 @@ def open_api(settings: ClusterSettings) -> tuple[ApiClient, str]:
     except (ConfigException, OSError, ValueError, TypeError, YAMLError) as error:
         raise TargetError(
             "No cluster is configured",
-            f"{error}. Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context.",
+            f"{str(error).rstrip('.')}. Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context.",
         ) from error
     return client.ApiClient(configuration), name
 
