@@ -142,8 +142,11 @@ def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[Difference]
             yield path, live, ours
             return
         for key, value in ours.items():
+            there = live.get(key) if live else None
+            if value == there:  # as most are
+                continue
             below = f"{path}.{key}" if path else key
-            yield from _walk(value, (live or {}).get(key), below, field if field in _QUANTITIES else key)
+            yield from _walk(value, there, below, field if field in _QUANTITIES else key)
     elif isinstance(ours, list):
         yield from _walk_list(ours, live or [], path, field)
     elif not _same(ours, live, field):
