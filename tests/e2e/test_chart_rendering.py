@@ -238,28 +238,17 @@ def test_the_paths_of_a_deployment_are_those_that_its_server_answers(tmp_path: P
 
 
 def operators_chart(folder: Path, **templates: str) -> Path:
-    """A chart of the operator's own: one template, with ours as a model."""
+    """A chart of the operator's own, that began as a copy of ours."""
     chart = folder / "chart"
     shutil.copytree(own_chart(), chart)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: serving-our-way\nversion: 1.0.0\n")
     for name, text in templates.items():
         (chart / "templates" / f"{name}.yaml").write_text(text)
-    for unused in ("httproute", "ingress", "stable-service"):
-        (chart / "templates" / f"{unused}.yaml").unlink()
     return chart
 
 
-def one_at_a_time(chart: Path) -> None:
-    """Makes a chart see one variant in its values, as an operator's does."""
-    helpers = chart / "templates" / "_helpers.tpl"
-    name = '{{- $variants = list (dict "name" $name "deployment" $name) -}}'
-    assert name in helpers.read_text()
-    own = '{{- $variants = list (dict "name" .Values.name "deployment" .Values.deployment) -}}'
-    helpers.write_text(helpers.read_text().replace(name, own))
-
-
 def test_the_operators_chart_renders_variants_one_by_one(tmp_path: Path) -> None:
-    one_at_a_time(operators_chart(tmp_path))
+    operators_chart(tmp_path)
     renderer = Renderer(platform("kubernetes: {chart: chart}"), tmp_path / "cache", base=tmp_path)
     wanted = desired("fraud/churn", "credit/risk")
     rendered = renderer.render(wanted)
@@ -274,7 +263,7 @@ kind: Secret
 metadata: {name: x}
 {{- end }}
 """
-    one_at_a_time(operators_chart(tmp_path, extra=extra))
+    operators_chart(tmp_path, extra=extra)
     renderer = Renderer(platform("kubernetes: {chart: chart}"), tmp_path / "cache", base=tmp_path)
     rendered = renderer.render(desired("fraud/churn", "credit/risk"))
     [broken] = [one.error for one in rendered.values() if one.error]
@@ -290,7 +279,6 @@ def test_a_chart_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_changed_chart_is_rendered_anew(tmp_path: Path) -> None:
     chart = operators_chart(tmp_path)
-    one_at_a_time(chart)
     renderer = Renderer(platform("kubernetes: {chart: chart}"), tmp_path / "cache", base=tmp_path)
     wanted = desired("fraud/churn")
     before = of_variant(renderer.render(wanted), "Deployment")

@@ -1,6 +1,6 @@
 {{/*
 Lists what is rendered, once a release: `.Values.rendered.variants` and `.Values.rendered.deployments`.
-Without entries in the values they hold the one model that the values describe.
+Without entries in the values they hold the one model that the values describe; of a named deployment only the variant.
 */}}
 {{- define "model-serving.prepare" -}}
 {{- if not (hasKey .Values "rendered") -}}
@@ -9,10 +9,12 @@ Without entries in the values they hold the one model that the values describe.
 {{- $deployments := concat .Values.deployments ($batch.deployments | default list) -}}
 {{- if not (or $variants $deployments) -}}
 {{- $name := include "model-serving.name" . -}}
-{{- $variants = list (dict "name" $name "deployment" $name) -}}
+{{- $variants = list (dict "name" $name "deployment" (.Values.deployment | default $name)) -}}
+{{- if not .Values.deployment -}}
 {{- $deployments = list (dict "name" $name "backends" (list (dict "variant" $name "weight" 100))) -}}
 {{- end -}}
-{{- $shared := omit .Values "variants" "deployments" "batch" "overlays" "global" -}}
+{{- end -}}
+{{- $shared := omit .Values "variants" "deployments" "deployment" "batch" "overlays" "global" -}}
 {{- $_ := set $shared "texts" dict -}}
 {{- range concat $variants $deployments -}}
 {{- include "model-serving.complete" (list $ $shared .) -}}
