@@ -131,6 +131,7 @@ def _reasons(saved: JSON, now: dict[str, Any]) -> list[str]:
     names = {
         "desired": "the specs or the platform",
         "live": "what runs",
+        "prepared": "what would be applied",
         "lineage": "the state file",
         "serial": "the state",
     }

@@ -50,7 +50,9 @@ def make_plan(
     withheld = {resource for guard in guards for resource in guard.withheld}
     kept = tuple(c for c in changes if c.id not in withheld and c.deployment not in withheld)
     lineage = state.lineage if state.serial else ""  # a state that was never written has no name to be known by yet
-    binding = Binding(graph_digest(desired), lineage, state.serial, _fingerprints(kept, live))
+    binding = Binding(
+        graph_digest(desired), lineage, state.serial, _fingerprints(kept, live), _prepared_digest(kept, prepared)
+    )
     return Plan(kept, guards, tuple(diff.deletions.unclaimed), target, revision, options.scope, binding)
 
 
@@ -224,9 +226,20 @@ def _trouble(error: KubeServeError) -> Trouble:
 
 
 def _fingerprints(changes: Iterable[Change], live: Live) -> str:
-    touched = sorted(
+    return _digest(
         f"{change.id} {live.resources[change.id].fingerprint}"
         for change in changes
         if change.is_work and change.id in live.resources
     )
-    return "sha256:" + hashlib.sha256("\n".join(touched).encode()).hexdigest()
+
+
+def _prepared_digest(changes: Iterable[Change], prepared: Prepared) -> str:
+    return _digest(
+        f"{change.id} {prepared.resources[change.id].digest}"
+        for change in changes
+        if change.is_work and change.id in prepared.resources
+    )
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return "sha256:" + hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

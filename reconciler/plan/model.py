@@ -84,6 +84,7 @@ class Binding:
     lineage: str
     serial: int
     live: str  # digest of the fingerprints of all that the plan touches
+    prepared: str = ""  # digest of what would be applied to it
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class PreparedResource:
     drift: bool = False
     payload: JSON = None  # the target's own
     note: str = ""  # what to know of it though it can be applied
+    digest: str = ""  # pins all that would be applied, where the desired graph does not pin it yet (a chart)
     replacement: str = ""  # what of it is removed and made again, and what becomes of what serves; "": nothing is
 
 

@@ -6,6 +6,7 @@ The command has the rights of its RBAC manifest and no more; what the tests do i
 from __future__ import annotations
 
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
 from reconciler.targets.kubernetes.observe import ALL_KINDS
+from reconciler.targets.kubernetes.rendering.chart import own_chart
 from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster
 from tests.support.helm import helm
@@ -332,3 +334,15 @@ def test_a_cluster_that_does_not_answer_is_said_in_a_sentence(desk: KubeDesk, tm
     unknown = desk.run("plan", "--context", "nowhere")
     assert "error: No cluster is configured" in unknown.err
     assert "Traceback" not in refused.err + unknown.err
+
+
+def test_a_saved_plan_is_refused_once_the_chart_of_the_operator_renders_otherwise(desk: KubeDesk) -> None:
+    shutil.copytree(own_chart(), desk.folder / "chart")
+    desk.platform(kubernetes={**desk.operator["kubernetes"], "chart": "chart"})
+    desk.spec({"d": "v1"})
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    template = desk.folder / "chart" / "templates" / "deployment.yaml"
+    template.write_text(template.read_text().replace("revisionHistoryLimit: ", "revisionHistoryLimit: 1"))
+    refused = desk.run("apply", "--plan", "plan.json")
+    assert "what would be applied changed since. Plan again." in refused.err
+    assert desk.objects() == []

@@ -5,6 +5,7 @@ Called by `target.py` before the plan. Reads only; all rendering of a round happ
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,9 +18,11 @@ from reconciler.targets.kubernetes.objects import (
     DESCRIBED,
     DIGEST,
     FIELDS,
+    RENDERED,
     Object,
     ObjectRef,
     Propagation,
+    annotation,
     stamped,
     workload,
 )
@@ -90,7 +93,8 @@ def _prepared(
     if error is not None and not wanted:  # nobody knows what it should be, so nothing of it is obsolete
         return PreparedResource(resource, str(resource), (), error, payload=Payload((), deployment=of))
     live = observed.objects.get(resource, {})
-    different = [(one, live.get(ObjectRef.of(one))) for one in wanted if differences(one, live.get(ObjectRef.of(one)))]
+    pairs = [(one, live.get(ObjectRef.of(one))) for one in wanted]
+    different = [(one, there) for one, there in pairs if differences(one, there)]
     names = {ObjectRef.of(one) for one in wanted}
     obsolete = tuple(one for ref, one in live.items() if ref not in names)
     drift = bool(live and different) and not obsolete and all(is_drift(*pair) for pair in different)
@@ -98,7 +102,13 @@ def _prepared(
     replaced = replacements(different, serves=_serves(resource, observed))
     payload = Payload(wanted, obsolete, replaced.objects, of)
     error = error or replaced.error
-    return PreparedResource(resource, str(resource), changes, error, drift, payload, note, replaced.note)
+    digest = _digest(wanted)
+    return PreparedResource(resource, str(resource), changes, error, drift, payload, note, digest, replaced.note)
+
+
+def _digest(objects: Iterable[Object]) -> str:
+    """Pins them all as they were rendered, by whatever chart."""
+    return hashlib.sha256("".join(annotation(one, RENDERED) for one in objects).encode()).hexdigest()
 
 
 def _serves(resource: ResourceId, observed: Observed) -> bool:

@@ -35,9 +35,10 @@ def open_api(settings: ClusterSettings) -> tuple[ApiClient, str]:
     try:
         name = _load(config, configuration, settings)
     except (ConfigException, OSError, ValueError, TypeError, YAMLError) as error:
+        why = str(error).rstrip(".")
         raise TargetError(
             "No cluster is configured",
-            f"{str(error).rstrip('.')}. Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context.",
+            f"{why}. Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context.",
         ) from error
     return client.ApiClient(configuration), name
 
