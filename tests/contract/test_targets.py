@@ -14,7 +14,7 @@ from reconciler.resources import Desired, Replicas, Scope, SecretRef
 from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
 from tests.support.cluster import cluster
 from tests.support.helm import helm
-from tests.support.kube_contract import kube_contract_bench
+from tests.support.kube_contract import ContractGround, contract_ground, kube_contract_bench
 from tests.support.local import EVERYTHING, Bench, bench_at, eventually
 from tests.support.real_pods import real_pods
 from tests.support.real_pods_contract import real_pods_bench
@@ -40,10 +40,12 @@ READS = """
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContractGround]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with cluster(folder / "server") as found:
         found.need_pretended_nodes()
-        yield found.kubeconfig
+        with contract_ground(folder, found.kubeconfig) as made:
+            yield made
 
 
 @pytest.fixture(params=["local", "kubernetes"])
@@ -52,7 +54,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         with bench_at(tmp_path) as bench:
             yield bench
     else:
-        with kube_contract_bench(tmp_path, request.getfixturevalue("kubeconfig")) as bench:
+        with kube_contract_bench(tmp_path, request.getfixturevalue("ground")) as bench:
             yield bench
 
 

@@ -23,6 +23,7 @@ from reconciler.targets.kubernetes.observe import fields_of
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from tests.support.graphs import sha256
 from tests.support.kube_bench import IMAGE, Sketch, platform
+from tests.support.kube_rights import rights_of
 from tests.support.local import Bench, eventually
 
 CRASHING = IMAGE.rpartition(":")[0] + ":crash"
@@ -44,8 +45,10 @@ class KubeContractBench(Bench):
 
     target: Any
 
-    def __init__(self, root: Path, kubeconfig: Path) -> None:
+    def __init__(self, root: Path, kubeconfig: Path, limited: Path | None = None, home: str = "") -> None:
         self.kube = KubeClient(ClusterSettings(kubeconfig))
+        self.acting = KubeClient(ClusterSettings(limited)) if limited else self.kube  # the target's own
+        self.home = home
         self.prefix = f"c{secrets.token_hex(3)}-"
         self.crashing: set[str] = set()
         super().__init__(root, f"contract-{self.prefix}x")
@@ -53,8 +56,10 @@ class KubeContractBench(Bench):
     def new_target(self, installation: str = "", *, port: int | None = None) -> Any:
         self.installation = installation or f"contract-{self.prefix}x"
         quota = {"quota": {"cpu": "10", "memory": "16Gi", "pods": 20}}
-        made = platform(self.installation, self.prefix, tenants={"fraud": quota, "risk": quota})
-        return KubernetesTarget(made, self.kube, CrashingSketch(made, crashing=self.crashing))
+        kubernetes = {"namespace": self.home, "serviceAccount": f"{self.home}/kubeserve"}
+        tenants = {"fraud": quota, "risk": quota}
+        made = platform(self.installation, self.prefix, tenants=tenants, kubernetes=kubernetes)
+        return KubernetesTarget(made, self.acting, CrashingSketch(made, crashing=self.crashing))
 
     def version(
         self, name: str, body: str | None = None, *, tenant: str = "fraud", requirements: str | None = None
@@ -97,6 +102,7 @@ class KubeContractBench(Bench):
         for one in self.kube.list("v1", "Namespace"):
             if one["metadata"]["name"].startswith(self.prefix):
                 self.kube.delete(ObjectRef.of(one), one["metadata"]["uid"])
+        self.acting.close()
         self.kube.close()
         return {}
 
@@ -113,9 +119,26 @@ class KubeContractBench(Bench):
         return ready if ready and all(name.startswith(f"{chosen}-") for name in ready) else []
 
 
+@dataclass(frozen=True)
+class ContractGround:
+    """A cluster as its administrator sees it, and KubeServe with the rights of its manifest alone."""
+
+    kubeconfig: Path
+    limited: Path
+    home: str
+
+
 @contextmanager
-def kube_contract_bench(root: Path, kubeconfig: Path) -> Iterator[KubeContractBench]:
-    bench = KubeContractBench(root, kubeconfig)
+def contract_ground(folder: Path, kubeconfig: Path) -> Iterator[ContractGround]:
+    home = f"contract-{secrets.token_hex(3)}"
+    given = platform("contract", "contract-", kubernetes={"namespace": home})
+    with rights_of(given, kubeconfig, folder / "limited") as limited:
+        yield ContractGround(kubeconfig, limited, home)
+
+
+@contextmanager
+def kube_contract_bench(root: Path, ground: ContractGround) -> Iterator[KubeContractBench]:
+    bench = KubeContractBench(root, ground.kubeconfig, ground.limited, ground.home)
     try:
         yield bench
     finally:

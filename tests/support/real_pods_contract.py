@@ -34,9 +34,8 @@ class RealPodsBench(KubeContractBench):
 
     def __init__(self, root: Path, place: RealPods) -> None:
         self.place = place
-        self.home = f"home-{secrets.token_hex(3)}"
         self.bucket = place.s3.make_bucket()
-        super().__init__(root, place.kubeconfig)
+        super().__init__(root, place.kubeconfig, home=f"home-{secrets.token_hex(3)}")
         self.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.home}})
         keys = {"AWS_ACCESS_KEY_ID": place.s3.access_key, "AWS_SECRET_ACCESS_KEY": place.s3.secret_key}
         self.kube.apply(_secret(self.home, "store", keys))
