@@ -179,6 +179,7 @@ class Installation(Administered):
     def tear_down(self) -> None:
         self.client.close()
         labels = f"kubeserve.io/installation={self.name}"
+        self.kubectl("delete", "httproutes", "--all-namespaces", "-l", labels)  # which others' may be in conflict with
         self.kubectl("delete", "namespace", "--wait=false", "-l", labels)
 
     def _platform(self) -> dict[str, Any]:
