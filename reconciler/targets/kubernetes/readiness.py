@@ -31,9 +31,15 @@ class Parts:
 
     @property
     def current(self) -> Object | None:
-        """The ReplicaSet of the Deployment as it is now; pods of older ones say nothing of it."""
-        revision = annotation(self.deployment, REVISION) if self.deployment else ""
-        return next((one for one in self.replica_sets if annotation(one, REVISION) == revision), None)
+        """The ReplicaSet of the Deployment as it is now; pods of older ones say nothing of it.
+
+        A Deployment that was removed and made again counts its revisions anew, beside ReplicaSets of its predecessor.
+        """
+        if self.deployment is None:
+            return None
+        uid, revision = self.deployment["metadata"]["uid"], annotation(self.deployment, REVISION)
+        own = (one for one in self.replica_sets if uid in _owners(one))
+        return next((one for one in own if annotation(one, REVISION) == revision), None)
 
     @property
     def current_pods(self) -> list[Object]:
@@ -48,6 +54,8 @@ def readiness(kube: KubeClient, variant: Parts) -> Readiness:
     if deployment is None or deployment["metadata"].get("deletionTimestamp"):
         return _GONE
     ready = int((deployment.get("status") or {}).get("readyReplicas") or 0)
+    if not _is_observed(deployment):  # what else is told is of what it was before
+        return Readiness(ReadinessState.WAITING, "the cluster has yet to take up its Deployment", ready=ready)
     if is_ready(deployment):
         return Readiness(ReadinessState.READY, ready=ready)
     for pod in variant.current_pods:
@@ -56,8 +64,7 @@ def readiness(kube: KubeClient, variant: Parts) -> Readiness:
     if refused := _refused(variant.current):
         return Readiness(ReadinessState.FAILED, refused, ready=ready)
     cause = next(_waits_for(variant), "its pods are being made")
-    late = any(condition.get("reason") == DEADLINE for condition in _conditions(deployment))
-    return Readiness(ReadinessState.FAILED if late else ReadinessState.WAITING, cause, ready=ready)
+    return Readiness(ReadinessState.FAILED if _is_late(variant) else ReadinessState.WAITING, cause, ready=ready)
 
 
 def is_ready(deployment: Object) -> bool:
@@ -65,14 +72,32 @@ def is_ready(deployment: Object) -> bool:
     status: Mapping[str, JSON] = deployment.get("status") or {}
     replicas = deployment["spec"].get("replicas")
     wanted = int(1 if replicas is None else replicas)
-    if int(status.get("observedGeneration") or 0) < int(deployment["metadata"]["generation"]):
+    if not _is_observed(deployment):
         return False
     counts = [int(status.get(key) or 0) for key in ("updatedReplicas", "readyReplicas", "availableReplicas")]
     return min(counts) >= wanted and int(status.get("replicas") or 0) <= counts[0]
 
 
-def _owners(pod: Object) -> set[str]:
-    return {reference["uid"] for reference in pod["metadata"].get("ownerReferences") or ()}
+def _is_observed(deployment: Object) -> bool:
+    """Whether its controller has seen what is asked for now."""
+    observed = (deployment.get("status") or {}).get("observedGeneration")
+    return int(observed or 0) >= int(deployment["metadata"]["generation"])
+
+
+def _owners(found: Object) -> set[str]:
+    return {reference["uid"] for reference in found["metadata"].get("ownerReferences") or ()}
+
+
+def _is_late(variant: Parts) -> bool:
+    """Whether the controller's patience is over with what is asked for now.
+
+    The condition outlives a way back to an earlier ReplicaSet until that makes progress; its message names the one that
+    it is about, or the Deployment while that has none
+    (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment).
+    """
+    names = [f'"{one["metadata"]["name"]}"' for one in (variant.deployment, variant.current) if one]
+    late = [str(c.get("message")) for c in _conditions(variant.deployment or {}) if c.get("reason") == DEADLINE]
+    return any(name in message for name in names for message in late)
 
 
 def _refused(replica_set: Object | None) -> str:
