@@ -12,8 +12,8 @@ from collections.abc import Sequence
 HIDDEN = "********"
 
 _WORDS = (
-    r"(?:(?i:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY)"
-    r"|(?<![A-Za-z])(?i:KEY|PWD|AUTH)|(?<=[a-z0-9])(?:Key|Auth))"
+    r"(?:(?i:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|AUTHORIZATION|COOKIE)"
+    r"|(?<![A-Za-z])(?i:KEY|PWD|PASS|AUTH)|(?<=[a-z0-9])(?:Key|Auth))"
 )
 _NAME = re.compile(rf"{_WORDS}$")
 _VALUE = re.compile(
@@ -28,7 +28,9 @@ _VALUE = re.compile(
     r"|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"
     r"|\bAIza[A-Za-z0-9_-]{30,}"
     r"|\beyJ[A-Za-z0-9_-]{10,500}\.eyJ[A-Za-z0-9_-]{10,}"
-    r"|(?<=://)[^/\s@]{1,512}@"
+    r"|\b(?i:Bearer)\s{1,5}(?=\S{0,500}(?:\d|[a-z][A-Z]))[\w+/.~=-]{8,}"
+    r"|\b(?i:Basic)\s{1,5}(?=\S{0,500}(?:[\d=]|[a-z][A-Z]))[A-Za-z0-9+/]{8,}={0,2}(?![\w.-])"
+    r"|(?<=://)[^/\s@]{1,5000}@"
     r"|[?&](?i:X-Amz-Signature|X-Amz-Credential|sig|signature|token|access_token|key|api_?key|password)="
 )
 _USERINFO = re.compile(r"(?<=://)[^@\n]{1,512}@")  # also where a malformed password has spaces or slashes
@@ -36,6 +38,7 @@ _HARMLESS = re.compile(r"[\d.]{0,12}|true|false|yes|no|on|off|none|null", re.IGN
 
 _REFERENCE = r"\{\s{0,50}[\"']?(?:secret|key)\b"  # `TOKEN: {secret: …`: its braces are shown, its names are not
 _ASSIGNED = re.compile(rf"{_WORDS}[\"']?\s{{0,50}}[:=]\s{{0,50}}(?!\s|{_REFERENCE})")
+_FLAG = re.compile(rf"(?<!\S)--?[\w.-]{{0,100}}{_WORDS}[ \t]{{1,50}}(?!\s|--)")  # `login --password …`
 _OPENED = re.compile(rf"{_WORDS}[\"']?\s{{0,50}}:\s{{0,50}}(?!\s|{_REFERENCE})(?P<rest>.*)")
 _ENTRY = re.compile(r"\s*[\w.\"'-]+\s*:(?:\s|$)")
 _PEM_BEGIN = "-----BEGIN"
@@ -45,7 +48,7 @@ _WIDTH = 2_000  # characters at the end of a line in which a value may have begu
 
 
 def is_credential_name(name: str) -> bool:
-    """Whether a variable or field of this name usually holds a credential: HUB_TOKEN, password, apiKey."""
+    """Whether a variable, field, header or flag of this name usually holds a credential: HUB_TOKEN, apiKey, Cookie."""
     return _NAME.search(name) is not None
 
 
@@ -64,8 +67,8 @@ def may_hold_credential(text: str) -> bool:
 def hide_credentials(line: str) -> str:
     """The line up to where a credential may begin."""
     starts = [match.start() for pattern in (_VALUE, _USERINFO) if (match := pattern.search(line))]
-    if (assigned := _ASSIGNED.search(line)) and assigned.end() < len(line):
-        starts.append(assigned.end())
+    ends = [match.end() for pattern in (_ASSIGNED, _FLAG) if (match := pattern.search(line))]
+    starts += [end for end in ends if end < len(line)]
     return line[: min(starts)] + HIDDEN if starts else line
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specs.credentials import hide_credentials, looks_like_credential
+from specs.credentials import hide_credentials, is_credential_name, looks_like_credential
 from specs.names import quoted
 from specs.problems import Severity
 from tests.support.specs_text import CHURN, HEAD, load, only_problem
@@ -28,6 +28,10 @@ LITERALS = {
     "a token of Hugging Face": f"      WHO: ‸hf_{'a1' * 17}\n",
     "a private key": f"      WHO: ‸|\n        {PEM}\n        MIIEow\n",
     "a URL with a password": f"      DATABASE_URL: ‸postgres://me:{SECRET}@db/x\n",
+    "a URL with a long password": f"      DATABASE_URL: ‸postgres://me:{SECRET * 40}@db/x\n",
+    "a header by its name": f"      AUTHORIZATION: ‸{SECRET}\n",
+    "a bearer's token": f"      WHO: ‸Bearer {SECRET}\n",
+    "a name and a password in base64": "      WHO: ‸basic bWU6YWJjZGVm\n",
     "a value on the next line": f"      HUB_TOKEN:\n        ‸{SECRET}\n",
 }
 
@@ -58,6 +62,8 @@ HARMLESS = [
     "USE_AUTH: true",
     "MONKEY_KIND: ape",
     "MODEL: sk-learn-like-names-are-fine",
+    "KIND: Basic classifier",
+    "KIND: bearer of good news",
 ]
 
 
@@ -136,6 +142,13 @@ def test_a_syntax_error_inside_of_a_private_key_does_not_show_it() -> None:
         ("apiKey = x", "apiKey = ********"),
         ("artifact: https://a:b@c/d", "artifact: https://********"),
         ("TOKEN:", "TOKEN:"),
+        ("Authorization: Digest x", "Authorization: ********"),
+        ("curl --api-key x y", "curl --api-key ********"),
+        ("login -password x", "login -password ********"),
+        ("login --password", "login --password"),
+        ("login --password-file x", "login --password-file x"),
+        ("login --max-tokens 5", "login --max-tokens 5"),
+        ("say password twice", "say password twice"),
     ],
 )
 def test_a_line_is_shown_up_to_where_a_credential_may_begin(line: str, shown: str) -> None:
@@ -151,3 +164,13 @@ def test_quoting_hides_credentials_and_what_a_terminal_would_obey() -> None:
 def test_a_name_alone_makes_no_credential_of_a_plain_word() -> None:
     assert not looks_like_credential("true", "AUTH")
     assert looks_like_credential("abc", "AUTH")
+
+
+@pytest.mark.parametrize("name", ["Authorization", "proxy-authorization", "Cookie", "X-Api-Key", "DB_PASS", "apiKey"])
+def test_names_of_headers_and_fields_are_known(name: str) -> None:
+    assert is_credential_name(name)
+
+
+@pytest.mark.parametrize("name", ["authorizations", "COMPASS", "bypass", "keyboard", "tokenizer", "monkey"])
+def test_names_that_only_begin_or_end_alike_are_none(name: str) -> None:
+    assert not is_credential_name(name)
