@@ -78,7 +78,7 @@ class Observer:
         try:
             return look(handles)
         except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
-            cause = error.summary
+            cause = error.sentence
         except Exception as error:  # a bug must not end the observer, for which everything waits
             cause = f"{type(error).__name__}: {error}"
         return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, cause))

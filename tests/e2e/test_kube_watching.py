@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import orjson
 import pytest
 import yaml
 
-from reconciler.resources import ResourceId, variant_id
+from reconciler.resources import JSON, ResourceId, deployment_id, variant_id
 from reconciler.targets.kubernetes import informer as informer_module
+from reconciler.targets.kubernetes import watching
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client import kube as kube_module
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.informer import Informer
+from reconciler.targets.kubernetes.informer import Informer, version_of
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks, selector
-from tests.support.cluster import cluster
+from reconciler.targets.protocol import ReadinessState, TargetError
+from tests.support.cluster import Cluster, cluster
+from tests.support.kube_bench import KubeBench, kube_bench
 from tests.support.local import eventually
 from tests.support.relay import Relay, relay
+from tests.support.scripted_api import ScriptedApi, config_map, event, failure, listing, scripted_api
 
 CONFIG_MAP = ("v1", "ConfigMap")
+
+
+@pytest.fixture
+def pretended(kubeconfig: Path) -> Iterator[KubeBench]:
+    Cluster(kubeconfig, full=bool(os.environ.get("KUBESERVE_TEST_KUBECONFIG"))).need_pretended_nodes()
+    quota = {"cpu": "10", "memory": "10Gi", "pods": 20}
+    with kube_bench(kubeconfig, tenants={"fraud": {"quota": quota}}) as bench:
+        yield bench
 
 
 @pytest.fixture(scope="module")
@@ -118,22 +129,6 @@ def test_what_happened_while_the_network_was_away_is_known_after_it(room: Room) 
     assert room.knows(stays)()
 
 
-def test_what_was_just_written_is_known_at_once_and_older_news_does_not_undo_it(room: Room) -> None:
-    room.informer.start()
-    room.informer.check()
-    for number in range(20):
-        written = room.write("a", size=str(number))
-        room.informer.expect(written)
-        assert room.knows(written)()
-
-
-def test_a_watch_that_nobody_needs_any_more_ends_its_thread(room: Room) -> None:
-    room.informer.start()
-    room.informer.check()
-    room.informer.end()
-    eventually(lambda: "watch-ConfigMap" not in {thread.name for thread in threading.enumerate()}, "the end")
-
-
 def _error(informer: Informer) -> Reason | None:
     try:
         informer.check()
@@ -142,64 +137,166 @@ def _error(informer: Informer) -> Reason | None:
     return None
 
 
-class Scripted(BaseHTTPRequestHandler):
-    """An API server that lists one object, a newer one each time, and whose watches have all expired."""
-
-    lists = 0
-
-    def do_GET(self) -> None:
-        if "watch=true" in self.path:
-            gone = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old"}
-            self._answer({"type": "ERROR", "object": gone})
-        elif "configmaps" in self.path:
-            type(self).lists += 1
-            metadata = {"name": "a", "uid": "u", "resourceVersion": str(self.lists), "labels": self.labels()}
-            self._answer({"metadata": {"resourceVersion": str(self.lists)}, "items": [{"metadata": metadata}]})
-        else:
-            self._answer({"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]})
-
-    def labels(self) -> dict[str, str]:
-        return marks("scripted", "fraud", "churn", "a")
-
-    def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
-
-    def _answer(self, document: object) -> None:
-        body = orjson.dumps(document) + b"\n"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ScriptedApi]:
+    with scripted_api(tmp_path) as api:
+        yield api
 
 
-@contextmanager
-def scripted(folder: Path) -> Iterator[Path]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "s", "cluster": {"server": f"http://127.0.0.1:{server.server_address[1]}"}}],
-            "users": [{"name": "s", "user": {}}],
-            "contexts": [{"name": "s", "context": {"cluster": "s", "user": "s"}}],
-            "current-context": "s",
-        }
-        (folder / "kubeconfig").write_text(yaml.safe_dump(document))
-        yield folder / "kubeconfig"
-        server.shutdown()
+@pytest.fixture
+def scripted(api: ScriptedApi) -> Iterator[Informer]:
+    """An informer of that server; not started yet."""
+    kube = KubeClient(ClusterSettings(api.kubeconfig))
+    informer = Informer(kube, CONFIG_MAP, "", lambda _: None)
+    yield informer
+    informer.end()
+    eventually(_no_thread, "its thread ends")
+    kube.close()
 
 
-def test_a_watch_that_has_expired_is_begun_from_a_new_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(informer_module, "LONGEST_PAUSE", 0.01)
-    with scripted(tmp_path) as kubeconfig:
-        kube = KubeClient(ClusterSettings(kubeconfig))
-        informer = Informer(kube, CONFIG_MAP, "", lambda _: None)
-        informer.start()
-        eventually(lambda: Scripted.lists > 3, "listed again and again")
-        informer.check()
-        (known,) = informer.of(variant("a"))
-        assert int(known["metadata"]["resourceVersion"]) >= 3
-        informer.end()
-        eventually(lambda: "watch-ConfigMap" not in {thread.name for thread in threading.enumerate()}, "the end")
-        kube.close()
+def _no_thread() -> bool:
+    return "watch-ConfigMap" not in {thread.name for thread in threading.enumerate()}
+
+
+def _known(informer: Informer, name: str) -> list[int]:
+    return [version_of(one) for one in informer.of(variant(name))]
+
+
+def test_what_is_written_during_the_first_listing_is_not_forgotten(api: ScriptedApi, scripted: Informer) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def slow() -> tuple[int, JSON]:
+        asked.set()
+        go.wait()
+        return 200, listing(100)
+
+    api.lists = slow
+    scripted.start()
+    asked.wait()
+    scripted.expect(config_map("a", 101))
+    go.set()
+    scripted.check()
+    assert _known(scripted, "a") == [101]
+
+
+@pytest.mark.parametrize("news", ["MODIFIED", "DELETED"])
+def test_older_news_does_not_undo_what_was_just_written(api: ScriptedApi, scripted: Informer, news: str) -> None:
+    go = threading.Event()
+
+    def watched() -> Iterator[JSON]:
+        go.wait()
+        yield event(news, config_map("a", 100))
+        yield event("ADDED", config_map("b", 102))
+
+    api.lists, api.watches = (lambda: (200, listing(99, config_map("a", 99)))), watched
+    scripted.start()
+    scripted.check()
+    scripted.expect(config_map("a", 101))
+    go.set()
+    eventually(lambda: _known(scripted, "b"), "the last of the news")
+    assert _known(scripted, "a") == [101]
+
+
+def test_a_watch_that_is_too_old_is_begun_from_a_new_listing(
+    api: ScriptedApi, scripted: Informer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer_module, "FIRST_PAUSE", 0.01)
+    scripted._pause = 0.01
+    api.lists = lambda: (200, listing(api.listed, config_map("a", api.listed)))
+    api.watches = lambda: iter([event("ERROR", failure(410, "Expired"))] if api.listed < 3 else [])
+    scripted.start()
+    eventually(lambda: _known(scripted, "a") == [3], "listed three times")
+    scripted.check()
+
+
+def test_a_listing_that_expires_is_not_an_empty_cluster(api: ScriptedApi, scripted: Informer) -> None:
+    api.lists = lambda: (410, failure(410, "Expired"))
+    scripted.start()
+    with pytest.raises(KubeError, match="Expired"):
+        scripted.check()
+
+
+def test_a_watch_that_ends_at_once_is_not_begun_in_a_hot_loop(api: ScriptedApi, scripted: Informer) -> None:
+    api.stays_open = False
+    scripted._pause = 3600.0
+    scripted.start()
+    scripted.check()
+    eventually(lambda: api.watched, "the first watch")
+    scripted.end()
+    eventually(_no_thread, "its thread ends")
+    assert (api.listed, api.watched) == (1, 1)
+
+
+def test_where_watching_is_refused_the_listing_is_what_is_known(api: ScriptedApi, scripted: Informer) -> None:
+    api.refuses_watches = 403
+    api.lists = lambda: (200, listing(5, config_map("a", 5)))
+    scripted._pause = 3600.0
+    scripted.start()
+    eventually(lambda: api.watched, "the first watch")
+    scripted.check()
+    assert _known(scripted, "a") == [5]
+    assert api.listed == 1
+
+
+def test_who_waits_for_a_watch_that_was_ended_is_told(scripted: Informer) -> None:
+    scripted.end()
+    scripted.start()
+    with pytest.raises(KubeError, match="the watch has ended"):
+        scripted.check()
+
+
+def test_a_watch_that_nobody_needs_any_more_is_left_at_once(
+    scripted: Informer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_module, "WATCH_SECONDS", 3600)  # nothing else would end it
+    scripted.start()
+    scripted.check()
+    scripted.end()
+    eventually(_no_thread, "its thread ends")
+
+
+def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pretended: KubeBench) -> None:
+    names = [f"d{number}" for number in range(watching.FEW + 2)]
+    pretended.sketch.images["d3"] = "registry.example.org/runtime:missing"
+    desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
+    pretended.apply(desired)
+    handles = {str(v.id): v.deployment.name for v in desired.variants.values()}
+
+    def done() -> bool:
+        seen = pretended.target.readiness(list(handles))
+        states = {handles[handle]: one.state for handle, one in seen.items()}
+        return states.pop("d3") is ReadinessState.FAILED and set(states.values()) == {ReadinessState.READY}
+
+    eventually(done, "nine ready, one failed")
+    (failed,) = (handle for handle, name in handles.items() if name == "d3")
+    assert "can't be pulled" in pretended.target.readiness([failed])[failed].cause
+
+
+def test_variants_that_come_one_after_the_other_are_all_told_of(pretended: KubeBench) -> None:
+    names = [f"d{number}" for number in range(watching.FEW + 2)]
+    desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
+    pretended.apply(desired)
+    for variant in desired.variants:
+        pretended.wait_ready(variant)
+
+
+def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    desired = pretended.graph({"fraud/churn": "v1"}, replicas=1)
+    (running,) = desired.variants
+    prepared = pretended.apply(desired)
+    pretended.wait_ready(running)
+    monkeypatch.setattr(watching, "FRESH_SECONDS", -1.0)  # as if nothing had been heard for long
+    pretended.kubectl("delete", "-n", pretended.namespace(), "deployment", running.name)
+    with pytest.raises(TargetError, match="Traffic can't move"):
+        pretended.target.route(prepared.resources[deployment_id("fraud", "churn")], {str(running): 100})
+
+
+def test_nothing_is_watched_once_the_target_is_closed(pretended: KubeBench) -> None:
+    desired = pretended.graph({"fraud/churn": "v1"}, replicas=1)
+    pretended.apply(desired)
+    handles = [str(variant) for variant in desired.variants]
+    target = pretended.new_target()
+    target.readiness(handles)
+    target.close()
+    with pytest.raises(KubeError, match="closed"):
+        target.readiness(handles)

@@ -113,7 +113,7 @@ class KubernetesTarget:
         if resource.error is not None:
             raise resource.error
         serving = {handle: ResourceId.parse(handle) for handle, weight in weights.items() if weight}
-        check_ready(self._watcher.look(serving))
+        check_ready(self._watcher.confirm(serving))
         payload: Payload = resource.payload
         self._rehearse(resource, resource.id)
         before = routed(self._live(resource.id).values())

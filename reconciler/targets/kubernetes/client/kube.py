@@ -12,12 +12,12 @@ from reconciler.resources import JSON
 from reconciler.targets.kubernetes.client.errors import KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
 from reconciler.targets.kubernetes.client.stream import Stream
-from reconciler.targets.kubernetes.client.transport import Transport
+from reconciler.targets.kubernetes.client.transport import READ_SECONDS, Transport
 from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef, Propagation
 
 PAGE = 500  # objects a page of a list
-WATCH_SECONDS = 45  # that the server keeps a watch open; it is begun again from where it stood
-WATCH_GRACE_SECONDS = 10.0
+WATCH_SECONDS = 20  # that the server keeps a watch open; it is begun again from where it stood
+WATCH_GRACE_SECONDS = 5.0  # of silence beyond that, until the connection counts as dead
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 JSON_PATCH = "application/json-patch+json"
@@ -84,7 +84,7 @@ class KubeClient:
 
     def list_at(
         self, api_version: str, kind: str, *, labels: str = "", namespace: str = ""
-    ) -> tuple[builtins.list[Object], int]:
+    ) -> tuple[builtins.list[Object], str]:
         """The same, and the resourceVersion at which they were so: where a watch goes on."""
         resource = self._resource(api_version, kind)
         try:
@@ -201,7 +201,8 @@ class KubeClient:
         """The last lines of a container's log, and what is added until it ends. KubeError when it can't be had."""
         query = {"container": container, "tailLines": str(lines)} | ({"follow": "true"} if follow else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        for line in self._transport.stream(path, query, what=f"log of {pod}"):
+        silence = None if follow else READ_SECONDS
+        for line in self._transport.stream(path, query, what=f"log of {pod}", silence=silence):
             yield line.decode(errors="replace").rstrip("\r")
 
     def ask_service(
@@ -211,7 +212,7 @@ class KubeClient:
         proxied = f"/api/v1/namespaces/{namespace}/services/http:{service}:http/proxy{path}"
         return self._transport.ask(proxied, body, what=f"ask Service {namespace}/{service}", seconds=seconds)
 
-    def _pages(self, resource: Resource, labels: str, namespace: str) -> tuple[builtins.list[Object], int]:
+    def _pages(self, resource: Resource, labels: str, namespace: str) -> tuple[builtins.list[Object], str]:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         found: list[Object] = []
         while True:
@@ -219,7 +220,7 @@ class KubeClient:
             found += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"])
             token = page["metadata"].get("continue")
             if not token:
-                return found, int(page["metadata"]["resourceVersion"])
+                return found, page["metadata"]["resourceVersion"]
             query["continue"] = token
 
     def _resource(self, api_version: str, kind: str) -> Resource:

@@ -28,14 +28,14 @@ class Stream:
 
         parts: list[bytes] = []  # of a line that is not whole yet
         try:
-            for chunk in self._answer.stream(CHUNK_BYTES):
+            while chunk := self._answer.read1(CHUNK_BYTES):  # what is there, be it little
                 head, *tail = chunk.split(b"\n")
                 parts.append(head)
                 if tail:
                     yield b"".join(parts)
                     yield from tail[:-1]
                     parts = [tail[-1]]
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not self._ended:
                 raise KubeError(Reason.UNREACHABLE, self._what, f"the connection broke: {error}") from error
             return
@@ -47,5 +47,5 @@ class Stream:
     def end(self) -> None:
         """Has the iteration end soon."""
         self._ended = True
-        with suppress(OSError, ValueError):  # it has ended by itself
+        with suppress(OSError, ValueError, RuntimeError, TypeError):  # it is just ending by itself
             self._answer.shutdown()
