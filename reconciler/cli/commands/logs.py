@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def command(
     with opened(source, ref, platform) as workspace:
         name = find_deployment(workspace, deployment)
         if failed:
-            _print(workspace.target.failed_logs(name, lines=lines))
+            _print(_failed(workspace, name, lines))
             return ExitCode.OK
         chosen = _variants(workspace, name, variant)
         try:
@@ -58,6 +58,21 @@ def _print(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
         sys.stdout.flush()
+
+
+def _failed(workspace: Workspace, deployment: ResourceId, lines: int) -> Sequence[str]:
+    """What the target has kept of the start that failed, else what the state file has. TargetError: neither has any."""
+    from reconciler.cli.console import talk
+    from reconciler.targets.protocol import TargetError
+
+    try:
+        return tuple(workspace.target.failed_logs(deployment, lines=lines))
+    except TargetError as error:
+        record = workspace.state_file.load().resources.get(deployment)
+        if record is None or not record.log:
+            raise
+        talk(f"{error.summary}. These are the last lines that the state file has:")
+        return record.log[-lines:] if lines else ()
 
 
 def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) -> list[ResourceId]:
