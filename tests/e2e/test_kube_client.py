@@ -82,6 +82,18 @@ def test_an_object_that_was_made_again_meanwhile_is_not_deleted(kube: KubeClient
     assert kube.delete(ref, applied["metadata"]["uid"]), "gone is gone"
 
 
+def test_of_a_service_the_server_answers_itself_when_it_is_gone_and_it_is_gone(kube: KubeClient) -> None:
+    metadata = {"name": "gone", "namespace": NAMESPACE}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+    held = kube.apply({**service, "metadata": {**metadata, "finalizers": ["example.org/held"]}})
+    ref, uid = ObjectRef.of(held), held["metadata"]["uid"]
+    assert not kube.delete(ref, uid)
+    kube.apply(service)  # without the finalizer
+    again = kube.apply(service)
+    assert kube.delete(ref, again["metadata"]["uid"])
+    assert kube.get(ref) is None
+
+
 def test_what_has_a_finalizer_is_asked_to_go_and_is_not_gone(kube: KubeClient) -> None:
     held = config_map("held")
     held["metadata"]["finalizers"] = ["example.org/held"]

@@ -154,7 +154,8 @@ class KubeClient:
             if error.reason is Reason.NOT_FOUND:
                 return True
             raise
-        return bool(answer["kind"] == "Status")  # what is still there is answered itself
+        metadata = answer.get("metadata") or {}  # what is gone is answered by a Status, or itself, as Services are
+        return not metadata.get("deletionTimestamp") and not metadata.get("finalizers")
 
     def create(self, new: Object, *, guarded: bool = True) -> Object:
         """Creates, once: KubeError ALREADY_EXISTS when it is there."""
