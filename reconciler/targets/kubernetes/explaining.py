@@ -18,7 +18,7 @@ from reconciler.targets.kubernetes.informer import Informer, trimmed
 from reconciler.targets.kubernetes.objects import VARIANT, Object, owner, selector
 
 KINDS = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
-REST = 10.0  # times as long as a listing took
+REST = 20.0  # times as long as a listing took
 LONGEST_REST = 10.0  # seconds
 NAMES = 100  # of variants that one listing asks for
 

@@ -20,7 +20,7 @@ from reconciler.targets.kubernetes.readiness import Parts, readiness
 from reconciler.targets.protocol import Readiness, ReadinessState
 
 FEW = 8  # variants
-PATIENCE_SECONDS = 3.0  # that one of many may stand still before it wants an explanation
+PATIENCE_SECONDS = 5.0  # that one of many may stand still before it wants an explanation
 FRESH_SECONDS = 5.0  # since the cluster was heard, when traffic is to move by what it said
 
 WORKLOADS = ("apps/v1", "Deployment")

@@ -41,12 +41,6 @@ class Server:
     def metrics(self) -> str:
         return asyncio.run(self._text("/metrics"))
 
-    def count(self, path: str, labels: str = "") -> int:
-        """How many objects a listing has."""
-        text = asyncio.run(self._text(f"{path}?limit=1&labelSelector={labels}"))
-        metadata = orjson.loads(text)
-        return len(metadata["items"]) + int(metadata["metadata"].get("remainingItemCount") or 0)
-
     def flood(self, objects: Sequence[dict[str, Any]]) -> Cost:
         """Server-side apply of them all, as many at once as help: what the server can take. Namespaces come first."""
         begun, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
@@ -118,7 +112,10 @@ class Server:
                     return
                 for metadata in left:
                     if "deletionTimestamp" not in metadata:
-                        await session.delete(f"{self.host}/api/v1/namespaces/{metadata['name']}")
+                        url = f"{self.host}/api/v1/namespaces/{metadata['name']}"
+                        async with session.delete(url) as answer:
+                            if answer.status not in (404, 409):  # it went by itself, or is just going
+                                answer.raise_for_status()
                 await asyncio.sleep(1)
 
     def _session(self) -> aiohttp.ClientSession:
