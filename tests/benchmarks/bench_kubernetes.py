@@ -154,7 +154,7 @@ def growth(small: int, before: dict[str, Row], size: int, after: dict[str, Row])
         requests = sum(row.requests.values()) / max(1, sum(first.requests.values()))
         print(
             f"  {name:<34} CPU x{row.cost.cpu / first.cost.cpu:5.1f}  wall x{row.cost.wall / first.cost.wall:5.1f}"
-            f"  memory x{row.cost.memory / first.cost.memory:4.1f}  requests x{requests:5.1f}"
+            f"  memory x{row.cost.memory / (first.cost.memory or 1):4.1f}  requests x{requests:5.1f}"
         )
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+
+MEMORY_SECONDS = 0.05  # between two looks at it
 
 
 @dataclass(frozen=True)
 class Cost:
     wall: float  # seconds
     cpu: float  # seconds, of the process and of what it started and waited for
-    memory: float  # MiB, the most that it or one of these had at once
+    memory: float  # MiB, the most that the process itself had at once
 
     def __str__(self) -> str:
         return f"{self.wall:7.2f} s wall {self.cpu:6.2f} s CPU {self.memory:5.0f} MiB"
@@ -27,12 +32,26 @@ def timed(start: Callable[[], subprocess.Popen[bytes]]) -> tuple[Cost, int, str]
     begun = time.perf_counter()
     process = start()
     assert process.stdout is not None
+    peak = [0.0]
+    watching = threading.Thread(target=_watch_memory, args=(process.pid, peak), daemon=True)
+    watching.start()
     output = process.stdout.read().decode()
     process.stdout.close()
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - begun
     process.returncode = code = os.waitstatus_to_exitcode(status)
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024), code, output
+    watching.join()
+    return Cost(wall, used.ru_utime + used.ru_stime, peak[0]), code, output
+
+
+def _watch_memory(pid: int, peak: list[float]) -> None:
+    """Until it ends. What `wait4` says is no less than the memory of the process that started it."""
+    status = Path(f"/proc/{pid}/status")
+    with suppress(OSError, ValueError):  # it has ended
+        while True:
+            lines = status.read_text().splitlines()
+            (peak[0],) = (int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+            time.sleep(MEMORY_SECONDS)
 
 
 def requests_by_verb(metrics: str) -> Counter[str]:
