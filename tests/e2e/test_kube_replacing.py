@@ -3,7 +3,7 @@ who serves is interrupted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, O
 from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import cluster
-from tests.support.kube_bench import KubeBench, kube_bench
+from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
 from tests.support.local import eventually
 
 
@@ -86,15 +86,13 @@ def test_a_deployment_is_made_again_around_pods_that_go_on_serving(rig: KubeBenc
 
 def test_as_many_replicas_as_an_autoscaler_chose_outlive_it(rig: KubeBench) -> None:
     desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
-    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=3")
-    eventually(lambda: rig.readiness(variant).ready == 3, "three are ready")
+    scale(rig, variant, 3)
     before = pods(rig)
     rig.apply(desired, wait=True)
-    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 3
-    assert pods(rig) == before
+    assert (replicas(rig, variant), pods(rig)) == (3, before)
     assert rig.changes(desired) == []
     rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 4)))
-    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 3
+    assert replicas(rig, variant) == 3
 
 
 def test_what_would_interrupt_who_serves_is_an_error_of_the_plan(rig: KubeBench) -> None:
@@ -161,6 +159,41 @@ def test_killed_in_between_and_no_longer_wanted_its_pods_go(rig: KubeBench) -> N
     assert pods(rig) == set()
 
 
+def test_what_somebody_removes_alone_is_removed_with_its_pods_once_it_is_gone(rig: KubeBench) -> None:
+    _, variant = applied(rig)
+    remove_alone(rig, variant)
+    assert not rig.target.remove(str(variant))
+    release(rig, "deployment", variant.name)
+    rig.remove(variant)
+    assert pods(rig) == set()
+
+
+def test_while_somebody_removes_it_alone_a_removal_that_is_killed_leaves_what_tells_of_its_pods(rig: KubeBench) -> None:
+    _, variant = applied(rig)
+    remove_alone(rig, variant)
+    assert not rig.target.remove(str(variant))
+    release(rig, "deployment", variant.name)
+    eventually(lambda: rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()) == [], "it is gone")
+    rig.target = rig.new_target()
+    assert rig.live(variant)
+    rig.remove(variant)
+    assert pods(rig) == set()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_removal_that_is_killed_leaves_no_pods_that_nobody_sees(rig: KubeBench, writes: int) -> None:
+    _, variant = applied(rig)
+    orphan(rig, variant)
+    rig.kube.guard(dying_after(writes))
+    with pytest.raises(Killed):
+        rig.target.remove(str(variant))
+    rig.kube.guard(lambda: None)
+    rig.target = rig.new_target()
+    if variant in rig.target.observe(EVERYTHING).resources:
+        rig.remove(variant)
+    eventually(lambda: pods(rig) == set(), "its pods go")
+
+
 def test_what_is_on_its_way_out_is_waited_for_and_made_again(rig: KubeBench) -> None:
     desired, variant = applied(rig)
     old = uid(rig, variant)
@@ -170,10 +203,54 @@ def test_what_is_on_its_way_out_is_waited_for_and_made_again(rig: KubeBench) -> 
     assert rig.changes(desired) == []
 
 
+def replicas(rig: KubeBench, variant: ResourceId) -> int:
+    return int(rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"])
+
+
+def scale(rig: KubeBench, variant: ResourceId, number: int) -> None:
+    """As an autoscaler does; returns once as many are ready."""
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", f"--replicas={number}")
+    eventually(lambda: ready(rig, variant) == number, f"{number} are ready")
+
+
+def ready(rig: KubeBench, variant: ResourceId) -> int:
+    return int(rig.get("apps/v1", "Deployment", variant.name)["status"].get("readyReplicas", 0))
+
+
+def hold(rig: KubeBench, kind: str, name: str) -> None:
+    """It can be asked to go, and stays until it is released."""
+    patch = '{"metadata":{"finalizers":["example.org/held"]}}'
+    rig.kubectl("patch", "-n", rig.namespace(), kind, name, "--type=merge", "-p", patch)
+
+
+def release(rig: KubeBench, kind: str, name: str) -> None:
+    rig.kubectl("patch", "-n", rig.namespace(), kind, name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+
+
 def orphan(rig: KubeBench, variant: ResourceId) -> None:
     ref = ObjectRef("apps/v1", "Deployment", rig.namespace(), variant.name)
     rig.kube.delete(ref, uid(rig, variant), propagation=Propagation.ORPHAN)
     eventually(lambda: rig.kube.get(ref) is None, "the Deployment goes alone")
+
+
+def remove_alone(rig: KubeBench, variant: ResourceId) -> None:
+    """As people do; it stays on its way out until it is released."""
+    hold(rig, "deployment", variant.name)
+    rig.kubectl("delete", "deployment", "-n", rig.namespace(), variant.name, "--cascade=orphan", "--wait=false")
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def dying_after(writes: int) -> Callable[[], None]:
+    left = iter(range(writes))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    return check
 
 
 def _selectors(variant: ResourceId) -> tuple[dict[str, str], dict[str, str]]:

@@ -20,9 +20,9 @@ from reconciler.targets.kubernetes.objects import (
     ObjectRef,
     marks,
     selector,
-    workload,
 )
 from reconciler.targets.kubernetes.observe import ROUTE_KINDS, TENANT_KINDS, VARIANT_KINDS, fingerprint, served
+from reconciler.targets.kubernetes.orphans import leaves_orphans, orphans
 from reconciler.targets.kubernetes.tenants import PULL_SECRET, STORE_SECRET, namespace_of
 from reconciler.targets.protocol import TargetError
 from specs.platform import Platform
@@ -30,21 +30,20 @@ from specs.platform import Platform
 _LAST = ("Service", "Namespace")
 """Kinds that go after the others: a Service still answers while its pods drain."""
 
+_RUNNING = (("v1", "Pod"),)
+
 
 @dataclass
 class Remover:
     kube: KubeClient
     platform: Platform
-    _asked: dict[ResourceId, bool] = field(default_factory=dict)
-    """Variants and routes that were asked to go: whether all but their pods was gone at once."""
+    _ending: set[ResourceId] = field(default_factory=set)
+    """Variants of which nothing is left but what runs, and will go."""
 
     def remove(self, resource: ResourceId, seen: str | None) -> bool:
         """True once nothing is left. TargetError when it is not what was seen, not ours, or a tenant in use."""
-        if resource in self._asked:
-            if self._pods(resource):
-                return False
-            if self._asked.pop(resource):
-                return True
+        if resource in self._ending:
+            return self._has_ended(resource)
         namespace = self.kube.get(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, resource.tenant)))
         if namespace is None:
             return True
@@ -55,20 +54,30 @@ class Remover:
 
     def wanted_again(self, resource: ResourceId) -> None:
         """It was made since it was asked to go."""
-        self._asked.pop(resource, None)
+        self._ending.discard(resource)
 
     def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
         is_variant = resource.kind is Kind.VARIANT
         objects = self._objects(resource, VARIANT_KINDS if is_variant else ROUTE_KINDS)
         if seen is not None:
             _check_seen(resource, objects, seen)
-        gone = remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"])))
-        if is_variant and workload(objects) is None:
-            remove_objects(self.kube, self._orphans(resource))
-        if gone and not self._pods(resource):
-            return True
-        self._asked[resource] = gone
-        return False
+        if is_variant:  # first, as no listing shows that they are left
+            namespace = namespace_of(self.platform, resource.tenant)
+            remove_objects(self.kube, orphans(self.kube, namespace, self._selector(resource)))
+        if leaves_orphans(objects):  # what tells of them goes when they have gone
+            remove_objects(self.kube, (one for one in objects if one["kind"] not in _LAST))
+            return False
+        if not remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"]))):
+            return False
+        self._ending.add(resource)
+        return self._has_ended(resource)
+
+    def _has_ended(self, resource: ResourceId) -> bool:
+        kinds = _RUNNING if resource.kind is Kind.VARIANT else ()
+        if any(self._list(resource, [kind], self._selector(resource)) for kind in kinds):
+            return False
+        self._ending.discard(resource)
+        return True
 
     def _remove_tenant(self, tenant: ResourceId, namespace: Object, seen: str | None) -> bool:
         if namespace["metadata"].get("deletionTimestamp"):
@@ -102,14 +111,6 @@ class Remover:
 
     def _objects(self, resource: ResourceId, kinds: Collection[tuple[str, str]]) -> list[Object]:
         return self._list(resource, kinds, self._selector(resource))
-
-    def _pods(self, variant: ResourceId) -> list[Object]:
-        return self._list(variant, [("v1", "Pod")], self._selector(variant)) if variant.kind is Kind.VARIANT else []
-
-    def _orphans(self, variant: ResourceId) -> list[Object]:
-        """What runs a variant's pods and lost its Deployment: a replacement was killed before it made the new one."""
-        found = self._list(variant, [("apps/v1", "ReplicaSet")], self._selector(variant))
-        return [one for one in found if not one["metadata"].get("ownerReferences")]
 
     def _list(self, resource: ResourceId, kinds: Collection[tuple[str, str]], labels: str) -> list[Object]:
         namespace = namespace_of(self.platform, resource.tenant)
