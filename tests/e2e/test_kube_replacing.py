@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.resources import Desired, ResourceId
+from reconciler.targets.kubernetes import apply
 from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
 from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, TargetError
 from specs.errors import KubeServeError
@@ -147,6 +148,38 @@ def test_killed_between_the_old_and_the_new_the_next_round_goes_on_with_the_same
     rig.target = rig.new_target()
     rig.apply(desired, wait=True)
     assert pods(rig) == before
+    assert rig.changes(desired) == []
+
+
+def test_killed_in_between_as_many_replicas_as_an_autoscaler_chose_go_on(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
+    scale(rig, variant, 3)
+    before = pods(rig)
+    orphan(rig, variant)
+    rig.target = rig.new_target()
+    rig.apply(desired, wait=True)
+    assert (replicas(rig, variant), pods(rig)) == (3, before)
+    assert rig.changes(desired) == []
+    rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 4)))
+    assert replicas(rig, variant) == 3
+
+
+def test_what_somebody_removes_alone_is_waited_for_and_made_again_around_its_pods(
+    rig: KubeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desired, variant = applied(rig, replicas=(1, 5))
+    scale(rig, variant, 3)
+    before = pods(rig)
+    remove_alone(rig, variant)
+    prepared = rig.prepare(desired).resources[variant]
+    monkeypatch.setattr(apply, "GOING_SECONDS", 0.0)
+    with pytest.raises(TargetError, match="Still being removed"):
+        rig.target.ensure(prepared)
+    release(rig, "deployment", variant.name)
+    monkeypatch.undo()
+    rig.target.ensure(prepared)
+    rig.wait_ready(variant)
+    assert (replicas(rig, variant), pods(rig)) == (3, before)
     assert rig.changes(desired) == []
 
 

@@ -13,7 +13,18 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import Conflict
 from reconciler.targets.kubernetes.compare import differences
 from reconciler.targets.kubernetes.edits import OURS, taken_over
-from reconciler.targets.kubernetes.objects import AUTOSCALER, INSTALLATION, SCALER, Object, ObjectRef, Propagation
+from reconciler.targets.kubernetes.objects import (
+    AUTOSCALER,
+    INSTALLATION,
+    SCALER,
+    TENANT,
+    VARIANT,
+    Object,
+    ObjectRef,
+    Propagation,
+    selector,
+)
+from reconciler.targets.kubernetes.orphans import replicas_of_orphans
 from reconciler.targets.kubernetes.prepare import Payload
 from reconciler.targets.kubernetes.replacing import in_place_error
 from reconciler.targets.protocol import TargetError
@@ -56,22 +67,23 @@ class Applier:
             elif not fresh:
                 self._check_free(one)
 
-    def apply(self, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
+    def apply(self, payload: Payload, live: Objects, *, fresh: bool = False) -> dict[ObjectRef, Object]:
         """Answers what is live afterwards. What was autoscaled and no longer is loses its autoscaler first, which would
-        undo the new number."""
+        undo the new number. `fresh`: as for `rehearse`."""
         remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == AUTOSCALER))
         after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
         for one in _changed(payload, live):
             ref = ObjectRef.of(one)
             if ref in payload.replaced:
                 after[ref] = self._replace(one, live[ref], payload.replaced[ref])
-                continue
-            if ref in live and _is_going(live[ref]):
-                self._await_gone(ref, live[ref]["metadata"]["uid"])
-            elif ref in live:
+            elif ref in live and not _is_going(live[ref]):
                 self._take_over(live[ref])
                 self._keep_replicas(one, live[ref])
-            after[ref] = self._apply(one)
+                after[ref] = self._apply(one)
+            else:
+                if ref in live:
+                    self._await_gone(ref, live[ref]["metadata"]["uid"])
+                after[ref] = self._make(one, None if fresh else self._left_behind(one))
         remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != AUTOSCALER))
         return after
 
@@ -115,12 +127,24 @@ class Applier:
         if now is not None and now["metadata"]["uid"] == uid:
             self.kube.delete(ref, uid, propagation=propagation)
             self._await_gone(ref, uid)
-        replicas = (there.get("spec") or {}).get("replicas")
-        if replicas is None or "replicas" in one["spec"]:
+        return self._make(one, there["spec"].get("replicas"))
+
+    def _make(self, one: Object, replicas: int | None) -> Object:
+        """With as many replicas where it is autoscaled: of the pods that a new Deployment takes over, the API's default
+        of one would leave one."""
+        if replicas is None or not _is_autoscaled(one):
             return self._apply(one)
         self._apply({**one, "spec": {**one["spec"], "replicas": replicas}})
-        self.start_with(one, int(replicas))  # else the number goes with the next apply, which does not have it
+        self.start_with(one, replicas)  # else the number goes with the next apply, which does not have it
         return self._apply(one)
+
+    def _left_behind(self, one: Object) -> int | None:
+        """How many replicas a Deployment had that was removed alone, by a replacement that was killed or by people."""
+        if not _is_autoscaled(one):
+            return None
+        metadata = one["metadata"]
+        labels = f"{selector(self.installation, metadata['labels'][TENANT])},{VARIANT}={metadata['labels'][VARIANT]}"
+        return replicas_of_orphans(self.kube, metadata["namespace"], labels)
 
     def _await_gone(self, ref: ObjectRef, uid: str) -> None:
         """What was asked to go, by us or by somebody else. TargetError, to be tried again, while it is still there."""
@@ -152,7 +176,7 @@ class Applier:
 
         Server-side apply would take a field that only we own away, and the API's default of one with it.
         """
-        if wanted["kind"] != "Deployment" or "replicas" in wanted["spec"]:
+        if not _is_autoscaled(wanted):
             return
         replicas = (there.get("spec") or {}).get("replicas")
         if replicas and int(replicas) > 1:
@@ -179,6 +203,11 @@ def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> bool:
 
 def _is_going(one: Object) -> bool:
     return bool(one["metadata"].get("deletionTimestamp"))
+
+
+def _is_autoscaled(rendered: Object) -> bool:
+    """Whether its number of replicas is not ours to say."""
+    return bool(rendered["kind"] == "Deployment" and "replicas" not in rendered["spec"])
 
 
 def _beside(one: Object) -> Object:

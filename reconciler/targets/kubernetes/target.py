@@ -95,7 +95,8 @@ class KubernetesTarget:
             known = bool(self._live(resource.id))
             if not known:
                 self._provisioner.restore_secrets(resource.id.tenant)
-            applied = self._applier.apply(payload, self._live(resource.id))
+            fresh = self._provisioner.is_fresh(resource.id.tenant)
+            applied = self._applier.apply(payload, self._live(resource.id), fresh=fresh)
             self._start_with(applied, payload, replicas or 0)
             if (running := workload(applied.values())) is not None:
                 self._watcher.expect(resource.id, running)
