@@ -227,6 +227,21 @@ def test_a_removal_that_is_killed_leaves_no_pods_that_nobody_sees(rig: KubeBench
     eventually(lambda: pods(rig) == set(), "its pods go")
 
 
+def test_a_variant_is_not_gone_while_something_may_yet_make_pods(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    (variant,) = desired.variants
+    rig.apply(desired, wait=True)
+    scale(rig, variant, 0)
+    eventually(lambda: pods(rig) == set(), "no pod is left")
+    (replica_set,) = rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace())
+    hold(rig, "replicaset", replica_set["metadata"]["name"])
+    assert not rig.target.remove(str(variant))
+    assert not rig.target.remove(str(variant))
+    release(rig, "replicaset", replica_set["metadata"]["name"])
+    rig.remove(variant)
+    assert rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace()) == []
+
+
 def test_what_is_on_its_way_out_is_waited_for_and_made_again(rig: KubeBench) -> None:
     desired, variant = applied(rig)
     old = uid(rig, variant)

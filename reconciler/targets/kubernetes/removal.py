@@ -30,7 +30,7 @@ from specs.platform import Platform
 _LAST = ("Service", "Namespace")
 """Kinds that go after the others: a Service still answers while its pods drain."""
 
-_RUNNING = (("v1", "Pod"),)
+_RUNNING = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
 
 
 @dataclass
@@ -73,6 +73,7 @@ class Remover:
         return self._has_ended(resource)
 
     def _has_ended(self, resource: ResourceId) -> bool:
+        """What may yet make pods is looked for before the pods, else a last one slips through."""
         kinds = _RUNNING if resource.kind is Kind.VARIANT else ()
         if any(self._list(resource, [kind], self._selector(resource)) for kind in kinds):
             return False
