@@ -5,6 +5,7 @@ The command has the rights of its RBAC manifest and no more; what the tests do i
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import subprocess
@@ -143,6 +144,12 @@ class KubeDesk(Desk):
         (service,) = (o for o in self.objects() if o["kind"] == "Service" and o["metadata"]["name"] == deployment)
         return str(service["spec"]["selector"][VARIANT])
 
+    def record_log(self, name: str, lines: list[str]) -> None:
+        """Has the state file say so of a deployment's failed start: pretended pods have no log."""
+        state = self.state
+        state["resources"][f"deployment/{name}"]["log"] = lines
+        (self.home / "state.json").write_text(json.dumps(state))
+
     def events(self) -> set[tuple[str, str, str]]:
         """(reason, kind, name) of what we told."""
         found = self.kube.list("v1", "Event", namespace=f"{self.mark}-demo")
@@ -197,6 +204,19 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_says_why(desk: 
     desk.platform(runtime={"image": IMAGE})
     desk.apply()
     assert desk.status("d")["phase"] == "Ready"
+
+
+def test_the_last_lines_of_what_failed_are_shown_when_its_pods_are_gone(desk: KubeDesk) -> None:
+    desk.spec({"d": "v1"})
+    desk.platform(runtime={"image": MISSING})
+    desk.apply(code=1)
+    eventually(lambda: desk.named("Pod") == [], "what failed is gone")
+    silent = desk.run("logs", "d", "--failed")
+    assert (silent.code, silent.out) == (1, ""), "an image that can't be pulled says nothing"
+    desk.record_log("demo/d", ["loading", "the weights are missing"])
+    shown = desk.run("logs", "d", "--failed")
+    assert (shown.code, shown.out) == (0, "loading\nthe weights are missing\n")
+    assert "the last lines that the state file has" in shown.err
 
 
 def test_what_was_deleted_or_edited_is_shown_as_drift_and_mended(desk: KubeDesk) -> None:

@@ -106,6 +106,9 @@ def test_what_is_broken_stays_degraded_with_its_cause_while_the_old_version_serv
     assert "bytes are not those that were pinned" in causes["altered"]
     assert [ours.ask("fraud", name) for name in names] == ["v2", "v2", "v2"]
     assert any("the weights are missing" in line for line in ours.status("fraud", "raising")["log"])
+    said = ours.run("logs", "--failed", "fraud/raising")
+    assert said.code == 0, said
+    assert "the weights are missing" in said.out
 
 
 def test_the_logs_of_all_replicas_are_read_and_followed(talking: Installation) -> None:
