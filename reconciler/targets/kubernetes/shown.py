@@ -15,7 +15,7 @@ from reconciler.fields import hidden
 from reconciler.printable import printable
 from reconciler.resources import JSON
 from reconciler.targets.kubernetes.objects import FIELDS
-from specs.credentials import hide_credentials, looks_like_credential, may_hold_credential
+from specs.credentials import hide_credentials, is_credential_name, looks_like_credential, may_hold_credential
 
 MAX_VALUE = 200
 """Characters of a value, where differences of objects are asked for."""
@@ -97,13 +97,18 @@ def _items(values: Sequence[JSON], name: str) -> Iterator[JSON]:
 
 
 def _safe_text(value: str, name: str) -> str:
+    flag = _FLAG.fullmatch(printable(value))
+    if flag and flag["value"] and not is_credential_name(name):
+        return f"{flag['name']}={_judged(flag['value'], flag['name'])}"
+    return _judged(value, name)
+
+
+def _judged(value: str, name: str) -> str:
     if _HIDDEN.fullmatch(value) or (name.startswith(f"{FIELDS}[") and _REFERENCE.fullmatch(value)):
         return value
     plain = printable(value)
     if looks_like_credential(plain, name) or _SCHEME.fullmatch(plain) or (name in _PAIRED and ":" in plain):
         return hidden(value)
-    if (flag := _FLAG.fullmatch(plain)) and flag["value"]:
-        return f"{flag['name']}={_safe_text(flag['value'], flag['name'])}"
     if plain.startswith(("{", "[")) and (document := _safe_document(plain)) is not None:
         return document
     return hidden(value) if _holds_credential(plain, name) else value
