@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.resources import ResourceId, deployment_id, tenant_id
 from reconciler.targets.kubernetes.objects import Object
+from reconciler.targets.kubernetes.readiness import DEADLINE
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.cluster import cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
@@ -103,6 +104,31 @@ def test_a_pod_that_the_cluster_refuses_says_why(rig: KubeBench) -> None:
     assert 'violates PodSecurity "restricted' in failed.cause
 
 
+@pytest.mark.parametrize("edit", ["image", "nodeSelector"])
+def test_what_was_healed_is_not_blamed_for_what_had_been_edited(rig: KubeBench, edit: str) -> None:
+    rig.sketch.change = _impatient
+    desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+    (variant,) = desired.variants
+    rig.apply(desired, wait=True)
+    broken = {
+        "image": {"containers": [{"name": "server", "image": MISSING}]},
+        "nodeSelector": {"nodeSelector": {"a": "b"}},
+    }
+    patch = json.dumps({"spec": {"template": {"spec": broken[edit]}}})
+    rig.kubectl("patch", "-n", rig.namespace(), "deployment", variant.name, "-p", patch)
+    rig.wait_failed(variant)
+    eventually(lambda: DEADLINE in str(rig.get("apps/v1", "Deployment", variant.name)["status"]), "it is late")
+    rig.target.ensure(rig.prepare(desired).resources[variant])
+    seen = []
+
+    def is_ready() -> bool:
+        seen.append(rig.readiness(variant))
+        return seen[-1].state is ReadinessState.READY
+
+    eventually(is_ready, "it is healed")
+    assert [one for one in seen if one.state is ReadinessState.FAILED] == []
+
+
 def test_one_failure_spoils_no_others_answer(rig: KubeBench) -> None:
     rig.sketch.images["risk"] = CRASHING
     desired = rig.graph({"fraud/churn": "v1", "fraud/risk": "v1"})
@@ -173,6 +199,10 @@ def _set_status(rig: KubeBench, variant: ResourceId, status: Object) -> None:
     (pod,) = eventually(pods)
     where = ("-n", rig.namespace(), "pod", pod["metadata"]["name"])
     rig.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+
+
+def _impatient(one: Object) -> Object:
+    return {**one, "spec": {**one["spec"], "progressDeadlineSeconds": 1}} if one["kind"] == "Deployment" else one
 
 
 def _with_selector(one: Object) -> Object:

@@ -12,11 +12,13 @@ import pytest
 from reconciler.resources import Desired, ResourceId
 from reconciler.targets.kubernetes import apply
 from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
-from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, TargetError
+from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, ReadinessState, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
 from tests.support.local import eventually
+
+MISSING = "registry.example.org/runtime:missing"
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +111,33 @@ def test_what_would_interrupt_who_serves_is_an_error_of_the_plan(rig: KubeBench)
     assert uid(rig, variant) == old
 
 
-def test_what_takes_no_traffic_is_made_again_with_new_pods(rig: KubeBench) -> None:
-    desired = rig.graph({"fraud/churn": {"v1": 100, "v2": 0}})
-    rig.apply(desired, wait=True)
-    _, idle = desired.variants
+@pytest.mark.parametrize("traffic", [{"v1": 100, "v2": 0}, {"v1": 100}])
+def test_what_answers_nobody_is_made_again_and_not_blamed_for_the_pods_that_it_had(
+    rig: KubeBench, traffic: dict[str, int]
+) -> None:
+    desired = rig.graph({"fraud/churn": traffic})
+    *serving, idle = desired.variants
+
+    def of_idle(change: Any) -> Any:
+        return lambda one: change(one) if one["metadata"]["name"] == idle.name else one
+
+    rig.sketch.change = of_idle(without_image)
+    rig.apply(desired)
+    rig.wait_failed(idle)
+    rig.wait_ready(*serving)
+    (broken,) = rig.kube.list("apps/v1", "ReplicaSet", labels=f"{VARIANT}={idle.name}", namespace=rig.namespace())
+    hold(rig, "replicaset", broken["metadata"]["name"])  # as a garbage collector that is slow does
     old = uid(rig, idle)
-    rig.sketch.change = lambda one: selecting("more")(one) if one["metadata"]["name"] == idle.name else one
+    rig.sketch.change = of_idle(selecting("more"))
     prepared = rig.prepare(desired)
     assert "are started anew" in prepared.resources[idle].replacement
     assert prepared.resources[idle].error is None
-    rig.apply(desired, wait=True)
+    rig.target.ensure(prepared.resources[idle])
     assert uid(rig, idle) != old
+    assert ReadinessState.FAILED not in states_until_ready(rig, idle)
+    release(rig, "replicaset", broken["metadata"]["name"])
+    eventually(lambda: len(pods(rig)) == len(desired.variants), "the old pod goes")
     assert rig.changes(desired) == []
-    eventually(lambda: len(pods(rig)) == 2, "the old pod goes")
 
 
 def test_what_could_not_be_made_costs_nothing_that_is_there(rig: KubeBench) -> None:
@@ -249,6 +265,27 @@ def test_what_is_on_its_way_out_is_waited_for_and_made_again(rig: KubeBench) -> 
     rig.apply(desired, wait=True)
     assert uid(rig, variant) != old
     assert rig.changes(desired) == []
+
+
+def without_image(one: Object) -> Object:
+    if one["kind"] != "Deployment":
+        return one
+    spec = one["spec"]["template"]["spec"]
+    containers = [{**container, "image": MISSING} for container in spec["containers"]]
+    template = {**one["spec"]["template"], "spec": {**spec, "containers": containers}}
+    return {**one, "spec": {**one["spec"], "template": template}}
+
+
+def states_until_ready(rig: KubeBench, variant: ResourceId) -> set[ReadinessState]:
+    """All that are told on the way."""
+    seen: set[ReadinessState] = set()
+
+    def is_ready() -> bool:
+        seen.add(rig.readiness(variant).state)
+        return ReadinessState.READY in seen
+
+    eventually(is_ready, f"ready: {variant}")
+    return seen
 
 
 def replicas(rig: KubeBench, variant: ResourceId) -> int:
