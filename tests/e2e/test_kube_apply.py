@@ -147,6 +147,18 @@ def test_a_number_of_replicas_that_an_autoscaler_chose_is_left_and_an_edit_besid
     assert rig.changes(desired) == []
 
 
+def test_a_number_of_replicas_that_an_autoscaler_chooses_after_the_plan_is_left(rig: KubeBench) -> None:
+    rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 5)))
+    wanted = rig.graph({"fraud/churn": "v1"}, replicas=(1, 6))
+    (variant,) = wanted.variants
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=2")
+    prepared = rig.prepare(wanted).resources[variant]
+    rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=5")
+    rig.target.ensure(prepared)
+    assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 5
+    assert rig.changes(wanted) == []
+
+
 def test_what_was_deleted_is_drift_and_is_made_again(rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1"}, replicas=(1, 2))
     (variant,) = desired.variants

@@ -15,7 +15,7 @@ from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, O
 from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, ReadinessState, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import cluster
-from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
+from tests.support.kube_bench import EVERYTHING, IMAGE, KubeBench, kube_bench
 from tests.support.local import eventually
 
 MISSING = "registry.example.org/runtime:missing"
@@ -96,6 +96,54 @@ def test_as_many_replicas_as_an_autoscaler_chose_outlive_it(rig: KubeBench) -> N
     assert rig.changes(desired) == []
     rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=(1, 4)))
     assert replicas(rig, variant) == 3
+
+
+def test_as_many_as_an_autoscaler_chooses_after_the_plan_outlive_it(rig: KubeBench) -> None:
+    desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
+    scale(rig, variant, 2)
+    prepared = rig.prepare(desired).resources[variant]
+    scale(rig, variant, 4)
+    before = pods(rig)
+    rig.target.ensure(prepared)
+    rig.wait_ready(variant)
+    assert (replicas(rig, variant), pods(rig)) == (4, before)
+
+
+def test_as_many_as_an_autoscaler_chooses_right_before_the_old_one_goes_outlive_it(
+    rig: KubeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
+    prepared = rig.prepare(desired).resources[variant]
+    get = rig.kube.get
+
+    def get_and_scale(ref: ObjectRef) -> Object | None:
+        found = get(ref)
+        monkeypatch.undo()
+        scale(rig, variant, 3)
+        return found
+
+    monkeypatch.setattr(rig.kube, "get", get_and_scale)
+    rig.target.ensure(prepared)
+    rig.wait_ready(variant)
+    assert (replicas(rig, variant), len(pods(rig))) == (3, 3)
+
+
+def test_what_got_ready_after_the_plan_is_not_interrupted(rig: KubeBench) -> None:
+    rig.sketch.images["churn"] = MISSING
+    desired = rig.graph({"fraud/churn": "v1"})
+    (variant,) = desired.variants
+    rig.apply(desired)
+    rig.wait_failed(variant)
+    rig.sketch.change = selecting("more")
+    prepared = rig.prepare(desired).resources[variant]
+    assert "are started anew" in prepared.replacement
+    images = (f"{container}={IMAGE}" for container in ("server", "fetch"))
+    rig.kubectl("set", "image", "-n", rig.namespace(), f"deployment/{variant.name}", *images)
+    eventually(lambda: ready(rig, variant) == len(pods(rig)) == 1, "its pod is ready, and the broken one is gone")
+    before, old = pods(rig), uid(rig, variant)
+    with pytest.raises(TargetError, match="without an interruption"):
+        rig.target.ensure(prepared)
+    assert (uid(rig, variant), pods(rig)) == (old, before)
 
 
 def test_what_would_interrupt_who_serves_is_an_error_of_the_plan(rig: KubeBench) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import Conflict
 from reconciler.targets.kubernetes.compare import differences
-from reconciler.targets.kubernetes.edits import OURS, taken_over
+from reconciler.targets.kubernetes.edits import OURS, applies, taken_over
 from reconciler.targets.kubernetes.objects import (
     AUTOSCALER,
     INSTALLATION,
@@ -26,11 +26,11 @@ from reconciler.targets.kubernetes.objects import (
 )
 from reconciler.targets.kubernetes.orphans import replicas_of_orphans
 from reconciler.targets.kubernetes.prepare import Payload
-from reconciler.targets.kubernetes.replacing import in_place_error
+from reconciler.targets.kubernetes.replacing import in_place_error, interruption_error
 from reconciler.targets.protocol import TargetError
 
 ATTEMPTS = 5
-"""To take over what was edited, against a controller that writes the same object's status."""
+"""To change or remove an object as it was looked at, against a controller that writes the same object's status."""
 GOING_SECONDS = 5.0
 """Until who waits for an object to go is told to come back later."""
 POLL_SECONDS = 0.1
@@ -75,7 +75,7 @@ class Applier:
         for one in _changed(payload, live):
             ref = ObjectRef.of(one)
             if ref in payload.replaced:
-                after[ref] = self._replace(one, live[ref], payload.replaced[ref])
+                after[ref] = self._replace(one, live[ref]["metadata"]["uid"], payload)
             elif ref in live and not _is_going(live[ref]):
                 self._take_over(live[ref])
                 self._keep_replicas(one, live[ref])
@@ -120,14 +120,33 @@ class Applier:
                 "or remove that object.",
             )
 
-    def _replace(self, one: Object, there: Object, propagation: Propagation) -> Object:
+    def _replace(self, one: Object, uid: str, payload: Payload) -> Object:
         """Removes what can't be changed in place, and makes it again with as many replicas. Asked again, it goes on."""
-        ref, uid = ObjectRef.of(one), there["metadata"]["uid"]
-        now = self.kube.metadata(ref)
-        if now is not None and now["metadata"]["uid"] == uid:
-            self.kube.delete(ref, uid, propagation=propagation)
-            self._await_gone(ref, uid)
-        return self._make(one, there["spec"].get("replicas"))
+        ref = ObjectRef.of(one)
+        for _ in range(ATTEMPTS):
+            now = self.kube.get(ref)
+            if now is None:
+                return self._make(one, self._left_behind(one))
+            if now["metadata"]["uid"] != uid or self._remove_as_seen(now, payload):
+                return self._make(one, now["spec"].get("replicas"))
+        raise TargetError("It changes all the time", f"{ref} can't be removed as it was looked at.", retryable=True)
+
+    def _remove_as_seen(self, now: Object, payload: Payload) -> bool:
+        """False: it is another by now, as it was scaled, or pods of it got ready."""
+        ref, metadata = ObjectRef.of(now), now["metadata"]
+        propagation = payload.replaced[ref]
+        if propagation is Propagation.BACKGROUND and payload.routed and (now.get("status") or {}).get("readyReplicas"):
+            raise interruption_error(ref)
+        try:
+            self.kube.delete(
+                ref, metadata["uid"], resource_version=metadata["resourceVersion"], propagation=propagation
+            )
+        except KubeError as error:
+            if error.reason is not Reason.CONFLICT:
+                raise
+            return False
+        self._await_gone(ref, metadata["uid"])
+        return True
 
     def _make(self, one: Object, replicas: int | None) -> Object:
         """With as many replicas where it is autoscaled: of the pods that a new Deployment takes over, the API's default
@@ -174,9 +193,10 @@ class Applier:
     def _keep_replicas(self, wanted: Object, there: Object) -> None:
         """From a fixed number to autoscaling: the number stays while the field leaves what we apply.
 
-        Server-side apply would take a field that only we own away, and the API's default of one with it.
+        Server-side apply would take a field that only we own away, and set the API's default of one. A number that an
+        autoscaler chose is its own, and may be another by now.
         """
-        if not _is_autoscaled(wanted):
+        if not _is_autoscaled(wanted) or not applies(there, "spec", "replicas"):
             return
         replicas = (there.get("spec") or {}).get("replicas")
         if replicas and int(replicas) > 1:

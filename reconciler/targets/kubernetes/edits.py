@@ -51,6 +51,15 @@ def given_up(rendered: Object, live: Object) -> Iterator[tuple[str, JSON]]:
         yield from ((path, value) for path, value in found if path != "spec.replicas")
 
 
+def applies(live: Object, *path: str) -> bool:
+    """Whether we apply this field."""
+    own = next((e for e in live["metadata"].get("managedFields") or () if _is_own(e)), None)
+    fields: JSON = (own or {}).get("fieldsV1")
+    for name in path:
+        fields = (fields or {}).get(f"f:{name}")
+    return fields is not None
+
+
 def _absent(fields: Mapping[str, JSON], ours: JSON, live: JSON, path: str) -> Iterator[tuple[str, JSON]]:
     for key, below in fields.items():
         kind, _, name = key.partition(":")

@@ -32,7 +32,7 @@ from reconciler.targets.kubernetes.refusals import Surroundings, refusals
 from reconciler.targets.kubernetes.rendered import Rendered
 from reconciler.targets.kubernetes.replacing import replacements
 from reconciler.targets.kubernetes.tenants import tenant_objects
-from reconciler.targets.protocol import FieldChange, Prepared, PreparedResource
+from reconciler.targets.protocol import FieldChange, LiveResource, Prepared, PreparedResource
 from specs.errors import KubeServeError
 from specs.platform import Platform
 
@@ -45,6 +45,7 @@ class Payload:
     obsolete: tuple[Object, ...] = ()
     replaced: Mapping[ObjectRef, Propagation] = field(default_factory=dict)  # removed first, as the plan says
     deployment: ResourceId | None = None  # that a variant is of
+    routed: bool = False  # whether requests are sent to a variant
 
 
 def prepare(
@@ -99,8 +100,10 @@ def _prepared(
     obsolete = tuple(one for ref, one in live.items() if ref not in names)
     drift = bool(live and different) and not obsolete and all(is_drift(*pair) for pair in different)
     changes = tuple(_changes(variant, live, different, obsolete, drift=drift))
-    replaced = replacements(different, serves=_serves(resource, observed))
-    payload = Payload(wanted, obsolete, replaced.objects, of)
+    there = observed.live.resources.get(resource)
+    routed = _is_routed(there, observed)
+    replaced = replacements(different, serves=routed and there is not None and bool(there.ready))
+    payload = Payload(wanted, obsolete, replaced.objects, of, routed)
     error = error or replaced.error
     digest = _digest(wanted)
     return PreparedResource(resource, str(resource), changes, error, drift, payload, note, digest, replaced.note)
@@ -111,13 +114,12 @@ def _digest(objects: Iterable[Object]) -> str:
     return hashlib.sha256("".join(annotation(one, RENDERED) for one in objects).encode()).hexdigest()
 
 
-def _serves(resource: ResourceId, observed: Observed) -> bool:
-    """Whether a variant has pods that are ready, and takes traffic."""
-    there = observed.live.resources.get(resource)
-    if there is None or there.deployment is None or not there.ready:
+def _is_routed(there: LiveResource | None, observed: Observed) -> bool:
+    """Whether a variant takes traffic, if pods of it are ready."""
+    if there is None or there.deployment is None:
         return False
     route = observed.live.resources.get(there.deployment)
-    return route is not None and bool(route.weights.get(resource))
+    return route is not None and bool(route.weights.get(there.id))
 
 
 def _changes(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.resources import JSON
-from reconciler.targets.kubernetes.compare import unchangeable
+from reconciler.targets.kubernetes.compare import UNCHANGEABLE, unchangeable
 from reconciler.targets.kubernetes.objects import Object, ObjectRef, Propagation
 from reconciler.targets.protocol import TargetError
 
@@ -50,23 +50,8 @@ def in_place_error(ref: ObjectRef, why: str) -> TargetError:
     )
 
 
-def _replacement(ref: ObjectRef, path: str, one: Object, there: Object, *, serves: bool) -> Replacements:
-    if ref.kind != "Deployment":  # a RoleBinding is the one that KubeServe has no right to delete
-        return Replacements(error=in_place_error(ref, f"{path} is not what it should be"))
-    what = f"{ref} is removed and made again, as its {path} can't be changed in place"
-    if _selects(one["spec"]["selector"], there["spec"]["template"]["metadata"].get("labels") or {}):
-        return Replacements({ref: Propagation.ORPHAN}, f"{what}; its pods stay, and go on serving")
-    if serves:
-        return Replacements(error=_interruption(ref, path))
-    return Replacements({ref: Propagation.BACKGROUND}, f"{what}; its pods, which take no requests, are started anew")
-
-
-def _selects(selector: Mapping[str, JSON], labels: Mapping[str, str]) -> bool:
-    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
-    return not selector.get("matchExpressions") and wanted.items() <= labels.items()
-
-
-def _interruption(ref: ObjectRef, path: str) -> TargetError:
+def interruption_error(ref: ObjectRef) -> TargetError:
+    path = UNCHANGEABLE[ref.kind]
     return TargetError(
         "A field can't be changed without an interruption",
         f"{ref} serves, and its {path} can't be changed in place. Made again, it would not find the pods that serve: "
@@ -75,3 +60,19 @@ def _interruption(ref: ObjectRef, path: str) -> TargetError:
         "resources, the runtime's image). Or have the chart ask for labels that the pods have. To bear the "
         f"interruption: `kubectl delete deployment {ref.name} -n {ref.namespace}`, and the next round makes it anew.",
     )
+
+
+def _replacement(ref: ObjectRef, path: str, one: Object, there: Object, *, serves: bool) -> Replacements:
+    if ref.kind != "Deployment":  # a RoleBinding is the one that KubeServe has no right to delete
+        return Replacements(error=in_place_error(ref, f"{path} is not what it should be"))
+    what = f"{ref} is removed and made again, as its {path} can't be changed in place"
+    if _selects(one["spec"]["selector"], there["spec"]["template"]["metadata"].get("labels") or {}):
+        return Replacements({ref: Propagation.ORPHAN}, f"{what}; its pods stay, and go on serving")
+    if serves:
+        return Replacements(error=interruption_error(ref))
+    return Replacements({ref: Propagation.BACKGROUND}, f"{what}; its pods, which take no requests, are started anew")
+
+
+def _selects(selector: Mapping[str, JSON], labels: Mapping[str, str]) -> bool:
+    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
+    return not selector.get("matchExpressions") and wanted.items() <= labels.items()
