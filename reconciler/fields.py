@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import orjson
 
 from reconciler.resources import JSON, DesiredVariant, Replicas, SecretRef
-from specs.credentials import looks_like_credential
+from specs.credentials import hide_credentials, looks_like_credential
 
 _UNITS = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
 
@@ -79,7 +79,7 @@ def _checks(checks: tuple[JSON, ...]) -> str:
 def _env(name: str, value: str | SecretRef) -> str:
     if isinstance(value, SecretRef):
         return f"secret {value.secret}/{value.key}"
-    return hidden(value) if looks_like_credential(value, name) else value
+    return hidden(value) if looks_like_credential(value, name) or hide_credentials(value) != value else value
 
 
 def _short_hash(content: bytes) -> str:

@@ -79,7 +79,7 @@ class Access:
                 return iter((*failure.log, failure.cause))
         raise TargetError(
             "No failure is kept",
-            f"No pod of {deployment.name} that failed is left. `kubeserve status` shows the last lines of its log.",
+            f"No pod of {deployment.name} that failed is left. `kubeserve status` says why it failed.",
         )
 
     def predict(self, deployment: ResourceId, body: bytes, variant: str | None = None) -> Answer:

@@ -162,6 +162,9 @@ def _walk_list(ours: list[JSON], live: JSON, path: str, field: str) -> Iterator[
         for item in ours:
             key = _key(item, keys)
             yield from _walk(item, there.get(key), f"{path}[{'/'.join(map(str, key))}]", "")
+    elif all(isinstance(one, str) for one in ours):  # a command line is one value: `--token` says what comes behind it
+        if ours != live:
+            yield path, live, ours
     else:
         for index, (one, other) in enumerate(zip(ours, live, strict=True)):
             yield from _walk(one, other, f"{path}[{index}]", "")

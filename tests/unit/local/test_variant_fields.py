@@ -36,6 +36,11 @@ def test_a_reference_to_a_secret_is_named() -> None:
     assert fields["env.TOKEN"] == "secret hub/token"
 
 
+def test_a_credential_within_a_value_is_hidden_with_it() -> None:
+    shown = variant_fields(replace(VARIANT, env={"OPTS": "--level=info --password=hunter2-abc"}))
+    assert "hunter2" not in shown["env.OPTS"]
+
+
 def test_what_looks_like_a_credential_is_hidden_and_still_seen_to_change() -> None:
     one, other = (
         variant_fields(replace(VARIANT, env={"API_TOKEN": value}))["env.API_TOKEN"] for value in ("hush-1", "hush-2")
