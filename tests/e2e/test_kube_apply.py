@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.resources import Scope, tenant_id
-from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGER, Object, ObjectRef
+from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGER, Object, ObjectRef, Propagation
 from reconciler.targets.protocol import FieldChange, TargetError
 from specs.errors import KubeServeError
-from tests.support.cluster import cluster
+from tests.support.cluster import bare_cluster, cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
 
 
@@ -313,6 +313,25 @@ def test_what_changed_since_the_plan_is_not_removed(rig: KubeBench) -> None:
     with pytest.raises(TargetError, match="Changed since it was planned"):
         rig.target.remove(str(variant), fingerprint)
     assert rig.live(variant)
+
+
+def test_while_a_deployment_goes_alone_what_tells_of_its_variant_stays(tmp_path: Path) -> None:
+    with (
+        bare_cluster(tmp_path / "server") as found,
+        kube_bench(found.kubeconfig) as rig,
+    ):  # no garbage collector is quicker
+        desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
+        (variant,) = desired.variants
+        rig.apply(desired)
+        going = rig.get("apps/v1", "Deployment", variant.name)
+        rig.kube.delete(ObjectRef.of(going), going["metadata"]["uid"], propagation=Propagation.ORPHAN)
+        assert not rig.target.remove(str(variant))
+        assert rig.kube.list("policy/v1", "PodDisruptionBudget", namespace=rig.namespace()) == []
+        assert rig.get("v1", "Service", variant.name)
+        where = ("-n", rig.namespace(), "deployment", variant.name)
+        rig.kubectl("patch", *where, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        assert rig.target.remove(str(variant))
+        assert variant not in rig.target.observe(EVERYTHING).resources
 
 
 def test_a_status_moves_no_fingerprint(rig: KubeBench) -> None:
