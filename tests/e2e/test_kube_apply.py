@@ -316,10 +316,8 @@ def test_what_changed_since_the_plan_is_not_removed(rig: KubeBench) -> None:
 
 
 def test_while_a_deployment_goes_alone_what_tells_of_its_variant_stays(tmp_path: Path) -> None:
-    with (
-        bare_cluster(tmp_path / "server") as found,
-        kube_bench(found.kubeconfig) as rig,
-    ):  # no garbage collector is quicker
+    """On an API server without a garbage collector, which might be quicker."""
+    with bare_cluster(tmp_path / "server") as found, kube_bench(found.kubeconfig) as rig:
         desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
         (variant,) = desired.variants
         rig.apply(desired)
