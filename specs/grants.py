@@ -29,7 +29,7 @@ class TenantState(StrEnum):
 
 
 class Quota(Model):
-    """The most that all variants of a tenant may use together; None where there is no limit."""
+    """The most that all variants of a tenant may use together; what is not said is 2 CPU, 4Gi, 5 pods."""
 
     cpu_millicores: Cpu | None = Field(default=None, validation_alias="cpu", serialization_alias="cpu")
     """CPU of all its pods together."""

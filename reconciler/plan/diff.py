@@ -132,6 +132,7 @@ class _Diff:
         if prepared.error is not None:
             error = _trouble(prepared.error)
         work = any(v.is_work for v in variants) or bool(prepared.changes or error) or route is None
+        work = work or self._has_failed(deployment)  # a gateway that refused it is asked again
         replaced = any(v.action is Action.REPLACE for v in variants)
         yield Change(
             deployment.id,
@@ -154,12 +155,17 @@ class _Diff:
             and record.desired == deployment_digest(self.desired, deployment)
         )
 
-    def _deployment_action(self, deployment: DesiredDeployment, work: bool, replaced: bool) -> Action:
+    def _has_failed(self, deployment: DesiredDeployment) -> bool:
+        """Whether the last round that tried this very content did not get there."""
         record = self.state.resources.get(deployment.id)
+        if record is None or record.phase not in FAILED_PHASES:
+            return False
+        return record.desired == deployment_digest(self.desired, deployment)
+
+    def _deployment_action(self, deployment: DesiredDeployment, work: bool, replaced: bool) -> Action:
         if not work:
             return self._as_recorded(deployment.id)
-        digest = deployment_digest(self.desired, deployment)
-        if record and record.phase in FAILED_PHASES and record.desired == digest:
+        if self._has_failed(deployment):
             return Action.RETRY
         if replaced:
             return Action.REPLACE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,28 @@ def test_a_killed_owners_lease_is_taken_over(kubeconfig: Path, new_client: Calla
         process.wait()
         with held_lease(new_client(), NAMESPACE, "killed", "kubeserve apply", 10.0, seconds=SECONDS) as owner:
             assert owner.token == 2
+
+
+def test_of_many_who_wait_for_a_dead_owner_one_at_a_time_holds_it(
+    kubeconfig: Path, new_client: Callable[[], KubeClient]
+) -> None:
+    with another_holder(kubeconfig, "crowd") as process:
+        process.kill()
+    holding, most = [], []
+
+    def take_and_hold(client: KubeClient) -> None:
+        with held_lease(client, NAMESPACE, "crowd", "kubeserve apply", 60.0, seconds=SECONDS):
+            holding.append(client)
+            most.append(len(holding))
+            time.sleep(SECONDS)  # longer than all of them look at it
+            holding.remove(client)
+
+    threads = [threading.Thread(target=take_and_hold, args=(new_client(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
 
 
 def test_it_is_renewed_for_as_long_as_it_is_held(new_client: Callable[[], KubeClient]) -> None:

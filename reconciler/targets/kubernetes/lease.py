@@ -80,15 +80,17 @@ class _Lease:
         begun = seen_at = time.monotonic()
         seen: list[str] = []  # its resourceVersions
         while True:
+            asked = time.monotonic()
             there = self.kube.get(self._ref)
             now = time.monotonic()
-            if there is None or not there["spec"].get("holderIdentity") or now - seen_at > _duration(there):
+            if there is None or not there["spec"].get("holderIdentity"):
                 if (owner := self._take(there, command)) is not None:
                     return owner
-                seen_at = now
-            elif (version := there["metadata"]["resourceVersion"]) not in seen:
+            elif (version := there["metadata"]["resourceVersion"]) not in seen:  # renewed, or taken by another
                 seen.append(version)
                 seen_at = now
+            elif asked - seen_at > _duration(there) and (owner := self._take(there, command)) is not None:
+                return owner
             if there and now - begun >= timeout and (len(seen) > 1 or not _seems_dead(there)):
                 raise held_by(_owner_of(there))
             time.sleep(min(POLL_SECONDS, self.seconds / 10))

@@ -69,7 +69,9 @@ def check_quotas(
         if over := list(_over(total.wanted + total.replaced, quota)):
             found.errors[tenant] = _error(tenant.tenant, total, over)
         elif over := list(_over(total.most, quota)):
-            found.notes[tenant] = f"at its maximum it would need {'; '.join(over)} and stops growing before"
+            found.notes[tenant] = (
+                f"all replicas that its autoscalers may start would need {'; '.join(over)}: they stop before that"
+            )
     return found
 
 

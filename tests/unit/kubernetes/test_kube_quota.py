@@ -80,7 +80,9 @@ def test_what_goes_counts_until_it_is_gone() -> None:
 def test_a_maximum_over_the_quota_is_to_know() -> None:
     found = check(wanted({"fraud/a": "v1"}, (1, 9)))
     assert found.errors == {}
-    assert found.notes[FRAUD].startswith("at its maximum it would need 4500m CPU of 2; 9 pods of 5")
+    assert found.notes[FRAUD].startswith(
+        "all replicas that its autoscalers may start would need 4500m CPU of 2; 9 pods of 5"
+    )
 
 
 def container(cpu: str = "", memory: str = "", **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from reconciler.exit_codes import ExitCode
 from reconciler.plan.model import Action
 from reconciler.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
-from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource
+from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource, TargetError
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
 from tests.support.memory_target import MemoryTarget
@@ -154,7 +155,7 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
     assert world.plan(desired).errors
     assert world.apply(desired).exit_code is ExitCode.DEGRADED
     target.conflict = False
-    assert world.plan(desired).by_id[CHURN].action is Action.ADOPT
+    assert world.plan(desired).by_id[CHURN].action is Action.RETRY
     assert world.apply(desired).exit_code is ExitCode.OK
     assert world.plan(desired).is_empty
 
@@ -296,3 +297,22 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
     }
     assert plan.by_id[V1].replacement == "It is made again"
     assert world.apply(desired).exit_code is ExitCode.OK
+
+
+def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    write = world.target.route
+
+    def refused(resource: PreparedResource, weights: Mapping[str, int]) -> None:
+        write(resource, weights)
+        raise TargetError("The gateway does not take the route")
+
+    monkeypatch.setattr(world.target, "route", refused)
+    for _ in range(2):
+        assert world.apply(desired).exit_code is not ExitCode.OK
+        assert world.plan(desired).by_id[CHURN].action is Action.RETRY
+    monkeypatch.setattr(world.target, "route", write)
+    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.plan(desired).is_empty

@@ -48,6 +48,7 @@ _SUMMARIES = {
     Reason.CONFLICT: "Somebody else owns this field",
     Reason.INVALID: "The cluster refuses this object",
     Reason.TOO_MANY_REQUESTS: "The cluster is overloaded",
+    Reason.UNREACHABLE: "The cluster does not answer",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.targets.protocol import TargetError
+from specs.names import listing
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -46,11 +47,18 @@ def open_api(settings: ClusterSettings) -> tuple[ApiClient, str]:
 def _load(config: Any, configuration: Any, settings: ClusterSettings) -> str:
     file = str(settings.kubeconfig) if settings.kubeconfig else None
     try:
-        _, current = config.list_kube_config_contexts(config_file=file)
+        contexts, current = config.list_kube_config_contexts(config_file=file)
     except config.ConfigException:
         if settings.kubeconfig or settings.context:
             raise
         config.load_incluster_config(client_configuration=configuration)
         return "in-cluster"
+    names = [str(context["name"]) for context in contexts]
+    if settings.context and settings.context not in names:
+        raise TargetError(
+            "No such context",
+            f"There is no context '{settings.context}' in {file or 'the kubeconfig'}; it has {listing(names)}. Name one of "
+            "these with --context, or in platform.yaml by `kubernetes: {context: …}`.",
+        )
     config.load_kube_config(file, settings.context, configuration, persist_config=False)
     return settings.context or str(current["name"])
