@@ -55,10 +55,11 @@ def _load(config: Any, configuration: Any, settings: ClusterSettings) -> str:
         return "in-cluster"
     names = [str(context["name"]) for context in contexts]
     if settings.context and settings.context not in names:
+        where = file or "the kubeconfig"
         raise TargetError(
             "No such context",
-            f"There is no context '{settings.context}' in {file or 'the kubeconfig'}; it has {listing(names)}. Name one of "
-            "these with --context, or in platform.yaml by `kubernetes: {context: …}`.",
+            f"There is no context '{settings.context}' in {where}; it has {listing(names)}. Name one of these with "
+            "--context, or in platform.yaml by `kubernetes: {context: …}`.",
         )
     config.load_kube_config(file, settings.context, configuration, persist_config=False)
     return settings.context or str(current["name"])
