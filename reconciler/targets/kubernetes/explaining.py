@@ -19,7 +19,7 @@ from reconciler.targets.kubernetes.objects import VARIANT, Object, owner, select
 
 KINDS = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
 REST = 20.0  # times as long as a listing took
-LONGEST_REST = 10.0  # seconds
+SHORTEST_REST, LONGEST_REST = 2.0, 10.0  # seconds
 NAMES = 100  # of variants that one listing asks for
 
 Changed = Callable[[ResourceId], None]
@@ -101,7 +101,8 @@ class Listed:
             self._asked.clear()
             begun = time.monotonic()
             self._list(self._next())
-            self._ended.wait(min(REST * (time.monotonic() - begun), LONGEST_REST))
+            took = time.monotonic() - begun
+            self._ended.wait(min(max(REST * took, SHORTEST_REST), LONGEST_REST))
 
     def _next(self) -> list[ResourceId]:
         """Who was never explained, then who was the longest ago: so many as one listing asks for."""
