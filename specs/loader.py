@@ -172,9 +172,11 @@ def _refuse(read: _ReadFile, document: TenantDocument, code: str, summary: str, 
 
 
 def _unlisted(tenant: str, platform: Platform) -> str:
+    meant = did_you_mean(tenant, platform.tenants)
+    what = "Otherwise ask" if meant else "Ask"
     return (
-        f"platform.yaml lists the tenants that there are, and {quoted(tenant)} is not among them."
-        f"{did_you_mean(tenant, platform.tenants)} Otherwise ask the operator to add it."
+        f"platform.yaml lists the tenants that there are, and {quoted(tenant)} is not among them.{meant} "
+        f"{what} the operator to add it."
     )
 
 

@@ -61,6 +61,8 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
         planned = plan_round(workspace, options, say)
     show_problems(planned.problems)
     check_scope(planned, options.scope)
+    if ask.saved is not None:
+        ask.saved.check(planned.plan)  # before anything else is shown, which would be taken for it
     agreed = ask.yes or ask.saved is not None
     if ask.output == "text":
         print_plan(planned, "text")
@@ -68,8 +70,6 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
         talk(plan_text(planned))  # stdout is for the outcome
     if workspace.target.place and not planned.plan.is_empty:
         talk(f"To {workspace.target.place}.")
-    if ask.saved is not None:
-        ask.saved.check(planned.plan)
     if not planned.plan.is_empty:
         confirm(ask.question, yes=agreed)
     return planned

@@ -29,6 +29,19 @@ class Owner:
     since: str  # ISO 8601 in UTC
     token: int  # grows with every owner
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is sure that it runs no more: on another machine it never is."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:  # somebody else's
+            return False
+        return False
+
     def __str__(self) -> str:
         return f"{self.command} (process {self.pid} of {self.user} on {self.host}, since {self.since})"
 
@@ -47,6 +60,12 @@ def this_process(command: str, token: int) -> Owner:
 
 def held_by(owner: Owner | None) -> LockHeldError:
     """Why a round can't begin."""
+    if owner is not None and owner.has_ended:
+        return LockHeldError(
+            "A round has ended without giving its lock back",
+            f"{owner} held it. It is free within seconds: give --lock-timeout 30 to wait for that.",
+            retryable=True,
+        )
     return LockHeldError(
         "Another round is running",
         f"{owner or 'An unknown process'} works on this target. Wait for it, or give --lock-timeout.",

@@ -14,6 +14,8 @@ from specs.errors import KubeServeError
 from tests.support.cluster import bare_cluster, cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
 
+KEY = "AWS_SECRET_ACCESS_KEY"
+
 
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -359,22 +361,40 @@ def test_the_operators_secret_is_copied_by_name_and_again_when_it_changes(kubeco
         desired = rig.graph({"fraud/churn": "v1"})
         missing = rig.prepare(desired).resources[tenant_id("fraud")]
         assert "A Secret of the operator is missing" in str(missing.error)
-        rig.kubectl("create", "secret", "generic", "store", "-n", source, "--from-literal=KEY=one-hidden-value")
+        rig.kubectl("create", "secret", "generic", "store", "-n", source, "--from-literal=AWS_ACCESS_KEY_ID=id")
+        with pytest.raises(TargetError, match=r"store has no AWS_SECRET_ACCESS_KEY"):
+            rig.apply(desired)
+        rig.kubectl("patch", "secret", "store", "-n", source, "-p", f'{{"stringData":{{"{KEY}":"one-hidden-value"}}}}')
         prepared = rig.apply(desired)
-        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "b25lLWhpZGRlbi12YWx1ZQ=="}
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"][KEY] == "b25lLWhpZGRlbi12YWx1ZQ=="
         assert "hidden" not in str((prepared, rig.target.observe(EVERYTHING)))
         assert "b25l" not in str((prepared, rig.target.observe(EVERYTHING)))
         assert rig.changes(desired) == []
         rig.kubectl("delete", "secret", "kubeserve-store", "-n", rig.namespace())
         rig.apply(rig.graph({"fraud/churn": "v2"}))
-        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "b25lLWhpZGRlbi12YWx1ZQ=="}
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"][KEY] == "b25lLWhpZGRlbi12YWx1ZQ=="
         rig.apply(desired)
         assert rig.changes(desired) == []
-        rig.kubectl("patch", "secret", "store", "-n", source, "-p", '{"stringData":{"KEY":"two"}}')
+        rig.kubectl("patch", "secret", "store", "-n", source, "-p", f'{{"stringData":{{"{KEY}":"two"}}}}')
         assert rig.changes(desired)
         rig.apply(desired)
-        assert rig.get("v1", "Secret", "kubeserve-store")["data"] == {"KEY": "dHdv"}
+        assert rig.get("v1", "Secret", "kubeserve-store")["data"][KEY] == "dHdv"
         assert rig.changes(desired) == []
+
+
+def test_a_deployment_whose_stable_service_is_gone_answers_nobody(rig: KubeBench) -> None:
+    desired = rig.graph({"fraud/churn": "v1"})
+    rig.apply(desired)
+    (deployment,) = desired.deployments
+    assert rig.live(deployment).reachable
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
+    service = rig.get("v1", "Service", "churn")
+    backend = {"service": {"name": "churn", "port": {"number": 80}}}
+    spec = {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}
+    metadata = {key: service["metadata"][key] for key in ("name", "namespace", "labels")}
+    rig.kube.apply({**ingress, "metadata": metadata, "spec": spec})
+    rig.kubectl("delete", "service", "churn", "-n", rig.namespace())
+    assert not rig.live(deployment).reachable
 
 
 def test_an_autoscaled_variant_starts_at_its_minimum(rig: KubeBench) -> None:

@@ -18,6 +18,8 @@ from tests.support.cluster import cluster
 from tests.support.kube_bench import KubeBench, platform
 from tests.support.kube_rights import rights_of
 
+LITERALS = ("--from-literal=AWS_ACCESS_KEY_ID=id", "--from-literal=AWS_SECRET_ACCESS_KEY=hidden")
+
 
 @dataclass(frozen=True)
 class Rights:
@@ -44,7 +46,7 @@ def rights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
         given = Rights(admin, folder / "limited", f"home-{secrets.token_hex(3)}", full=found.full)
         with rights_of(platform("rights", "rights-", **given.settings), found.kubeconfig, given.kubeconfig):
             for name in ("store", "other"):
-                admin.kubectl("create", "secret", "generic", name, "-n", given.home, "--from-literal=KEY=hidden")
+                admin.kubectl("create", "secret", "generic", name, "-n", given.home, *LITERALS)
             yield given
         admin.close()
 
@@ -88,7 +90,7 @@ def test_no_secret_is_listed_and_none_of_others_is_read(rights: Rights, rig: Kub
     elsewhere = rights.admin.namespace("elsewhere")
     rights.admin.kubectl("create", "namespace", elsewhere)
     for namespace, name in ((elsewhere, STORE_SECRET), (rig.namespace(), "a-tenants-own")):
-        rights.admin.kubectl("create", "secret", "generic", name, "-n", namespace, "--from-literal=KEY=hidden")
+        rights.admin.kubectl("create", "secret", "generic", name, "-n", namespace, *LITERALS)
     for namespace in ("", "kube-system", rights.home, rig.namespace()):
         with pytest.raises(KubeError) as refused:
             rig.kube.list("v1", "Secret", namespace=namespace)

@@ -124,7 +124,8 @@ def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
     going = all(one["metadata"].get("deletionTimestamp") for one in objects)
     if resource.kind is Kind.DEPLOYMENT:
         weights = {variant_id(resource.tenant, name): weight for name, weight in routed(objects).items()}
-        return LiveResource(resource, str(resource), mark, weights=weights, terminating=going)
+        reachable = bool(weights)  # else the stable Service is gone, and no route leads past it
+        return LiveResource(resource, str(resource), mark, weights=weights, terminating=going, reachable=reachable)
     if resource.kind is Kind.TENANT:
         return LiveResource(resource, str(resource), mark, terminating=going)
     return _live_variant(resource, objects, mark, going=going)

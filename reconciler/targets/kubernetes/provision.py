@@ -125,6 +125,11 @@ class Provisioner:
         original = self.kube.get(ObjectRef("v1", "Secret", namespace, name))
         if original is None:
             raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
+        if missing := [key for key in copy.keys if key not in (original.get("data") or {})]:
+            raise TargetError(
+                "A Secret of the operator lacks a key",
+                f"{copy.source} has no {' and no '.join(missing)}, with which pods read the store. Add it there.",
+            )
         metadata = {
             "name": copy.name,
             "namespace": namespace_of(self.platform, tenant),

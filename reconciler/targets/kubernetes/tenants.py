@@ -22,6 +22,7 @@ DEFAULT_QUOTA = Quota.model_validate({"cpu": "2", "memory": "4Gi", "pods": 5})
 SERVICE_ACCOUNT = "kubeserve"
 STORE_SECRET = "kubeserve-store"  # noqa: S105 - the name of one
 PULL_SECRET = "kubeserve-pull"  # noqa: S105
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 QUOTA = "kubeserve"
 WRITER = "kubeserve-tenant"
 """The RoleBinding by which KubeServe may write in a tenant's namespace, and the ClusterRole that says what."""
@@ -56,6 +57,7 @@ class SecretCopy:
     source: str  # NAMESPACE/NAME
     name: str  # in the tenant's namespace
     type: str
+    keys: tuple[str, ...]  # that it has to have
 
 
 def namespace_of(platform: Platform, tenant: str) -> str:
@@ -81,9 +83,9 @@ def secret_copies(platform: Platform, tenant: str) -> tuple[SecretCopy, ...]:
     access = _store_access(platform, tenant)
     found = []
     if access and access.secret:
-        found.append(SecretCopy(access.secret, STORE_SECRET, "Opaque"))
+        found.append(SecretCopy(access.secret, STORE_SECRET, "Opaque", STORE_KEYS))
     if platform.runtime.pull_secret:
-        found.append(SecretCopy(platform.runtime.pull_secret, PULL_SECRET, "kubernetes.io/dockerconfigjson"))
+        found.append(SecretCopy(platform.runtime.pull_secret, PULL_SECRET, "kubernetes.io/dockerconfigjson", ()))
     return tuple(found)
 
 
