@@ -60,15 +60,18 @@ def this_process(command: str, token: int) -> Owner:
 
 def held_by(owner: Owner | None) -> LockHeldError:
     """Why a round can't begin."""
-    if owner is not None and owner.has_ended:
-        return LockHeldError(
-            "A round has ended without giving its lock back",
-            f"{owner} held it. It is free within seconds: give --lock-timeout 30 to wait for that.",
-            retryable=True,
-        )
     return LockHeldError(
         "Another round is running",
         f"{owner or 'An unknown process'} works on this target. Wait for it, or give --lock-timeout.",
+        retryable=True,
+    )
+
+
+def left_by(owner: Owner) -> LockHeldError:
+    """The same, where the lock of an owner that ended is free only once it expires."""
+    return LockHeldError(
+        "A round has ended without giving its lock back",
+        f"{owner} held it. It is free within seconds: give --lock-timeout 30 to wait for that.",
         retryable=True,
     )
 

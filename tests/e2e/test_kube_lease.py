@@ -85,6 +85,17 @@ def test_a_killed_owners_lease_is_taken_over(kubeconfig: Path, new_client: Calla
             assert owner.token == 2
 
 
+def test_a_killed_owner_is_told_from_one_that_runs(kubeconfig: Path, new_client: Callable[[], KubeClient]) -> None:
+    with another_holder(kubeconfig, "killed") as process:
+        process.kill()
+    with (
+        pytest.raises(LockHeldError, match="A round has ended") as caught,
+        held_lease(new_client(), NAMESPACE, "killed", "kubeserve apply", 0.0, seconds=SECONDS),
+    ):
+        raise AssertionError("two hold it")
+    assert f"process {process.pid}" in str(caught.value)
+
+
 def test_of_many_who_wait_for_a_dead_owner_one_at_a_time_holds_it(
     kubeconfig: Path, new_client: Callable[[], KubeClient]
 ) -> None:

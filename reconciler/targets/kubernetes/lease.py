@@ -19,7 +19,7 @@ import orjson
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGED_BY, MANAGER, PREFIX, Object, ObjectRef
-from reconciler.targets.ownership import Owner, held_by, this_process
+from reconciler.targets.ownership import Owner, held_by, left_by, this_process
 from reconciler.targets.protocol import TargetError
 
 LEASE_SECONDS = 15.0
@@ -92,7 +92,8 @@ class _Lease:
             elif asked - seen_at > _duration(there) and (owner := self._take(there, command)) is not None:
                 return owner
             if there and now - begun >= timeout and (len(seen) > 1 or not _seems_dead(there)):
-                raise held_by(_owner_of(there))
+                owner = _owner_of(there)
+                raise left_by(owner) if owner and owner.has_ended else held_by(owner)
             time.sleep(min(POLL_SECONDS, self.seconds / 10))
 
     def check(self) -> None:
