@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import orjson
 
 from reconciler.cli.console import paint, print_json
 from reconciler.cli.naming import NamingError
+from reconciler.cli.progress import working
 from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
 from reconciler.plan.render_data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.render_text import render_text
-from reconciler.reconcile import Planned
+from reconciler.reconcile import Planned, plan_round
 from reconciler.resources import JSON, Kind, Scope
 from reconciler.targets.protocol import Target
+from reconciler.workspace import Workspace
 from specs.errors import KubeServeError
 from specs.names import did_you_mean, listing
 
@@ -46,6 +49,14 @@ class Saved:
             return
         what = "; ".join(_reasons(self.document, now)) or "what would be done is not what it shows"
         raise SavedPlanError("Saved plan is out of date", f"{self.path}: {what}. Plan again.")
+
+
+def plan_now(workspace: Workspace, options: Options) -> Planned:
+    """What this command is about. It stays until the command ends, so it is not looked through for garbage any more."""
+    with working() as say:
+        planned = plan_round(workspace, options, say)
+    gc.freeze()
+    return planned
 
 
 def find_objects(planned: Planned, target: Target) -> Objects:

@@ -9,14 +9,14 @@ import click
 
 from reconciler.cli.console import confirm, count, paint, print_json, show_problems, talk, verbosity
 from reconciler.cli.interrupts import is_working, leave, tell
-from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
-from reconciler.cli.progress import progress, working
+from reconciler.cli.plans import Saved, check_scope, plan_now, plan_text, print_plan
+from reconciler.cli.progress import progress
 from reconciler.engine.context import Result
 from reconciler.engine.execute import Outcome
 from reconciler.exit_codes import ExitCode
 from reconciler.plan.diff import Options
 from reconciler.plan.render_data import plan_document
-from reconciler.reconcile import Planned, apply_round, plan_round
+from reconciler.reconcile import Planned, apply_round
 from reconciler.resources import JSON, Kind
 from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.workspace import Workspace
@@ -57,8 +57,7 @@ def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) ->
 
 def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
     """The plan, shown and agreed to."""
-    with working() as say:
-        planned = plan_round(workspace, options, say)
+    planned = plan_now(workspace, options)
     show_problems(planned.problems)
     check_scope(planned, options.scope)
     if ask.saved is not None:

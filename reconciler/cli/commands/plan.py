@@ -41,15 +41,12 @@ def command(
     Exits with 1 when a spec has an error or a change can't be carried out.
     """
     from reconciler.cli.console import show_problems
-    from reconciler.cli.plans import check_scope, find_objects, print_plan, save_plan
-    from reconciler.cli.progress import working
+    from reconciler.cli.plans import check_scope, find_objects, plan_now, print_plan, save_plan
     from reconciler.plan.diff import Options
-    from reconciler.reconcile import plan_round
 
     with opened(source, ref, platform) as workspace:
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
-        with working() as say:
-            planned = plan_round(workspace, options, say)
+        planned = plan_now(workspace, options)
         found = find_objects(planned, workspace.target) if objects else None
     show_problems(planned.problems)
     check_scope(planned, only)
