@@ -80,7 +80,8 @@ class Informer:
         try:
             while not self._ended.is_set():
                 try:
-                    self._begin()
+                    if not self._version:
+                        self._list()
                     while not self._ended.is_set():
                         self._watch()
                 except Exception as error:  # of a bug, too, who waits is told
@@ -92,10 +93,6 @@ class Informer:
     @property
     def _what(self) -> str:
         return f"watch {self._kind[1]}"
-
-    def _begin(self) -> None:
-        if not self._version:
-            self._list()
 
     def _fail(self, error: Exception) -> None:
         """Of a watch that is refused or too old nobody is told: it is listed again soon."""

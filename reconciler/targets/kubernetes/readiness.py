@@ -56,7 +56,7 @@ def readiness(kube: KubeClient, variant: Parts) -> Readiness:
     ready = int((deployment.get("status") or {}).get("readyReplicas") or 0)
     if not _is_observed(deployment):  # what else is told is of what it was before
         return Readiness(ReadinessState.WAITING, "the cluster has yet to take up its Deployment", ready=ready)
-    if is_ready(deployment):
+    if _is_finished(deployment):
         return Readiness(ReadinessState.READY, ready=ready)
     for pod in variant.current_pods:
         if (failure := pod_failure(kube, pod)) is not None:
@@ -67,13 +67,11 @@ def readiness(kube: KubeClient, variant: Parts) -> Readiness:
     return Readiness(ReadinessState.FAILED if _is_late(variant) else ReadinessState.WAITING, cause, ready=ready)
 
 
-def is_ready(deployment: Object) -> bool:
-    """Whether a Deployment's rollout is finished, as kstatus has it; none wanted and none there is finished, too."""
+def _is_finished(deployment: Object) -> bool:
+    """Whether the rollout that was observed is, as kstatus has it; none wanted and none there is finished, too."""
     status: Mapping[str, JSON] = deployment.get("status") or {}
     replicas = deployment["spec"].get("replicas")
     wanted = int(1 if replicas is None else replicas)
-    if not _is_observed(deployment):
-        return False
     counts = [int(status.get(key) or 0) for key in ("updatedReplicas", "readyReplicas", "availableReplicas")]
     return min(counts) >= wanted and int(status.get("replicas") or 0) <= counts[0]
 
