@@ -18,15 +18,8 @@ from tests.support.kube_contract import ContractGround, contract_ground, kube_co
 from tests.support.local import EVERYTHING, Bench, bench_at, eventually
 from tests.support.real_pods import real_pods
 from tests.support.real_pods_contract import real_pods_bench
+from tests.support.real_predictors import RAISES
 
-RAISES = """
-    class Predictor:
-        def __init__(self, path):
-            raise RuntimeError("the weights are missing")
-
-        def predict(self, inputs):
-            return inputs
-"""
 READS = """
     import os
 

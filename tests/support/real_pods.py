@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,18 @@ class RealPods:
     gateway_url: str
     s3: S3Server
     pod_endpoint: str
+
+    def store(self, bucket: str, prefix: str) -> dict[str, Any]:
+        """The `artifactStore` of a platform.yaml."""
+        return {
+            "type": "s3",
+            "bucket": bucket,
+            "prefix": prefix,
+            "endpoint": self.s3.endpoint,
+            "podEndpoint": self.pod_endpoint,
+            "pathStyle": True,
+            "region": "us-east-1",
+        }
 
 
 def real_pods() -> RealPods:

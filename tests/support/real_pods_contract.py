@@ -96,16 +96,7 @@ class RealPodsBench(KubeContractBench):
         return super().clean_up()
 
     def _platform(self) -> Platform:
-        store = {
-            "type": "s3",
-            "bucket": self.bucket,
-            "prefix": PREFIX,
-            "endpoint": self.place.s3.endpoint,
-            "podEndpoint": self.place.pod_endpoint,
-            "pathStyle": True,
-            "region": "us-east-1",
-            "podAccess": {"secret": f"{self.home}/store"},
-        }
+        store = self.place.store(self.bucket, PREFIX) | {"podAccess": {"secret": f"{self.home}/store"}}
         kubernetes = {"routing": "gateway", "gateway": self.place.gateway, "url": self.place.gateway_url}
         tenants = {tenant: {"quota": QUOTA} for tenant in ("fraud", "risk")}
         return platform(

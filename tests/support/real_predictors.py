@@ -1,4 +1,4 @@
-"""Predictors of `tests/e2e/test_whole_path.py`: what each does is its name."""
+"""Predictors for real model servers: what each does is its name."""
 
 ANSWERS = """
     class Predictor:

@@ -183,15 +183,7 @@ class Installation(Administered):
         self.kubectl("delete", "namespace", "--wait=false", "-l", labels)
 
     def _platform(self) -> dict[str, Any]:
-        store = {
-            "type": "s3",
-            "bucket": self.bucket,
-            "prefix": PREFIX,
-            "endpoint": self.place.s3.endpoint,
-            "podEndpoint": self.place.pod_endpoint,
-            "pathStyle": True,
-            "region": "us-east-1",
-        }
+        store = self.place.store(self.bucket, PREFIX)
         kubernetes = {
             "namespacePrefix": f"{self.name}-",
             "namespace": self.home,

@@ -24,7 +24,10 @@ class Cost:
     memory: float  # MiB, the most that the process itself had at once
 
     def __str__(self) -> str:
-        return f"{self.wall:7.2f} s wall {self.cpu:6.2f} s CPU {self.memory:5.0f} MiB"
+        memory = (
+            f"{self.memory:5.0f} MiB" if self.memory else f"{'':9}"
+        )  # not told of what runs in the benchmark itself
+        return f"{self.wall:7.2f} s wall {self.cpu:6.2f} s CPU {memory}"
 
 
 def timed(start: Callable[[], subprocess.Popen[bytes]]) -> tuple[Cost, int, str]:
