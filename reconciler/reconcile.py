@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reconciler.artifacts.protocol import ArtifactStore, Content
-from reconciler.compiling import NOTHING_ASKED, ask_sources
+from reconciler.desired.compiling import NOTHING_ASKED, ask_sources
+from reconciler.desired.sources import Read, collector_paused
+from reconciler.desired.versions import OpenSource
 from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
+from reconciler.model.resources import Desired, FileOrigin, ResourceId
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan, Stored, Trouble
-from reconciler.reading import Read, collector_paused
-from reconciler.resources import Desired, FileOrigin, ResourceId
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder
 from reconciler.targets.protocol import Live, Prepared
-from reconciler.versions import OpenSource
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError
 from specs.problems import Problem

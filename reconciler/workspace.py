@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.sources.protocol import Source
 from specs.errors import KubeServeError
-from specs.loader import load_platform
+from specs.loading.loader import load_platform
+from specs.models.platform import Platform, Target, default_platform
 from specs.names import quoted
-from specs.platform import Platform, Target, default_platform
 from specs.problems import Refusal
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from specs.fields import Model
-from specs.platform import Platform
-from specs.tenant import TenantFile
+from specs.models.fields import Model
+from specs.models.platform import Platform
+from specs.models.tenant import TenantFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from reconciler.artifacts.protocol import ArtifactStore
-from specs import platform
+from specs.models import platform
 
 
 def open_store(spec: platform.ArtifactStore, base: Path) -> ArtifactStore:
@@ -17,8 +17,8 @@ def open_store(spec: platform.ArtifactStore, base: Path) -> ArtifactStore:
 
             return FilesystemStore(base / spec.path)
         case platform.S3Store():
-            from reconciler.artifacts.s3 import S3Store
-            from reconciler.artifacts.s3client import S3Settings
+            from reconciler.artifacts.s3.client import S3Settings
+            from reconciler.artifacts.s3.store import S3Store
 
             return S3Store(spec.bucket, spec.prefix, S3Settings(spec.endpoint, spec.region, spec.path_style))
         case _:

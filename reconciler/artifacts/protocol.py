@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.resources import ResourceId, version_id
+from reconciler.model.resources import ResourceId, version_id
 from runtime.manifest import Manifest
 from specs.errors import KubeServeError
 

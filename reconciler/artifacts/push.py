@@ -14,8 +14,8 @@ from reconciler.artifacts.protocol import Content, VersionRef
 from runtime.formats import Format
 from runtime.manifest import Manifest
 from specs.errors import KubeServeError
+from specs.models.platform import Limits
 from specs.names import check_label, check_tenant, check_version
-from specs.platform import Limits
 from specs.problems import Refusal
 
 

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from reconciler.cli.progress import label, outcome_line
 from reconciler.engine.context import Event
+from reconciler.model.resources import ResourceId
 from reconciler.plan.model import Plan
-from reconciler.plan.render_text import size
-from reconciler.resources import ResourceId
+from reconciler.plan.views.text import size
 
 MAX_LINES = 12  # of what is under way; the others are counted
 BAR_WIDTH = 20

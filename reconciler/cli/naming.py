@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from reconciler.resources import Kind, ResourceId, Scope
+from reconciler.model.resources import Kind, ResourceId, Scope
 from specs.errors import KubeServeError
 from specs.names import did_you_mean, listing, quoted
 

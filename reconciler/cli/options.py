@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
     from reconciler.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterat
     """The workspace that these options name; closed at the end."""
     from reconciler.cli.progress import doing
     from reconciler.workspace import Request, open_workspace
-    from specs.platform import Target
+    from specs.models.platform import Target
 
     kept = {
         name: click.get_current_context().meta.get(f"{__name__}.{name}") for name in ("target", "kubeconfig", "context")
@@ -98,7 +98,7 @@ def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterat
 
 
 def _parse_scope(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Scope:
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
 
     if value is None:
         return Scope()

@@ -13,13 +13,13 @@ import orjson
 from reconciler.cli.console import paint, print_json
 from reconciler.cli.naming import NamingError
 from reconciler.cli.progress import working
+from reconciler.model.resources import JSON, Kind, Scope
 from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
-from reconciler.plan.render_data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
-from reconciler.plan.render_text import render_text
+from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
+from reconciler.plan.views.text import render_text
 from reconciler.reconcile import Planned, plan_round
-from reconciler.resources import JSON, Kind, Scope
 from reconciler.targets.protocol import Target
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError

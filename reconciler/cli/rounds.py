@@ -14,10 +14,10 @@ from reconciler.cli.progress import progress
 from reconciler.engine.context import Result
 from reconciler.engine.execute import Outcome
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import JSON, Kind
 from reconciler.plan.diff import Options
-from reconciler.plan.render_data import plan_document
+from reconciler.plan.views.data import plan_document
 from reconciler.reconcile import Planned, apply_round
-from reconciler.resources import JSON, Kind
 from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.workspace import Workspace
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from reconciler.doctor import machine, storage
 from reconciler.doctor.findings import Check
 from reconciler.workspace import Workspace
-from specs.cluster import Routing
-from specs.platform import DEFAULT_ARTIFACT_LIMIT, Target
+from specs.models.cluster import Routing
+from specs.models.platform import DEFAULT_ARTIFACT_LIMIT, Target
 
 CLUSTER = "cluster"
 

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 
 from reconciler.doctor.findings import Finding, ok, problem, warning
-from reconciler.resources import JSON
+from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
-from reconciler.targets.kubernetes.observe import GATEWAY_API, MONITOR_KIND
-from reconciler.targets.kubernetes.permissions import operator_secrets
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
+from reconciler.targets.kubernetes.planning.observe import GATEWAY_API, MONITOR_KIND
 from reconciler.targets.kubernetes.rendering.helm import find_helm
-from specs.cluster import Routing
-from specs.grants import TenantState
+from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
+from specs.models.cluster import Routing
+from specs.models.grants import TenantState
+from specs.models.platform import Platform, S3Store
 from specs.names import listing
-from specs.platform import Platform, S3Store
 
 MIN_CLUSTER = (1, 28)  # as the chart says
 HOW_TO_ALLOW = "An administrator allows it: kubeserve render --rbac | kubectl apply -f -"

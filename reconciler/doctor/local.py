@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from reconciler.doctor.findings import Finding, ok, problem, warning
-from reconciler.resources import Kind, Scope
+from reconciler.model.resources import Kind, Scope
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import RunDir
 from reconciler.workspace import Workspace

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.doctor.findings import Finding, ok, problem, warning
-from specs.quantities import format_memory
+from specs.models.quantities import format_memory
 
 MIN_PYTHON = (3, 11)
 MIN_GIT = (2, 30)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from reconciler.doctor.cluster import HOW_TO_ALLOW, Cluster, manifest_file
 from reconciler.doctor.findings import Finding, ok, problem
 from reconciler.targets.kubernetes.client import KubeClient
-from reconciler.targets.kubernetes.objects import selector
-from reconciler.targets.kubernetes.permissions import PERMISSIONS, Permission, Within, operator_secrets
-from specs.platform import Platform
+from reconciler.targets.kubernetes.objects.identity import selector
+from reconciler.targets.kubernetes.tenancy.permissions import PERMISSIONS, Permission, Within, operator_secrets
+from specs.models.platform import Platform
 
 ASKING_THREADS = 8
 MAX_TENANTS = 3

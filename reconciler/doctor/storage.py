@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.artifacts.protocol import StoreError
 from reconciler.doctor.findings import Finding, ok, problem, warning
-from specs.platform import ArtifactStore, FilesystemStore
+from specs.models.platform import ArtifactStore, FilesystemStore
 
 if TYPE_CHECKING:
-    from reconciler.artifacts.s3bucket import Bucket
+    from reconciler.artifacts.s3.bucket import Bucket
     from reconciler.state.file import StateFile
-    from specs.platform import S3Store
+    from specs.models.platform import S3Store
 
 PROBE_FOLDER = ".kubeserve-doctor/"
 ATTEMPTS = 2  # of one request
@@ -63,8 +63,8 @@ def _unwritable(path: Path, what: str) -> Finding:
 
 
 def _bucket(spec: S3Store) -> Iterator[Finding]:
-    from reconciler.artifacts.s3bucket import Bucket
-    from reconciler.artifacts.s3client import S3Settings
+    from reconciler.artifacts.s3.bucket import Bucket
+    from reconciler.artifacts.s3.client import S3Settings
 
     bucket = Bucket(spec.bucket, S3Settings(spec.endpoint, spec.region, spec.path_style, ATTEMPTS))
     where = f"s3://{spec.bucket}/{spec.prefix}"
@@ -80,7 +80,7 @@ def _bucket(spec: S3Store) -> Iterator[Finding]:
 
 
 def _conditional(bucket: Bucket, key: str) -> Finding:
-    from reconciler.artifacts.s3errors import NotSupportedError, ObjectHeldError
+    from reconciler.artifacts.s3.errors import NotSupportedError, ObjectHeldError
 
     try:
         bucket.put(key, b"", _NOTHING, if_absent=True)

@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from reconciler.artifacts.protocol import ArtifactStore, Content, VersionRef
-from reconciler.desired import deployment_digest
 from reconciler.engine.scheduler import Interrupted
-from reconciler.fields import drain_seconds
-from reconciler.plan.model import Plan
-from reconciler.resources import (
+from reconciler.model.described import drain_seconds
+from reconciler.model.graph_digest import deployment_digest
+from reconciler.model.resources import (
     Desired,
     DesiredVariant,
     DesiredVersion,
@@ -23,6 +22,7 @@ from reconciler.resources import (
     ResourceId,
     tenant_id,
 )
+from reconciler.plan.model import Plan
 from reconciler.state.model import FAILED_PHASES, KEPT_LOG_LINES, Phase, Record
 from reconciler.state.recorder import Recorder
 from reconciler.targets.protocol import Live, PreparedResource, Target

@@ -18,8 +18,8 @@ from reconciler.engine.walks import (
     version_walk,
 )
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import Kind, ResourceId, deployment_of
 from reconciler.plan.model import Action, Change
-from reconciler.resources import Kind, ResourceId, deployment_of
 from reconciler.state.model import Phase, Record, RoundRecord, StateError
 
 WORKERS = 8

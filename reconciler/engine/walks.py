@@ -12,9 +12,9 @@ from typing import Any
 
 from reconciler.engine.context import Round
 from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
+from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
+from reconciler.model.text import printable
 from reconciler.plan.model import Action, Change, Trouble
-from reconciler.printable import printable
-from reconciler.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from reconciler.model.resources import Desired, Kind, ResourceId
 from reconciler.plan.model import Action, Change, Unclaimed
 from reconciler.plan.options import Options
-from reconciler.resources import Desired, Kind, ResourceId
 from reconciler.state.model import State
 from reconciler.targets.protocol import Live, LiveResource
 

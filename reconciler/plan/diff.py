@@ -8,19 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from reconciler.desired import deployment_digest, graph_digest
-from reconciler.plan.deletions import Deletions, variant_deletion
-from reconciler.plan.guards import find_guards
-from reconciler.plan.model import Action, Binding, Change, Plan, Stored, Trouble
-from reconciler.plan.options import Options
-from reconciler.plan.wording import deployment_changes, not_stored, other_content
-from reconciler.resources import (
+from reconciler.model.graph_digest import deployment_digest, graph_digest
+from reconciler.model.resources import (
     Desired,
     DesiredDeployment,
     DesiredVariant,
     DesiredVersion,
     ResourceId,
 )
+from reconciler.plan.deletions import Deletions, variant_deletion
+from reconciler.plan.guards import find_guards
+from reconciler.plan.model import Action, Binding, Change, Plan, Stored, Trouble
+from reconciler.plan.options import Options
+from reconciler.plan.wording import deployment_changes, not_stored, other_content
 from reconciler.state.model import FAILED_PHASES, Phase, State
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
 from specs.errors import KubeServeError

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from reconciler.model.resources import Desired, Kind, ResourceId
 from reconciler.plan.model import Action, Change, Guard
 from reconciler.plan.options import Budget
-from reconciler.resources import Desired, Kind, ResourceId
 from reconciler.targets.protocol import Live
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from reconciler.resources import Kind, ResourceId, Scope
+from reconciler.model.resources import Kind, ResourceId, Scope
 from reconciler.targets.protocol import FieldChange
 
 

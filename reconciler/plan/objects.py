@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from reconciler.model.resources import Desired, Kind, ResourceId, tenant_id
 from reconciler.plan.model import Action, Change, Plan
-from reconciler.resources import Desired, Kind, ResourceId, tenant_id
 from reconciler.targets.protocol import ObjectChange, PreparedResource
 
 Objects = Mapping[ResourceId, tuple[ObjectChange, ...]]

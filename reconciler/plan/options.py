@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.resources import Scope
+from reconciler.model.resources import Scope
 
 
 @dataclass(frozen=True, slots=True)

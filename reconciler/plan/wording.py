@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.fields import variant_fields
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import DesiredDeployment, DesiredVariant, DesiredVersion
 from reconciler.plan.model import Trouble
-from reconciler.resources import DesiredDeployment, DesiredVariant, DesiredVersion
 from reconciler.targets.protocol import FieldChange, LiveResource
 
 SAID_OTHERWISE = frozenset({"version", "digest", "model"})

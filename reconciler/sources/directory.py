@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reconciler.sources.beneath import Stamp, names_in, open_file, open_folder, open_folder_in, unreadable
 from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import CHUNK, Revision, SourceArtifact, SourceError
+from reconciler.sources.safe_open import Stamp, names_in, open_file, open_folder, open_folder_in, unreadable
 from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
 from reconciler.sources.worktree import Clock, directory_artifact
-from specs.loader import SpecFile
-from specs.paths import is_skipped_folder, is_spec_path
-from specs.reader import MAX_FILE_BYTES
+from specs.loading.loader import SpecFile
+from specs.models.paths import is_skipped_folder, is_spec_path
+from specs.syntax.reader import MAX_FILE_BYTES
 
 MAX_ENTRIES = 1_000_000
 """Files and folders that are looked at for specs: who has more has named his home, or /."""

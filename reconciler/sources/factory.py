@@ -13,12 +13,12 @@ from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git.address import is_bare_repository, is_directory
 from reconciler.sources.paths import shown
 from reconciler.sources.protocol import Source, SourceError
-from specs.urls import is_local_git, is_url
+from specs.models.urls import is_local_git, is_url
 
 if TYPE_CHECKING:
     from reconciler.sources.git.command import Progress
-    from specs.platform import DirectorySource as DirectorySpec
-    from specs.platform import GitSource as GitSpec
+    from specs.models.platform import DirectorySource as DirectorySpec
+    from specs.models.platform import GitSource as GitSpec
 
 DEFAULT_NAME = "default"
 MIRRORS = "git"
@@ -26,7 +26,7 @@ MIRRORS = "git"
 
 def open_source(spec: GitSpec | DirectorySpec, base: Path, cache_dir: Path, progress: Progress | None = None) -> Source:
     """A source of platform.yaml, whose folder is `base`. Mirrors of repositories are kept in `cache_dir`."""
-    from specs.platform import GitSource as GitSpec
+    from specs.models.platform import GitSource as GitSpec
 
     if not isinstance(spec, GitSpec):
         return DirectorySource(spec.name, base / spec.path)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.sources.protocol import SourceError
+from specs.models.paths import PathError, resolve_path
 from specs.names import listing, nearest, quoted
-from specs.paths import PathError, resolve_path
 
 RESERVED_FOLDERS = frozenset({".git", ".kubeserve"})
 """What Git and KubeServe keep beside the sources; secrets among it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from specs.errors import KubeServeError
 
 if TYPE_CHECKING:
-    from specs.loader import SpecFile
+    from specs.loading.loader import SpecFile
 
 CHUNK = 1024 * 1024
 """Bytes read at a time; no stream of an artifact holds more than a few of them."""

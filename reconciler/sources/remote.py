@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from reconciler.artifacts.protocol import Content, StoreError
-from reconciler.sources.addresses import public_addresses
 from reconciler.sources.protocol import CHUNK, SourceError
+from reconciler.sources.public_addresses import public_addresses
 from specs.names import quoted
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPSConnectionPool
     from urllib3.util import Url
 
-    from reconciler.artifacts.s3client import S3Settings
+    from reconciler.artifacts.s3.client import S3Settings
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
@@ -93,8 +93,8 @@ def _pinned(chunks: Iterator[bytes], url: str, sha256: str, max_bytes: int) -> I
 
 @contextmanager
 def _open_s3(url: str, reach: Reach) -> Iterator[Iterator[bytes]]:
-    from reconciler.artifacts.s3bucket import Bucket
-    from reconciler.artifacts.s3client import S3Settings
+    from reconciler.artifacts.s3.bucket import Bucket
+    from reconciler.artifacts.s3.client import S3Settings
 
     parts = urlsplit(url)
     bucket = Bucket(parts.netloc, reach.s3 or S3Settings())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specs.reader import MAX_FILE_BYTES
+from specs.syntax.reader import MAX_FILE_BYTES
 
 MAX_ALL_BYTES = 256 * 2**20
 """Bytes of all specs of one revision together."""

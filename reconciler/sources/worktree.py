@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from reconciler.sources.beneath import Stamp, look, names_in, open_file, open_file_in, open_folder, open_folder_in
 from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed
 from reconciler.sources.protocol import CHUNK, SourceArtifact, SourceError
+from reconciler.sources.safe_open import Stamp, look, names_in, open_file, open_file_in, open_folder, open_folder_in
 from runtime.errors import PackError
 from runtime.formats import HEAD_SIZE, is_lfs_pointer
 from runtime.packing import PackEntry, pack, packed_size

@@ -11,7 +11,7 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from specs.errors import KubeServeError
 
 STATE_VERSION = 1

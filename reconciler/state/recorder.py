@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.state.file import StateFile
 from reconciler.state.model import HISTORY_LENGTH, Record, RoundRecord, State, StateError
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from reconciler.resources import JSON, Desired, ResourceId, Scope
+from reconciler.model.resources import JSON, Desired, ResourceId, Scope
 from reconciler.targets.ownership import Owner
 from specs.errors import KubeServeError
 

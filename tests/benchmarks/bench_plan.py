@@ -18,17 +18,17 @@ from typing import TypeVar
 
 import orjson
 
-from reconciler.desired import Compilable, compile_graph
+from reconciler.desired.graph import Compilable, compile_graph
+from reconciler.desired.sources import collector_paused
+from reconciler.model.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.render_data import render_json
-from reconciler.plan.render_text import render_text
-from reconciler.reading import collector_paused
-from reconciler.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
+from reconciler.plan.views.data import render_json
+from reconciler.plan.views.text import render_text
 from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, State
-from specs.loader import SpecFile, TenantSpec, load_tenants
-from specs.platform import default_platform
+from specs.loading.loader import SpecFile, TenantSpec, load_tenants
+from specs.models.platform import default_platform
 from tests.support.graphs import version
 from tests.support.memory_target import MemoryTarget
 

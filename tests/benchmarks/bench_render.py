@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-from reconciler.resources import Desired
+from reconciler.model.resources import Desired
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE

@@ -19,9 +19,9 @@ from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import CHUNK, Revision, Source, SourceArtifact, SourceError
 from runtime.formats import HEAD_SIZE
 from runtime.packing import unpack
-from specs.loader import SpecFile, load_tenants
-from specs.platform import default_platform
-from specs.reader import MAX_FILE_BYTES
+from specs.loading.loader import SpecFile, load_tenants
+from specs.models.platform import default_platform
+from specs.syntax.reader import MAX_FILE_BYTES
 from tests.support.repositories import Repository
 
 Open = Callable[[], Source]

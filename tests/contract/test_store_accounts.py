@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.artifacts.protocol import StoreError
-from reconciler.artifacts.s3errors import AccessDeniedError
+from reconciler.artifacts.s3.errors import AccessDeniedError
 from tests.support.s3_servers import S3Server, add_account, free_port
 from tests.support.versions import Version
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.artifacts.protocol import StoreError
-from reconciler.artifacts.s3 import S3Store
+from reconciler.artifacts.s3.store import S3Store
 from runtime.manifest import MANIFEST_NAME, verify_folder
 from tests.support.fault_proxy import Break, Fault, FaultProxy, fault_proxy
 from tests.support.s3_servers import S3Server
@@ -220,8 +220,8 @@ def test_a_cache_that_was_damaged_is_fetched_anew(store: S3Store, tmp_path: Path
 
 
 def test_a_stream_that_breaks_goes_on_where_it_broke(proxy: FaultProxy, store: S3Store, bucket: str) -> None:
-    from reconciler.artifacts.s3bucket import Bucket
-    from reconciler.artifacts.s3client import S3Settings
+    from reconciler.artifacts.s3.bucket import Bucket
+    from reconciler.artifacts.s3.client import S3Settings
 
     LARGE.put(store)
     fault = proxy.add(Fault(Break.CUT_ANSWER, "GET", MODEL, times=2))

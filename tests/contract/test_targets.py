@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Desired, Replicas, Scope, SecretRef
+from reconciler.model.resources import Desired, Replicas, Scope, SecretRef
 from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
 from tests.support.cluster import cluster
 from tests.support.helm import helm

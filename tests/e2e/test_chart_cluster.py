@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Replicas, SecretRef
+from reconciler.model.resources import Replicas, SecretRef
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.compare import differences
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.targets.kubernetes.objects.compare import differences
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE

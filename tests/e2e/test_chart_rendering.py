@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.resources import Desired, Replicas, ResourceId
-from reconciler.targets.kubernetes.objects import DIGEST, FIELDS, RENDERED, annotation, owner, rendered_digest
+from reconciler.model.resources import Desired, Replicas, ResourceId
+from reconciler.targets.kubernetes.objects.identity import DIGEST, FIELDS, RENDERED, annotation, owner, rendered_digest
 from reconciler.targets.kubernetes.rendering import FenceError, HelmMissing, Rendered, Renderer, RenderError
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
-from specs.platform import Platform
+from specs.models.platform import Platform
 from tests.support.charts import IMAGE, assert_valid, platform
 from tests.support.graphs import graph
 from tests.support.helm import helm

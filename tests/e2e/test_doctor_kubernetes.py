@@ -15,7 +15,7 @@ from reconciler.doctor.cluster import Cluster
 from reconciler.doctor.findings import Finding, Severity
 from reconciler.doctor.rights import permissions
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from specs.platform import Platform
+from specs.models.platform import Platform
 from tests.support.cli import Desk, eventually
 from tests.support.cluster import Cluster as Server
 from tests.support.cluster import bare_cluster

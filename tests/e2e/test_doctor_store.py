@@ -13,7 +13,7 @@ import pytest
 from reconciler.doctor import storage
 from reconciler.doctor.findings import Check, Finding, Severity
 from reconciler.doctor.run import run_checks
-from specs.platform import S3Store
+from specs.models.platform import S3Store
 from tests.support.s3_servers import S3Server, add_account, free_port, moto_server, rclone_server, versity_server
 
 STARTERS = {"moto": moto_server, "rclone": rclone_server, "versitygw": versity_server}

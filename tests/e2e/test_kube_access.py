@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import ResourceId, deployment_id, variant_id
+from reconciler.model.resources import ResourceId, deployment_id, variant_id
 from reconciler.targets.kubernetes.access import Access
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.protocol import TargetError
-from specs.cluster import Routing
+from specs.models.cluster import Routing
 from tests.support.cluster import Cluster, cluster
 from tests.support.kube_bench import KubeBench, kube_bench
 from tests.support.kube_rights import as_service_account

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Scope, tenant_id
-from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGER, Object, ObjectRef, Propagation
+from reconciler.model.resources import Scope, tenant_id
+from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGER, Object, ObjectRef, Propagation
 from reconciler.targets.protocol import FieldChange, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import bare_cluster, cluster
@@ -444,6 +444,6 @@ def _bare(one: Object, **spec: object) -> Object:
 
 
 def _access(secret: str) -> object:
-    from specs.cluster import StoreAccess
+    from specs.models.cluster import StoreAccess
 
     return StoreAccess(secret=secret)

@@ -12,7 +12,7 @@ import yaml
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client import kube as kube_module
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks, owner, selector, stamped
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks, owner, selector, stamped
 from reconciler.targets.protocol import TargetError
 from tests.support.cluster import cluster
 

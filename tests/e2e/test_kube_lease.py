@@ -16,7 +16,7 @@ import pytest
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.lease import LeaseLostError, held_lease
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.ownership import LockHeldError
 from tests.support.cluster import cluster
 from tests.support.local import eventually

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import tenant_id
+from reconciler.model.resources import tenant_id
 from reconciler.targets.kubernetes.client import KubeError, Reason
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks
-from reconciler.targets.kubernetes.tenants import STORE_SECRET, WRITER
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks
+from reconciler.targets.kubernetes.tenancy.objects import STORE_SECRET, WRITER
 from tests.support.cluster import cluster
 from tests.support.kube_bench import KubeBench, platform
 from tests.support.kube_rights import rights_of

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import ResourceId, deployment_id, tenant_id
-from reconciler.targets.kubernetes.objects import Object
-from reconciler.targets.kubernetes.readiness import DEADLINE
+from reconciler.model.resources import ResourceId, deployment_id, tenant_id
+from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.readiness.rollout import DEADLINE
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.cluster import cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench

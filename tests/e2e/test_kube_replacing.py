@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import Desired, ResourceId
-from reconciler.targets.kubernetes import apply
-from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
+from reconciler.model.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.applying import apply
+from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
 from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, ReadinessState, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import cluster

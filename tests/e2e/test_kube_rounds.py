@@ -19,8 +19,8 @@ import yaml
 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
-from reconciler.targets.kubernetes.observe import ALL_KINDS
+from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
+from reconciler.targets.kubernetes.planning.observe import ALL_KINDS
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from reconciler.resources import JSON, ResourceId, deployment_id, variant_id
-from reconciler.targets.kubernetes import informer as informer_module
-from reconciler.targets.kubernetes import watching
+from reconciler.model.resources import JSON, ResourceId, deployment_id, variant_id
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client import kube as kube_module
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.informer import Informer, version_of
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, marks, selector
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks, selector
+from reconciler.targets.kubernetes.readiness import informer as informer_module
+from reconciler.targets.kubernetes.readiness import watcher
+from reconciler.targets.kubernetes.readiness.informer import Informer, version_of
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.cluster import Cluster, cluster
 from tests.support.kube_bench import KubeBench, kube_bench
@@ -87,16 +87,19 @@ def room(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     with relay((str(address.hostname), int(address.port or 443))) as through:
         named["cluster"]["server"] = f"https://127.0.0.1:{through.port}"
         (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
-        kube, watching = KubeClient(ClusterSettings(kubeconfig)), KubeClient(ClusterSettings(tmp_path / "kubeconfig"))
+        kube, through_relay = (
+            KubeClient(ClusterSettings(kubeconfig)),
+            KubeClient(ClusterSettings(tmp_path / "kubeconfig")),
+        )
         mark = f"w{secrets.token_hex(3)}"
         changed: list[ResourceId] = []
-        informer = Informer(watching, CONFIG_MAP, selector(mark), changed.append)
+        informer = Informer(through_relay, CONFIG_MAP, selector(mark), changed.append)
         room = Room(kube, through, informer, mark, changed)
         yield room
         informer.end()
         for one in kube.list(*CONFIG_MAP, labels=selector(mark)):
             room.remove(one)
-        watching.close()
+        through_relay.close()
         kube.close()
 
 
@@ -256,7 +259,7 @@ def test_a_watch_that_nobody_needs_any_more_is_left_at_once(
 
 
 def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pretended: KubeBench) -> None:
-    names = [f"d{number}" for number in range(watching.FEW + 2)]
+    names = [f"d{number}" for number in range(watcher.FEW + 2)]
     pretended.sketch.images["d3"] = "registry.example.org/runtime:missing"
     desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
     pretended.apply(desired)
@@ -273,7 +276,7 @@ def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pre
 
 
 def test_variants_that_come_one_after_the_other_are_all_told_of(pretended: KubeBench) -> None:
-    names = [f"d{number}" for number in range(watching.FEW + 2)]
+    names = [f"d{number}" for number in range(watcher.FEW + 2)]
     desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
     pretended.apply(desired)
     for variant in desired.variants:
@@ -285,7 +288,7 @@ def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench, monkey
     (running,) = desired.variants
     prepared = pretended.apply(desired)
     pretended.wait_ready(running)
-    monkeypatch.setattr(watching, "FRESH_SECONDS", -1.0)  # as if nothing had been heard for long
+    monkeypatch.setattr(watcher, "FRESH_SECONDS", -1.0)  # as if nothing had been heard for long
     pretended.kubectl("delete", "-n", pretended.namespace(), "deployment", running.name)
     with pytest.raises(TargetError, match="Traffic can't move"):
         pretended.target.route(prepared.resources[deployment_id("fraud", "churn")], {str(running): 100})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.marks import RunDir, VariantMark, write
 from reconciler.targets.local.processes import identify

@@ -16,13 +16,13 @@ from reconciler.artifacts.factory import open_store
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import ArtifactStore, Report, StoreError, VersionRef
 from reconciler.artifacts.push import NewVersion, PushError, prepare_push
-from reconciler.spec_edit import add_digest_line
+from reconciler.authoring.spec_edit import add_digest_line
 from runtime.formats import Format
 from runtime.manifest import verify_folder
 from runtime.packing import unpack
-from specs import platform
-from specs.loader import SpecFile, load_tenants
-from specs.platform import Limits, default_platform
+from specs.loading.loader import SpecFile, load_tenants
+from specs.models import platform
+from specs.models.platform import Limits, default_platform
 from tests.support.models import train_logistic
 from tests.support.s3_servers import S3Server, moto_server
 from tests.support.versions import silent

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.targets.kubernetes.permissions import manifest
-from specs.loader import load_platform
+from reconciler.targets.kubernetes.tenancy.permissions import manifest
+from specs.loading.loader import load_platform
 from tests.support.cli import Desk, Finished
 from tests.support.helm import helm
 

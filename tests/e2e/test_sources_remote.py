@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reconciler.artifacts.protocol import Content
-from reconciler.artifacts.s3client import S3Settings
-from reconciler.sources import addresses
+from reconciler.artifacts.s3.client import S3Settings
+from reconciler.sources import public_addresses
 from reconciler.sources.protocol import CHUNK, SourceError
 from reconciler.sources.remote import MAX_REDIRECTS, Reach, open_remote
 from tests.support.s3_servers import S3Server, moto_server
@@ -235,7 +235,7 @@ def test_a_redirect_to_anything_but_https_is_refused(site: Site, fetch: Callable
 
 def test_each_redirect_is_checked_again(site: Site, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first host counts as public here, so that what it leads to is what is refused."""
-    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(public_addresses, "is_public", lambda address: address == "127.0.0.1")
     site.answers["/old"] = leading_to("https://169.254.169.254/latest/meta-data/?token=s3cret")
     how = Reach(tls=authority.client_context())
     with pytest.raises(SourceError, match=r"'169\.254\.169\.254' is 169\.254\.169\.254") as caught:

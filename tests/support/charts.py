@@ -8,8 +8,8 @@ from typing import Any
 import kubernetes_validate
 from kubernetes_validate import utils
 
-from specs.loader import load_platform
-from specs.platform import Platform
+from specs.loading.loader import load_platform
+from specs.models.platform import Platform
 
 IMAGE = "registry.example.org/kubeserve-runtime:1.0"
 MINORS = ("1.33", "1.34", "1.35", "1.36")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from reconciler.resources import (
+from reconciler.model.resources import (
     Desired,
     DesiredDeployment,
     DesiredTenant,

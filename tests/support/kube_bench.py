@@ -15,15 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reconciler.resources import Desired, DesiredVariant, Kind, Replicas, ResourceId, Scope
+from reconciler.model.resources import Desired, DesiredVariant, Kind, Replicas, ResourceId, Scope
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import VARIANT, Object, ObjectRef, marks
+from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef, marks
 from reconciler.targets.kubernetes.target import KubernetesTarget
-from reconciler.targets.kubernetes.tenants import SERVICE_ACCOUNT
+from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT
 from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
 from specs.errors import KubeServeError
-from specs.platform import Platform
+from specs.models.platform import Platform
 from tests.support.graphs import graph
 from tests.support.local import eventually
 

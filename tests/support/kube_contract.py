@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reconciler.fields import variant_fields
-from reconciler.resources import DesiredVariant, DesiredVersion, ResourceId, version_id
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import DesiredVariant, DesiredVersion, ResourceId, version_id
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.objects import VARIANT, Object, ObjectRef
-from reconciler.targets.kubernetes.observe import fields_of
+from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef
+from reconciler.targets.kubernetes.planning.observe import fields_of
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from tests.support.graphs import sha256
 from tests.support.kube_bench import IMAGE, Sketch, platform

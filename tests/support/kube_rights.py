@@ -12,8 +12,8 @@ import yaml
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
-from reconciler.targets.kubernetes.permissions import account, manifest
-from specs.platform import Platform
+from reconciler.targets.kubernetes.tenancy.permissions import account, manifest
+from specs.models.platform import Platform
 from tests.support.kube_bench import kubectl
 from tests.support.local import eventually
 

@@ -20,7 +20,7 @@ import psutil
 
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import VersionRef
-from reconciler.resources import (
+from reconciler.model.resources import (
     Desired,
     DesiredDeployment,
     DesiredTenant,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from reconciler.fields import variant_fields
-from reconciler.resources import Desired, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import Desired, DesiredVariant, Kind, ResourceId, Scope
 from reconciler.targets.ownership import Owner, this_process
 from reconciler.targets.protocol import (
     FieldChange,

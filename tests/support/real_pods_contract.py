@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.artifacts.protocol import VersionRef
-from reconciler.resources import Desired, DesiredVariant, DesiredVersion, ResourceId, SecretRef, version_id
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, selector
-from reconciler.targets.kubernetes.observe import GATEWAY_API
+from reconciler.model.resources import Desired, DesiredVariant, DesiredVersion, ResourceId, SecretRef, version_id
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, selector
+from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.target import KubernetesTarget
-from specs.platform import Platform
+from specs.models.platform import Platform
 from tests.support.kube_bench import platform
 from tests.support.kube_contract import KubeContractBench
 from tests.support.local import ANSWER, Bench

@@ -11,10 +11,10 @@ from typing import Any
 from reconciler.artifacts.protocol import Content
 from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
+from reconciler.model.resources import Desired, FileOrigin, ResourceId
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan
 from reconciler.reconcile import list_stored
-from reconciler.resources import Desired, FileOrigin, ResourceId
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder

@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.artifacts.s3 import S3Store
-from reconciler.artifacts.s3client import S3Settings
+from reconciler.artifacts.s3.client import S3Settings
+from reconciler.artifacts.s3.store import S3Store
 
 START_SECONDS = 30
 NO_VERSITYGW = (

@@ -12,8 +12,8 @@ from pathlib import Path
 import orjson
 import yaml
 
-from reconciler.resources import JSON
-from reconciler.targets.kubernetes.objects import Object, marks
+from reconciler.model.resources import JSON
+from reconciler.targets.kubernetes.objects.identity import Object, marks
 
 INSTALLATION = "scripted"
 

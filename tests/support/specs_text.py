@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from specs.loader import Loaded, SpecFile, load_tenants
-from specs.platform import Platform, default_platform
+from specs.loading.loader import Loaded, SpecFile, load_tenants
+from specs.models.platform import Platform, default_platform
 from specs.problems import Problem
 
 HERE = "‸"

@@ -62,8 +62,8 @@ class Big:
 
 def open_named(name: str) -> ArtifactStore:
     if name.startswith("http"):
-        from reconciler.artifacts.s3 import S3Store
-        from reconciler.artifacts.s3client import S3Settings
+        from reconciler.artifacts.s3.client import S3Settings
+        from reconciler.artifacts.s3.store import S3Store
 
         endpoint, _, bucket = name.rpartition("/")
         store = S3Store(bucket, "models/", S3Settings(endpoint, path_style=True))

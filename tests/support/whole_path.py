@@ -20,8 +20,8 @@ from typing import Any
 import httpx2
 import yaml
 
-from reconciler.targets.kubernetes.tenants import STORE_SECRET
-from specs.platform import Platform
+from reconciler.targets.kubernetes.tenancy.objects import STORE_SECRET
+from specs.models.platform import Platform
 from tests.support.administered import PATIENCE_SECONDS, Administered
 from tests.support.cli import Finished, command_line, environment
 from tests.support.helm import helm

@@ -10,7 +10,7 @@ import click
 from reconciler.cli.options import deletion_options, lock_option, only_option, opened, output_option, workspace_options
 
 if TYPE_CHECKING:
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
 
 
 @click.command()
@@ -47,8 +47,8 @@ def command(
     """
     from reconciler.cli.plans import read_saved
     from reconciler.cli.rounds import Ask, run_round
+    from reconciler.model.resources import Scope
     from reconciler.plan.diff import Options
-    from reconciler.resources import Scope
 
     plan = read_saved(saved) if saved else None
     if plan is not None:

@@ -10,7 +10,7 @@ import click
 from reconciler.cli.options import lock_option, only_option, opened, output_option, workspace_options
 
 if TYPE_CHECKING:
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
 
 
 @click.command()

@@ -16,7 +16,7 @@ def command(folder: Path, tenant: str | None) -> None:
 
     With no model there yet, also a small script that trains one.
     """
-    from reconciler.scaffold import TRAINING_NAME, write_scaffold
+    from reconciler.authoring.scaffold import TRAINING_NAME, write_scaffold
     from specs.names import check_tenant
     from specs.problems import Refusal
 

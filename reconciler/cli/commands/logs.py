@@ -13,7 +13,7 @@ from reconciler.cli.options import opened, workspace_options
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.resources import ResourceId
+    from reconciler.model.resources import ResourceId
     from reconciler.workspace import Workspace
 
 
@@ -78,7 +78,7 @@ def _failed(workspace: Workspace, deployment: ResourceId, lines: int) -> Sequenc
 def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) -> list[ResourceId]:
     """Those that were asked for, the newest last. NamingError: there is none."""
     from reconciler.cli.naming import NamingError
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
     from specs.names import listing, quoted
 
     live = workspace.target.observe(Scope(deployment.tenant))

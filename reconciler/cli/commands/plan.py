@@ -11,7 +11,7 @@ from reconciler.cli.options import deletion_options, only_option, opened, output
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.resources import Scope
+    from reconciler.model.resources import Scope
 
 
 @click.command()

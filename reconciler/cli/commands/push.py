@@ -39,9 +39,9 @@ def command(
     options choose.
     """
     from reconciler.artifacts.push import NewVersion, prepare_push
+    from reconciler.authoring.spec_edit import add_digest_line, check_digest_line
     from reconciler.cli.console import talk
     from reconciler.cli.progress import uploading, working
-    from reconciler.spec_edit import add_digest_line, check_digest_line
     from runtime.formats import Format
 
     new = NewVersion(file, tenant, model, version, requirements, Format(format_name) if format_name else None)

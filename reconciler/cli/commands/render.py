@@ -12,7 +12,7 @@ from reconciler.cli.options import only_option, opened, output_option, workspace
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.resources import Desired, ResourceId, Scope
+    from reconciler.model.resources import Desired, ResourceId, Scope
     from reconciler.targets.protocol import Prepared
     from reconciler.workspace import Workspace
 
@@ -39,11 +39,11 @@ def command(
     """
     from reconciler.cli.console import show_problems
     from reconciler.cli.progress import working
-    from reconciler.compiling import ask_sources
+    from reconciler.desired.compiling import ask_sources
 
     with opened(source, ref, platform) as workspace:
         if rbac:
-            from reconciler.targets.kubernetes.permissions import manifest
+            from reconciler.targets.kubernetes.tenancy.permissions import manifest
 
             _print(manifest(workspace.platform), output)
             return ExitCode.OK
@@ -64,7 +64,7 @@ def command(
 
 def _image(workspace: Workspace) -> str:
     from reconciler.workspace import WorkspaceError
-    from specs.platform import Target
+    from specs.models.platform import Target
 
     image = workspace.platform.runtime.image
     if workspace.platform.target is not Target.KUBERNETES or image is None:
@@ -78,11 +78,11 @@ def _image(workspace: Workspace) -> str:
 
 def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> Prepared:
     """As for a cluster in which nothing is there yet but what the operator has made."""
-    from reconciler.targets.kubernetes.observe import Observed
-    from reconciler.targets.kubernetes.permissions import operator_secrets
-    from reconciler.targets.kubernetes.prepare import prepare
-    from reconciler.targets.kubernetes.refusals import Surroundings
+    from reconciler.targets.kubernetes.planning.observe import Observed
+    from reconciler.targets.kubernetes.planning.prepare import prepare
     from reconciler.targets.kubernetes.rendering import Renderer
+    from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
+    from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings
 
     platform = workspace.platform
     rendered = Renderer(platform, workspace.cache_dir, base=workspace.base).render(desired, monitors=monitors)

@@ -15,8 +15,8 @@ from reconciler.cli.options import only_option, opened, output_option, workspace
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.resources import Scope
-    from reconciler.status import DeploymentStatus
+    from reconciler.model.resources import Scope
+    from reconciler.status.statuses import DeploymentStatus
     from reconciler.workspace import Workspace
 
 WATCH_SECONDS = 1.0
@@ -73,14 +73,14 @@ def _print(text: str) -> None:
 
 
 def _statuses(workspace: Workspace, only: Scope) -> tuple[DeploymentStatus, ...]:
-    from reconciler.status import deployment_statuses
+    from reconciler.status.statuses import deployment_statuses
 
     live = workspace.target.observe(only)
     return deployment_statuses(workspace.state_file.load(), live, workspace.target.url, only)
 
 
 def _shown(statuses: tuple[DeploymentStatus, ...], output: str) -> str:
-    from reconciler.status import status_document
+    from reconciler.status.statuses import status_document
 
     match output:
         case "json":

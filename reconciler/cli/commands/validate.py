@@ -13,7 +13,7 @@ from reconciler.cli.options import opened, output_option, workspace_options
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.reading import Read
+    from reconciler.desired.sources import Read
     from specs.problems import Problem
 
 
@@ -49,7 +49,7 @@ def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iter
 def _check(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
     from reconciler.cli.console import show_problems
     from reconciler.cli.progress import working
-    from reconciler.reading import read_sources
+    from reconciler.desired.sources import read_sources
 
     with opened(source, ref, platform) as workspace, working() as say:
         say("reading specs")

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.sources.paths import shown
 from reconciler.sources.protocol import SourceError
+from specs.models.urls import check_git_url, is_local_git, is_url
 from specs.names import quoted
 from specs.problems import Refusal
-from specs.urls import check_git_url, is_local_git, is_url
 
 MAX_REF = 255
 HEAD = "HEAD"

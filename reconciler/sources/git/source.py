@@ -21,9 +21,9 @@ from reconciler.sources.git.objects import Entry, Listing, read_listing
 from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
 from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
-from specs.loader import SpecFile
-from specs.paths import is_spec_path
-from specs.reader import MAX_FILE_BYTES
+from specs.loading.loader import SpecFile
+from specs.models.paths import is_spec_path
+from specs.syntax.reader import MAX_FILE_BYTES
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import error_of
-from reconciler.targets.kubernetes.objects import VARIANT, Object, ObjectRef, selector
-from reconciler.targets.kubernetes.observe import GATEWAY_API
-from reconciler.targets.kubernetes.podfailures import FETCH, SERVER, pod_failure
-from reconciler.targets.kubernetes.tenants import namespace_of
+from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef, selector
+from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
+from reconciler.targets.kubernetes.readiness.pods import FETCH, SERVER, pod_failure
+from reconciler.targets.kubernetes.tenancy.objects import namespace_of
 from reconciler.targets.protocol import TargetError
-from specs.cluster import Routing
-from specs.platform import Platform
+from specs.models.cluster import Routing
+from specs.models.platform import Platform
 
 PREDICT_SECONDS = 330.0
 """Above what any request may take, so that the model server's own answer comes first."""

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import orjson
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
-from reconciler.targets.kubernetes.objects import INSTALLATION, MANAGED_BY, MANAGER, PREFIX, Object, ObjectRef
+from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGED_BY, MANAGER, PREFIX, Object, ObjectRef
 from reconciler.targets.ownership import Owner, held_by, left_by, this_process
 from reconciler.targets.protocol import TargetError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from reconciler.resources import Desired, ResourceId
-from reconciler.targets.kubernetes.objects import Object
+from reconciler.model.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.objects.identity import Object
 from specs.errors import KubeServeError
 
 

@@ -10,26 +10,26 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from reconciler.resources import Desired, Kind, ResourceId, Scope, deployment_id
+from reconciler.model.resources import Desired, Kind, ResourceId, Scope, deployment_id
 from reconciler.targets.kubernetes.access import Access
-from reconciler.targets.kubernetes.apply import Applier, Objects
+from reconciler.targets.kubernetes.applying.apply import Applier, Objects
+from reconciler.targets.kubernetes.applying.events import Events
+from reconciler.targets.kubernetes.applying.provision import Provisioner
+from reconciler.targets.kubernetes.applying.removal import Remover
+from reconciler.targets.kubernetes.applying.routing import await_acceptance, check_ready, stages
 from reconciler.targets.kubernetes.client import KubeClient
-from reconciler.targets.kubernetes.events import Events
-from reconciler.targets.kubernetes.explain import removed, touched
 from reconciler.targets.kubernetes.lease import held_lease
-from reconciler.targets.kubernetes.objects import AUTOSCALER, DEPLOYMENT, Object, ObjectRef, workload
-from reconciler.targets.kubernetes.observe import MONITOR_KIND, Observed, observe, routed
-from reconciler.targets.kubernetes.prepare import Payload, prepare
-from reconciler.targets.kubernetes.provision import Provisioner
-from reconciler.targets.kubernetes.quota import replicas_of
-from reconciler.targets.kubernetes.removal import Remover
+from reconciler.targets.kubernetes.objects.changes import removed, touched
+from reconciler.targets.kubernetes.objects.identity import AUTOSCALER, DEPLOYMENT, Object, ObjectRef, workload
+from reconciler.targets.kubernetes.planning.observe import MONITOR_KIND, Observed, observe, routed
+from reconciler.targets.kubernetes.planning.prepare import Payload, prepare
+from reconciler.targets.kubernetes.readiness.watcher import Watcher
 from reconciler.targets.kubernetes.rendered import Renders
-from reconciler.targets.kubernetes.routing import await_acceptance, check_ready, stages
-from reconciler.targets.kubernetes.watching import Watcher
+from reconciler.targets.kubernetes.tenancy.quota import replicas_of
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState
-from specs.cluster import Routing
-from specs.platform import Platform
+from specs.models.cluster import Routing
+from specs.models.platform import Platform
 
 
 class KubernetesTarget:

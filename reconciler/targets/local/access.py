@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.gateway_process import url_of
 from reconciler.targets.local.logs import Follower, merged, said

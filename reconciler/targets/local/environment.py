@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from reconciler.resources import DesiredVariant, SecretRef
+from reconciler.model.resources import DesiredVariant, SecretRef
 from reconciler.targets.protocol import TargetError
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")

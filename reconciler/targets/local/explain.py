@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.resources import Kind, ResourceId
+from reconciler.model.resources import Kind, ResourceId
 from reconciler.targets.protocol import ObjectAction, ObjectChange, PreparedResource
 
 _NAMES = {Kind.VARIANT: "processes of", Kind.DEPLOYMENT: "route to"}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.local.logs import last_lines
 from reconciler.targets.local.marks import RunDir, VariantMark, make_folder, read, read_json, write
 from reconciler.targets.local.replicas import Replica, ReplicaFolder

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from reconciler.resources import ResourceId, Scope, deployment_id, tenant_id, variant_id
+from reconciler.model.resources import ResourceId, Scope, deployment_id, tenant_id, variant_id
 
 Mark = TypeVar("Mark")
 

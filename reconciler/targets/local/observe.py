@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from reconciler.resources import JSON, Kind, ResourceId, Scope, variant_id
+from reconciler.model.resources import JSON, Kind, ResourceId, Scope, variant_id
 from reconciler.targets.local.gateway.routes import Route
 from reconciler.targets.local.gateway_process import GatewayProcess, url_of
 from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantFolder, VariantMark

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.fields import variant_fields
-from reconciler.resources import Desired, DesiredDeployment, DesiredTenant, DesiredVariant, ResourceId
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import Desired, DesiredDeployment, DesiredTenant, DesiredVariant, ResourceId
 from reconciler.targets.local.environment import secret_errors
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import RunDir

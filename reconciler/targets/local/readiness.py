@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.logs import said
 from reconciler.targets.local.marks import RunDir, VariantMark

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from reconciler.resources import ResourceId, Scope
+from reconciler.model.resources import ResourceId, Scope
 from reconciler.targets.local import failures
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import Removal, RunDir, VariantFolder, VariantMark, write

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from reconciler.resources import ResourceId, deployment_id
+from reconciler.model.resources import ResourceId, deployment_id
 from reconciler.targets.local.gateway.client import GatewayError
 from reconciler.targets.local.gateway.routes import (
     Replica,

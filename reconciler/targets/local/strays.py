@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.resources import ResourceId
+from reconciler.model.resources import ResourceId
 from reconciler.targets.local import processes
 from reconciler.targets.local.marks import Owner, RunDir
 from reconciler.targets.local.processes import Bearer

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from reconciler.artifacts.protocol import ArtifactStore
-from reconciler.resources import Desired, DesiredTenant, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.model.resources import Desired, DesiredTenant, DesiredVariant, Kind, ResourceId, Scope
 from reconciler.targets.local import access, processes
 from reconciler.targets.local.explain import touched
 from reconciler.targets.local.gateway_process import GatewayProcess

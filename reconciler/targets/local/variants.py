@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
-from reconciler.fields import variant_fields
-from reconciler.resources import DesiredVariant
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import DesiredVariant
 from reconciler.targets.local import failures, replicas
 from reconciler.targets.local.environment import thread_count, variant_environment
 from reconciler.targets.local.marks import Owner, RunDir, VariantFolder, VariantMark, write, write_json

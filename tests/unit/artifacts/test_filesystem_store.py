@@ -15,7 +15,7 @@ from reconciler.artifacts.factory import open_store
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import StoreError
 from runtime.manifest import MANIFEST_NAME
-from specs import platform
+from specs.models import platform
 from tests.support.versions import MODEL, Version, content, silent
 
 VERSION = Version(b"\x08 a model", b"numpy\n")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.artifacts.protocol import StoreError
-from reconciler.artifacts.s3client import S3Settings, make_client
-from reconciler.artifacts.s3errors import AccessDeniedError, ObjectAbsentError, ObjectHeldError, translated
+from reconciler.artifacts.s3.client import S3Settings, make_client
+from reconciler.artifacts.s3.errors import AccessDeniedError, ObjectAbsentError, ObjectHeldError, translated
 
 PLACE = "s3://models/fraud/"
 
@@ -131,7 +131,7 @@ def test_an_endpoint_that_is_no_url_is_refused_without_repeating_it() -> None:
 
 
 def test_the_protocol_and_both_stores_are_light_until_they_are_used() -> None:
-    modules = "reconciler.artifacts.protocol, reconciler.artifacts.factory, reconciler.artifacts.s3bucket"
+    modules = "reconciler.artifacts.protocol, reconciler.artifacts.factory, reconciler.artifacts.s3.bucket"
     heavy = "{'boto3', 'botocore', 'urllib3', 'filelock', 's3transfer'}"
     script = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

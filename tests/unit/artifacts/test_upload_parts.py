@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.artifacts.s3upload import parts_of
+from reconciler.artifacts.s3.upload import parts_of
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(1, 16))

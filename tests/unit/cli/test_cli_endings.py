@@ -17,8 +17,8 @@ from reconciler.cli.endings import ending
 from reconciler.cli.naming import NamingError, find_deployment
 from reconciler.engine.context import Event
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import ResourceId, deployment_id, version_id
 from reconciler.plan.model import Action, Change, Plan
-from reconciler.resources import ResourceId, deployment_id, version_id
 from reconciler.state.model import Phase, Record, State
 from reconciler.targets.protocol import Live, LiveResource
 from reconciler.workspace import Workspace

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import deployment_id
+from reconciler.model.resources import deployment_id
 from reconciler.state.model import Phase, Record, State, to_bytes
 
 Call = Callable[..., Any]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.state.model import from_bytes
-from specs.loader import SpecFile, load_platform, load_tenants
-from specs.platform import default_platform
+from specs.loading.loader import SpecFile, load_platform, load_tenants
+from specs.models.platform import default_platform
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(

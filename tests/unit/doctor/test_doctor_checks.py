@@ -17,7 +17,7 @@ from reconciler.doctor.run import run_checks
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
 from specs.errors import KubeServeError
-from specs.platform import FilesystemStore, Platform
+from specs.models.platform import FilesystemStore, Platform
 
 GOOD = ok("good")
 

@@ -6,9 +6,15 @@ from importlib.resources import files
 
 import yaml
 
-from reconciler.targets.kubernetes.observe import ALL_KINDS
-from reconciler.targets.kubernetes.permissions import PERMISSIONS, OperatorSecret, Within, manifest, operator_secrets
-from specs.platform import Platform, default_platform
+from reconciler.targets.kubernetes.planning.observe import ALL_KINDS
+from reconciler.targets.kubernetes.tenancy.permissions import (
+    PERMISSIONS,
+    OperatorSecret,
+    Within,
+    manifest,
+    operator_secrets,
+)
+from specs.models.platform import Platform, default_platform
 
 PLATFORM = Platform.model_validate(
     {

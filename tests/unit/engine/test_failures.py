@@ -11,8 +11,8 @@ import pytest
 from reconciler.engine import walks
 from reconciler.engine.context import Event
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import DesiredVariant, Kind, ResourceId, deployment_id, tenant_id, version_id
 from reconciler.plan.model import Action
-from reconciler.resources import DesiredVariant, Kind, ResourceId, deployment_id, tenant_id, version_id
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError

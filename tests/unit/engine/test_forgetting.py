@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.resources import DesiredVariant, Scope, deployment_id, version_id
 from reconciler.plan.model import Action
-from reconciler.plan.render_text import render_text
-from reconciler.resources import DesiredVariant, Scope, deployment_id, version_id
+from reconciler.plan.views.text import render_text
 from reconciler.state.model import Phase, Record
 from reconciler.targets.protocol import Readiness, ReadinessState
 from tests.support.graphs import graph

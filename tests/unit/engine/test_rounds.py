@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import Desired, DesiredVariant, Kind, Scope, deployment_id, tenant_id
 from reconciler.plan.model import Action
-from reconciler.resources import Desired, DesiredVariant, Kind, Scope, deployment_id, tenant_id
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
 from reconciler.state.recorder import WRITES_PER_ROUND

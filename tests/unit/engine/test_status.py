@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Scope, deployment_id
-from reconciler.status import DeploymentStatus, deployment_statuses
+from reconciler.model.resources import Scope, deployment_id
+from reconciler.status.statuses import DeploymentStatus, deployment_statuses
 from reconciler.targets.protocol import Live, Readiness, ReadinessState
 from tests.support.graphs import graph
 from tests.support.rounds import World

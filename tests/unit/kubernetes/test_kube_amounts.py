@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.targets.kubernetes.amounts import amount, same_amount
+from reconciler.targets.kubernetes.objects.quantities import amount, same_amount
 
 
 @pytest.mark.parametrize(

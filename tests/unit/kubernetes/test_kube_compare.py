@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.targets.kubernetes.compare import differences, is_drift
-from reconciler.targets.kubernetes.objects import Object, stamped
+from reconciler.targets.kubernetes.objects.compare import differences, is_drift
+from reconciler.targets.kubernetes.objects.identity import Object, stamped
 from reconciler.targets.protocol import FieldChange
 
 CONTAINER = {

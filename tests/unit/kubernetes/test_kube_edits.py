@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.targets.kubernetes.edits import editors, taken_over
-from reconciler.targets.kubernetes.objects import Object
+from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.objects.ownership import editors, taken_over
 
 ENV: Any = {"f:env": {'k:{"name":"SPY"}': {".": {}, "f:name": {}, "f:value": {}}}}
 ADDED: Any = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"server"}': ENV}}}}}

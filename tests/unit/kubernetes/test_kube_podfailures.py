@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.targets.kubernetes.objects import Object
-from reconciler.targets.kubernetes.podfailures import pod_waits_for
+from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.readiness.pods import pod_waits_for
 
 
 def ended(message: str, **changes: object) -> Object:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import Desired, Replicas, Scope, tenant_id
-from reconciler.targets.kubernetes.objects import Object, stamped
-from reconciler.targets.kubernetes.observe import Observed, group
-from reconciler.targets.kubernetes.quota import Need, Quotas, check_quotas, pod_need
+from reconciler.model.resources import Desired, Replicas, Scope, tenant_id
+from reconciler.targets.kubernetes.objects.identity import Object, stamped
+from reconciler.targets.kubernetes.planning.observe import Observed, group
+from reconciler.targets.kubernetes.tenancy.quota import Need, Quotas, check_quotas, pod_need
 from tests.support.graphs import graph
 from tests.support.kube_bench import Sketch, platform
 

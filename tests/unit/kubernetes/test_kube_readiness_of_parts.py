@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from reconciler.targets.kubernetes.client import KubeClient
-from reconciler.targets.kubernetes.objects import Object
-from reconciler.targets.kubernetes.readiness import DEADLINE, REVISION, Parts, readiness
+from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.readiness.rollout import DEADLINE, REVISION, Parts, readiness
 from reconciler.targets.protocol import Readiness, ReadinessState
 
 NO_CLUSTER = cast(KubeClient, None)

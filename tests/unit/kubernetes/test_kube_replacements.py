@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.targets.kubernetes.compare import differences
-from reconciler.targets.kubernetes.objects import Object, Propagation, stamped
-from reconciler.targets.kubernetes.replacing import replacements
+from reconciler.targets.kubernetes.objects.compare import differences
+from reconciler.targets.kubernetes.objects.identity import Object, Propagation, stamped
+from reconciler.targets.kubernetes.planning.replacement import replacements
 
 LABELS = {"variant": "d-1", "name": "d"}
 

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from reconciler.resources import JSON
-from reconciler.targets.kubernetes.compare import all_differences, differences
-from reconciler.targets.kubernetes.explain import removed, touched
-from reconciler.targets.kubernetes.objects import Object, ObjectRef, Propagation, stamped
-from reconciler.targets.kubernetes.prepare import Payload
-from reconciler.targets.kubernetes.shown import MAX_VALUE, text
+from reconciler.model.resources import JSON
+from reconciler.targets.kubernetes.objects.changes import removed, touched
+from reconciler.targets.kubernetes.objects.compare import all_differences, differences
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Propagation, stamped
+from reconciler.targets.kubernetes.objects.redaction import MAX_VALUE, text
+from reconciler.targets.kubernetes.planning.prepare import Payload
 from reconciler.targets.protocol import FieldChange, ObjectAction
 
 SECRET = "hunter2-but-long"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
-from reconciler.targets.kubernetes.routing import MAX_BACKENDS, stages
+from reconciler.targets.kubernetes.applying.routing import MAX_BACKENDS, stages
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 
 Weights = Mapping[str, int]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.targets.kubernetes.objects import Object
-from reconciler.targets.kubernetes.tenants import quota_of, secret_copies, tenant_objects
-from specs.platform import Platform
+from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.tenancy.objects import quota_of, secret_copies, tenant_objects
+from specs.models.platform import Platform
 from tests.support.kube_bench import platform as kubernetes_platform
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import SecretRef
+from reconciler.model.resources import SecretRef
 from reconciler.targets.local.environment import (
     installer_environment,
     secret_errors,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import Scope, tenant_id, variant_id
+from reconciler.model.resources import Scope, tenant_id, variant_id
 from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantMark, read, write
 
 TENANT = TenantMark("default", "fraud", "2026-01-01T00:00:00+00:00")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.fields import variant_fields
-from reconciler.resources import Desired, ResourceId
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import Desired, ResourceId
 from reconciler.targets.local import prepare
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import RunDir, TenantMark, write

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.fields import variant_fields
-from reconciler.resources import DesiredVariant, Replicas, SecretRef
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import DesiredVariant, Replicas, SecretRef
 from tests.support import graphs
 
 VARIANT = graphs.variant("fraud", "churn", graphs.version("fraud", "churn", "v1"))

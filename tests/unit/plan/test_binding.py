@@ -8,12 +8,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from reconciler.desired import Compilable, compile_graph, graph_digest
+from reconciler.desired.graph import Compilable, compile_graph
+from reconciler.model.graph_digest import graph_digest
+from reconciler.model.resources import Desired, deployment_id
 from reconciler.plan.model import Plan
-from reconciler.plan.render_data import plan_digest, render_json
-from reconciler.resources import Desired, deployment_id
-from specs.loader import SpecFile, load_tenants
-from specs.platform import Platform, default_platform
+from reconciler.plan.views.data import plan_digest, render_json
+from specs.loading.loader import SpecFile, load_tenants
+from specs.models.platform import Platform, default_platform
 from tests.support.graphs import graph, version
 from tests.support.rounds import World
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import Scope, deployment_id, tenant_id
 from reconciler.plan.options import Budget
-from reconciler.resources import Scope, deployment_id, tenant_id
 from tests.support.graphs import graph
 from tests.support.rounds import World
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.exit_codes import ExitCode
+from reconciler.model.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
 from reconciler.plan.model import Action
-from reconciler.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
 from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource, TargetError
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version

@@ -8,11 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from reconciler.model.resources import Desired, ResourceId, deployment_id, tenant_id, variant_id, version_id
 from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.objects import Objects, objects_of
-from reconciler.plan.render_data import plan_document, render_json, render_markdown
-from reconciler.plan.render_text import render_text
-from reconciler.resources import Desired, ResourceId, deployment_id, tenant_id, variant_id, version_id
+from reconciler.plan.views.data import plan_document, render_json, render_markdown
+from reconciler.plan.views.text import render_text
 from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
 from tests.support.graphs import graph
 from tests.support.rounds import World

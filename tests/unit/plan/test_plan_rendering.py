@@ -7,10 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from reconciler.model.resources import deployment_id, tenant_id
 from reconciler.plan.model import Action, Change, Plan, Trouble
-from reconciler.plan.render_data import plan_digest, plan_document, render_json, render_markdown
-from reconciler.plan.render_text import render_text, size
-from reconciler.resources import deployment_id, tenant_id
+from reconciler.plan.views.data import plan_digest, plan_document, render_json, render_markdown
+from reconciler.plan.views.text import render_text, size
 from tests.support.graphs import graph
 from tests.support.rounds import World
 

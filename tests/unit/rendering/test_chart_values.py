@@ -7,7 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from reconciler.resources import Desired, DesiredVariant, Replicas, SecretRef, deployment_id
+from reconciler.model.resources import Desired, DesiredVariant, Replicas, SecretRef, deployment_id
 from reconciler.targets.kubernetes.rendering.errors import RenderError
 from reconciler.targets.kubernetes.rendering.values import (
     deployment_values,
@@ -15,7 +15,7 @@ from reconciler.targets.kubernetes.rendering.values import (
     shared_values,
     variant_values,
 )
-from specs.platform import default_platform
+from specs.models.platform import default_platform
 from tests.support.charts import IMAGE, platform
 from tests.support.graphs import graph
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.resources import deployment_id, variant_id
-from reconciler.targets.kubernetes.objects import marks
+from reconciler.model.resources import deployment_id, variant_id
+from reconciler.targets.kubernetes.objects.identity import marks
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import FenceError
 from reconciler.targets.kubernetes.rendering.fence import MAX_OBJECT_BYTES, MAX_OBJECTS, Expected, fence

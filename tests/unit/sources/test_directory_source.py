@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources import beneath, directory, worktree
+from reconciler.sources import directory, safe_open, worktree
 from reconciler.sources.digests import DigestCache, artifact_sha256
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.protocol import CHUNK, Revision, SourceArtifact, SourceError
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_one(
 
 
 def test_a_directory_of_endless_depth_is_refused(root: Path) -> None:
-    root.joinpath(*"d" * (beneath.MAX_DEPTH + 1)).mkdir(parents=True)
+    root.joinpath(*"d" * (safe_open.MAX_DEPTH + 1)).mkdir(parents=True)
     with pytest.raises(SourceError, match="folders deep"):
         source(root).resolve()
 

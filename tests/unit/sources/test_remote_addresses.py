@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.sources.addresses import is_public, public_addresses
 from reconciler.sources.protocol import SourceError
+from reconciler.sources.public_addresses import is_public, public_addresses
 from reconciler.sources.remote import open_remote
 
 

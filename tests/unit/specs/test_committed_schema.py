@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import specs
-from specs.fields import Model
+from specs.models.fields import Model
 from specs.schema import as_text, platform_schema, tenant_schema
 
 ROOM = Path(specs.__file__).parent

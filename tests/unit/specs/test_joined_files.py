@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from specs.loader import SpecFile, load_tenants
-from specs.platform import default_platform
+from specs.loading.loader import SpecFile, load_tenants
+from specs.models.platform import default_platform
 from specs.problems import Severity
 from tests.support.specs_text import HEAD, load, load_files, platform_with
 

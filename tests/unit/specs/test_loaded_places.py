@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from specs.loader import TenantSpec
+from specs.loading.loader import TenantSpec
+from specs.models.tenant import SecretRef
 from specs.problems import Place, Problem, Severity, SpecErrors
-from specs.tenant import SecretRef
 from tests.support.specs_text import load_files
 
 MODELS = """\

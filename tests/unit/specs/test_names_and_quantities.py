@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.names import check_env_name, check_label, check_tenant, check_version, did_you_mean, listing, nearest
-from specs.problems import Refusal
-from specs.quantities import (
+from specs.models.quantities import (
     format_cpu,
     format_duration,
     format_memory,
@@ -16,6 +14,8 @@ from specs.quantities import (
     parse_duration,
     parse_memory,
 )
+from specs.names import check_env_name, check_label, check_tenant, check_version, did_you_mean, listing, nearest
+from specs.problems import Refusal
 
 
 @pytest.mark.parametrize("name", ["a", "fraud", "team-7", "0a", "a" * 40])

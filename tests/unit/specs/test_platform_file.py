@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from specs.loader import load_platform
-from specs.platform import (
+from specs.loading.loader import load_platform
+from specs.models.platform import (
     DirectorySource,
     FilesystemStore,
     GitSource,

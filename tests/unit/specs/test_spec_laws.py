@@ -10,12 +10,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specs.loader import Loaded, SpecFile, load_platform, load_tenants
+from specs.loading.loader import Loaded, SpecFile, load_platform, load_tenants
+from specs.models.platform import Platform, default_platform
+from specs.models.tenant import TenantFile
 from specs.names import RESERVED_TENANTS
-from specs.platform import Platform, default_platform
 from specs.problems import Severity, SpecErrors
-from specs.scalars import taken_for
-from specs.tenant import TenantFile
+from specs.syntax.scalars import taken_for
 from tests.support.specs_text import CHURN, HEAD, load, platform_with
 
 quick = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specs.errors import KubeServeError
-from specs.paths import PathError, is_spec_path, matches_any, resolve_path
+from specs.models.paths import PathError, is_spec_path, matches_any, resolve_path
 
 
 @pytest.mark.parametrize("path", ["kubeserve.yaml", "kubeserve.yml", "a/b/c/kubeserve.yaml", "a.b/kubeserve.yml"])

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from specs import builder
 from specs.problems import Problem
-from specs.reader import MAX_FILE_BYTES, Reading, read_yaml
+from specs.syntax import builder
+from specs.syntax.reader import MAX_FILE_BYTES, Reading, read_yaml
 from tests.support.specs_text import marked
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.resources import deployment_id
+from reconciler.model.resources import deployment_id
 from reconciler.state.file import StateFile
 from reconciler.state.model import HISTORY_LENGTH, Phase, Record, RoundRecord, State, StateError
 from reconciler.state.recorder import Recorder

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.resources import Kind, ResourceId
+from reconciler.model.resources import Kind, ResourceId
 from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, RoundRecord, State, StateError, from_bytes, to_bytes
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from reconciler.resources import JSON
+from reconciler.model.resources import JSON
 from reconciler.targets.protocol import TargetError
 
 _CONFLICT = re.compile(r'conflict with "(?P<manager>[^"]+)"(?: with subresource "[^"]*")?(?P<update> using )?')

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import orjson
 
-from reconciler.resources import JSON
+from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.client.errors import KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
 from reconciler.targets.kubernetes.client.stream import Stream
 from reconciler.targets.kubernetes.client.transport import READ_SECONDS, Transport
-from reconciler.targets.kubernetes.objects import MANAGER, Object, ObjectRef, Propagation
+from reconciler.targets.kubernetes.objects.identity import MANAGER, Object, ObjectRef, Propagation
 
 PAGE = 500  # objects a page of a list
 WATCH_SECONDS = 20  # that the server keeps a watch open; it is begun again from where it stood

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from reconciler.resources import JSON
+from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.client.errors import RETRYABLE_STATUS, KubeError, Reason, error_of
 from reconciler.targets.kubernetes.client.stream import Stream
 

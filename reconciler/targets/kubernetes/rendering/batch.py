@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from reconciler.resources import Kind, ResourceId
-from reconciler.targets.kubernetes.objects import Object, owner
+from reconciler.model.resources import Kind, ResourceId
+from reconciler.targets.kubernetes.objects.identity import Object, owner
 from reconciler.targets.kubernetes.rendering.documents import Document, parse
 from reconciler.targets.kubernetes.rendering.errors import RenderError
 from reconciler.targets.kubernetes.rendering.helm import Call, Helm, template

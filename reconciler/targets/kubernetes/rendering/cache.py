@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import orjson
 
-from reconciler.targets.kubernetes.objects import Object
+from reconciler.targets.kubernetes.objects.identity import Object
 
 FILE = "rendered.sqlite3"
 BUSY_SECONDS = 5.0

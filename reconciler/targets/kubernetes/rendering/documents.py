@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import orjson
 import yaml
 
-from reconciler.resources import JSON
-from reconciler.targets.kubernetes.objects import Object
+from reconciler.model.resources import JSON
+from reconciler.targets.kubernetes.objects.identity import Object
 from reconciler.targets.kubernetes.rendering.errors import RenderError
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from reconciler.resources import JSON, Kind, ResourceId
-from reconciler.targets.kubernetes.objects import VARIANT, Object
+from reconciler.model.resources import JSON, Kind, ResourceId
+from reconciler.targets.kubernetes.objects.identity import VARIANT, Object
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import FenceError
 from reconciler.targets.kubernetes.rendering.fence_pod import pod_faults

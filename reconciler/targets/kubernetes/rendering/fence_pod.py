@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.resources import JSON
-from reconciler.targets.kubernetes.tenants import SERVICE_ACCOUNT
+from reconciler.model.resources import JSON
+from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT
 
 _FORBIDDEN = (
     "hostNetwork",

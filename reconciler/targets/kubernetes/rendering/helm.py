@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from reconciler.resources import JSON
+from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.rendering.errors import HelmMissing, RenderError
 
 VARIABLE = "KUBESERVE_HELM"

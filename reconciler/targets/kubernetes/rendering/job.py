@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from reconciler.fields import variant_fields
-from reconciler.resources import Desired, DesiredDeployment, DesiredVariant, ResourceId
-from reconciler.targets.kubernetes.objects import DIGEST, FIELDS, Object, marks, stamped
+from reconciler.model.described import variant_fields
+from reconciler.model.resources import Desired, DesiredDeployment, DesiredVariant, ResourceId
+from reconciler.targets.kubernetes.objects.identity import DIGEST, FIELDS, Object, marks, stamped
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import RenderError
 from reconciler.targets.kubernetes.rendering.fence import Expected, fence
 from reconciler.targets.kubernetes.rendering.values import Values, deployment_values, overlay, variant_values
-from reconciler.targets.kubernetes.tenants import namespace_of
-from specs.platform import Platform
+from reconciler.targets.kubernetes.tenancy.objects import namespace_of
+from specs.models.platform import Platform
 
 MAX_BYTES = 1_000_000  # of one entry: an API server takes no object of that size
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import orjson
 
-from reconciler.resources import Desired, DesiredDeployment, DesiredVariant, ResourceId
-from reconciler.targets.kubernetes.objects import Object, ObjectRef
+from reconciler.model.resources import Desired, DesiredDeployment, DesiredVariant, ResourceId
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.kubernetes.rendering.batch import Batch, Outcome, render_each
 from reconciler.targets.kubernetes.rendering.cache import RenderCache
 from reconciler.targets.kubernetes.rendering.chart import chart_digest, own_chart
@@ -23,7 +23,7 @@ from reconciler.targets.kubernetes.rendering.helm import find_helm
 from reconciler.targets.kubernetes.rendering.job import Job, deployment_job, variant_job
 from reconciler.targets.kubernetes.rendering.values import Values, shared_values
 from specs.errors import KubeServeError
-from specs.platform import Platform
+from specs.models.platform import Platform
 
 FORMAT = 1  # of what is cached; another one whenever the fence, or what is added after rendering, changes
 

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from reconciler.resources import JSON, DesiredDeployment, DesiredVariant, SecretRef
-from reconciler.targets.kubernetes.objects import MANAGER
+from reconciler.model.resources import JSON, DesiredDeployment, DesiredVariant, SecretRef
+from reconciler.targets.kubernetes.objects.identity import MANAGER
 from reconciler.targets.kubernetes.rendering.errors import RenderError
-from reconciler.targets.kubernetes.tenants import (
+from reconciler.targets.kubernetes.tenancy.objects import (
     PULL_SECRET,
     SERVICE_ACCOUNT,
     STORE_SECRET,
     namespace_of,
     secret_copies,
 )
-from specs.cluster import Routing
-from specs.platform import Platform, S3Store
-from specs.quantities import format_cpu, format_memory
+from specs.models.cluster import Routing
+from specs.models.platform import Platform, S3Store
+from specs.models.quantities import format_cpu, format_memory
 
 Values = dict[str, JSON]
 

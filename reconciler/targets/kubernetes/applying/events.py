@@ -1,0 +1,57 @@
+"""Events on what a rollout touches, so that `kubectl describe` tells of it. Called by `target.py`; best effort.
+
+A first start is told by its objects; Events are written where something was there before, and of what fails.
+https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.objects.identity import MANAGER, Object
+from reconciler.targets.protocol import TargetError
+
+MAX_MESSAGE = 1024  # characters; the API refuses more
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    kube: KubeClient
+
+    def started(self, objects: Iterable[Object], variant: str) -> None:
+        self._write(objects, "RolloutStarted", f"{variant} starts beside what serves")
+
+    def succeeded(self, objects: Iterable[Object], traffic: str) -> None:
+        self._write(objects, "RolloutSucceeded", f"traffic goes to {traffic}")
+
+    def failed(self, objects: Iterable[Object], variant: str, cause: str) -> None:
+        self._write(objects, "RolloutFailed", f"{variant} is removed: {cause}", warning=True)
+
+    def _write(self, objects: Iterable[Object], reason: str, message: str, *, warning: bool = False) -> None:
+        for one in objects:
+            with suppress(TargetError):  # who may not write Events still may roll out
+                self.kube.create(_event(one, reason, message, warning=warning))
+
+
+def _event(one: Object, reason: str, message: str, *, warning: bool) -> Object:
+    metadata, now = one["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    involved = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+        "involvedObject": {"apiVersion": one["apiVersion"], "kind": one["kind"], **involved},
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": message[:MAX_MESSAGE],
+        "source": {"component": MANAGER, "host": socket.gethostname()},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }

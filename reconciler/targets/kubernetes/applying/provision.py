@@ -1,0 +1,145 @@
+"""A tenant's namespace and what is in it before anything runs: looked at before the plan, provisioned by `ensure`.
+
+Called by `target.py`. The operator's Secrets are read by name and written into the tenant's namespace; they show
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from reconciler.model.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.applying.apply import Applier, Objects
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks
+from reconciler.targets.kubernetes.planning.observe import Observed
+from reconciler.targets.kubernetes.planning.prepare import Payload
+from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
+from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, unusable_namespace
+from reconciler.targets.protocol import TargetError
+from specs.models.platform import Platform
+
+READING_THREADS = 4
+ADMISSION_SECONDS = 15.0
+POLL_SECONDS = 0.05
+
+_ENTRY = ("Namespace", "RoleBinding")
+"""Kinds without which nothing else can be written."""
+
+
+@dataclass
+class Provisioner:
+    kube: KubeClient
+    platform: Platform
+    applier: Applier
+    _whole: set[str] = field(default_factory=set)  # tenants whose Secrets are known to be there since the last look
+    _fresh: set[str] = field(default_factory=set)  # tenants whose namespace was made since the last look
+
+    def is_fresh(self, tenant: str) -> bool:
+        return tenant in self._fresh
+
+    def surroundings(self, desired: Desired, observed: Observed) -> Surroundings:
+        """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
+        self._fresh.clear()
+        self._whole.clear()
+        new = [tenant for tenant in desired.tenants if not _is_there(observed, tenant)]
+        sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
+        with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
+            namespaces = list(pool.map(self._namespace, [tenant.tenant for tenant in new]))
+            versions = dict(zip(sorted(sources), pool.map(self._version, sorted(sources)), strict=True))
+        return Surroundings(
+            self.kube.serves,
+            {found["metadata"]["name"]: found for found in namespaces if found},
+            {source: version for source, version in versions.items() if version},
+        )
+
+    def provision(self, tenant: str, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
+        """The namespace and the right to write in it, then the Secrets, then what tells that they are there. Answers
+        what is live afterwards."""
+        entry = tuple(one for one in payload.objects if one["kind"] in _ENTRY)
+        others = tuple(one for one in payload.objects if one["kind"] not in _ENTRY)
+        self._check_namespace(tenant, live)
+        fresh = ObjectRef.of(entry[0]) not in live
+        admitted = all(ObjectRef.of(one) in live for one in entry)
+        self.applier.rehearse(payload if admitted else replace(payload, objects=entry), live, fresh=fresh)
+        first = self.applier.apply(replace(payload, objects=entry, obsolete=()), live)
+        if not admitted and len(entry) == len(_ENTRY):
+            self._await_admission(tenant)
+            self.applier.rehearse(replace(payload, objects=others), first, fresh=fresh)
+        for copy in secret_copies(self.platform, tenant):
+            self._copy(copy, tenant)
+        self._whole.add(tenant)
+        return self.applier.apply(replace(payload, objects=others), first)
+
+    def restore_secrets(self, tenant: str) -> None:
+        """Once a look: copies that somebody deleted are made again before a new variant needs them."""
+        if tenant in self._whole:
+            return
+        namespace = namespace_of(self.platform, tenant)
+        for copy in secret_copies(self.platform, tenant):
+            if self.kube.metadata(ObjectRef("v1", "Secret", namespace, copy.name)) is None:
+                self._copy(copy, tenant)
+        self._whole.add(tenant)
+
+    def _await_admission(self, tenant: str) -> None:
+        """API servers learn of a new RoleBinding a moment after it was made."""
+        ask = ObjectRef("v1", "ServiceAccount", namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
+        deadline = time.monotonic() + ADMISSION_SECONDS
+        while True:
+            try:
+                self.kube.metadata(ask)
+                return
+            except KubeError as error:
+                if error.reason is not Reason.FORBIDDEN or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    def _check_namespace(self, tenant: str, live: Objects) -> None:
+        """Once more, right before the first write: it may have been made since the plan."""
+        if any(ref.kind == "Namespace" for ref in live):
+            return
+        there = self._namespace(tenant)
+        if there is None:
+            self._fresh.add(tenant)
+        elif (unusable := unusable_namespace(there, self.platform, tenant)) is not None:
+            raise unusable
+
+    def _namespace(self, tenant: str) -> Object | None:
+        return self.kube.metadata(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, tenant)))
+
+    def _version(self, source: str) -> str:
+        """The resourceVersion of a Secret of the operator; "" where there is none, or none that we may read."""
+        namespace, _, name = source.partition("/")
+        try:
+            found = self.kube.metadata(ObjectRef("v1", "Secret", namespace, name))
+        except KubeError as error:
+            if error.reason is Reason.FORBIDDEN:
+                return ""
+            raise
+        return str(found["metadata"]["resourceVersion"]) if found else ""
+
+    def _copy(self, copy: SecretCopy, tenant: str) -> None:
+        namespace, _, name = copy.source.partition("/")
+        original = self.kube.get(ObjectRef("v1", "Secret", namespace, name))
+        if original is None:
+            raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
+        if missing := [key for key in copy.keys if key not in (original.get("data") or {})]:
+            raise TargetError(
+                "A Secret of the operator lacks a key",
+                f"{copy.source} has no {' and no '.join(missing)}, with which pods read the store. Add it there.",
+            )
+        metadata = {
+            "name": copy.name,
+            "namespace": namespace_of(self.platform, tenant),
+            "labels": marks(self.platform.installation, tenant),
+        }
+        content = {"type": original.get("type", copy.type), "data": original.get("data") or {}}
+        self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content}, force=True)
+
+
+def _is_there(observed: Observed, tenant: ResourceId) -> bool:
+    """Whether a tenant's namespace is ours, and to stay."""
+    found = [one for ref, one in observed.objects.get(tenant, {}).items() if ref.kind == "Namespace"]
+    return any(not one["metadata"].get("deletionTimestamp") for one in found)

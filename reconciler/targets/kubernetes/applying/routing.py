@@ -1,0 +1,104 @@
+"""Moving traffic: only to what is ready, with backends that come before and go after it, and not done before the
+gateway has taken over the route of this generation.
+
+Called by `target.py` around the applying of a deployment's objects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
+from reconciler.targets.protocol import Readiness, ReadinessState, TargetError
+
+ACCEPTANCE_SECONDS = 60.0
+POLL_SECONDS = 0.5
+CONDITIONS = ("Accepted", "ResolvedRefs")
+MAX_BACKENDS = 16
+"""Of one rule, by the schema of the Gateway API."""
+
+
+def check_ready(variants: Mapping[str, Readiness]) -> None:
+    """TargetError unless each of these has a pod that is ready, or is to have none."""
+    for handle, readiness in variants.items():
+        if readiness.state is not ReadinessState.READY and not readiness.ready:
+            raise TargetError("Traffic can't move", f"{handle} has no replica that is ready.", retryable=True)
+
+
+def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterator[Object]:
+    """The routes to apply first, one after the other: backends join without traffic, and leave without traffic.
+
+    Envoy learns of backends and of weights on separate ways, in no sure order. Whom a route sends to a backend that is
+    not known yet, or no longer, gets a 503
+    (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations).
+    """
+    for route in wanted:
+        there = live.get(ObjectRef.of(route))
+        if route["kind"] != "HTTPRoute" or there is None or not _is_simple(route, there):
+            continue
+        before, after = _backends(there), _backends(route)
+        joining = {name: {**backend, "weight": 0} for name, backend in after.items() if name not in before}
+        leaving = {name: {**backend, "weight": 0} for name, backend in before.items() if name not in after}
+        for backends, changes in (({**before, **joining}, joining), ({**after, **leaving}, leaving)):
+            if before and changes and len(backends) <= MAX_BACKENDS:
+                yield _with_backends(route, list(backends.values()))
+
+
+def await_acceptance(kube: KubeClient, applied: Iterable[Object], *, whole: bool = True) -> None:
+    """Returns once every parent of the routes has accepted them as they are now. TargetError: refused, or not in time.
+
+    A route without a parent waits for nobody: the stable Service serves. `whole`: whether all backends have to be
+    there, as those that leave may be gone already.
+    """
+    deadline = time.monotonic() + ACCEPTANCE_SECONDS
+    for route in applied:
+        if route["kind"] == "HTTPRoute" and (parents := len(route["spec"].get("parentRefs") or ())):
+            _await(kube, route, parents, deadline, whole=whole)
+
+
+def _is_simple(*routes: Object) -> bool:
+    """As the chart makes them, and nobody has changed them to something else."""
+    return all(len(route["spec"].get("rules") or ()) == 1 for route in routes)
+
+
+def _backends(route: Object) -> dict[str, Object]:
+    (rule,) = route["spec"]["rules"]
+    return {backend["name"]: backend for backend in rule.get("backendRefs") or ()}
+
+
+def _with_backends(route: Object, backends: list[Object]) -> Object:
+    (rule,) = route["spec"]["rules"]
+    return {**route, "spec": {**route["spec"], "rules": [{**rule, "backendRefs": backends}]}}
+
+
+def _await(kube: KubeClient, route: Object, parents: int, deadline: float, *, whole: bool) -> None:
+    ref = ObjectRef.of(route)
+    missing = list(_missing(route, parents, whole=whole))
+    while missing:
+        if time.monotonic() > deadline:
+            raise TargetError(
+                "The gateway does not take the route",
+                f"{ref}: {'; '.join(missing)}. As far as the gateway is concerned, traffic stays where it was.",
+            )
+        time.sleep(POLL_SECONDS)
+        live = kube.get(ref)
+        if live is None:
+            raise TargetError("The route is gone", f"{ref} was removed while it was applied.", retryable=True)
+        missing = list(_missing(live, parents, whole=whole))
+
+
+def _missing(route: Object, parents: int, *, whole: bool) -> Iterator[str]:
+    generation = int(route["metadata"].get("generation") or 0)
+    statuses = (route.get("status") or {}).get("parents") or ()
+    if len(statuses) < parents:
+        yield "no controller has answered for its gateway"
+    for status in statuses:
+        for condition in status.get("conditions") or ():
+            if condition["type"] not in CONDITIONS:
+                continue
+            if int(condition.get("observedGeneration") or 0) < generation:
+                yield f"{condition['type']} is not known for this generation"
+            elif condition["status"] != "True" and (whole or condition["type"] == "Accepted"):
+                yield f"{condition['type']} is {condition['status']}: {condition.get('message')}"

@@ -1,0 +1,122 @@
+"""The marks that every object of ours carries, and an object's identity. Pure; used by all of the Kubernetes target."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+from reconciler.model.resources import JSON, ResourceId, deployment_id, tenant_id, variant_id
+
+MANAGER = "kubeserve"
+"""Our field manager, and the value of the label that says so."""
+SCALER = "kubeserve-scale"
+"""The field manager that holds a number of replicas until an autoscaler takes it over."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+PREFIX = "kubeserve.io/"
+INSTALLATION = "kubeserve.io/installation"
+TENANT = "kubeserve.io/tenant"
+DEPLOYMENT = "kubeserve.io/deployment"
+VARIANT = "kubeserve.io/variant"
+DIGEST = "kubeserve.io/digest"  # annotation: the version's digest
+RENDERED = "kubeserve.io/rendered"  # annotation: digest of the object as it was rendered
+FIELDS = "kubeserve.io/fields"  # annotation: JSON of `reconciler.model.described`
+
+Object = dict[str, JSON]
+"""One Kubernetes object, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    api_version: str
+    kind: str
+    namespace: str  # "" for what is cluster-wide
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    @classmethod
+    def of(cls, found: Mapping[str, JSON]) -> ObjectRef:
+        metadata = found["metadata"]
+        return cls(found["apiVersion"], found["kind"], metadata.get("namespace") or "", metadata["name"])
+
+
+def marks(installation: str, tenant: str, deployment: str = "", variant: str = "") -> dict[str, str]:
+    """The labels of an object of this installation."""
+    found = {MANAGED_BY: MANAGER, INSTALLATION: installation, TENANT: tenant}
+    if deployment:
+        found[DEPLOYMENT] = deployment
+    if variant:
+        found[VARIANT] = variant
+    return found
+
+
+def selector(installation: str, tenant: str | None = None) -> str:
+    """The label selector of everything that is ours."""
+    parts = [f"{MANAGED_BY}={MANAGER}", f"{INSTALLATION}={installation}"]
+    return ",".join([*parts, f"{TENANT}={tenant}"] if tenant else parts)
+
+
+def owner(found: Mapping[str, JSON]) -> ResourceId | None:
+    """The resource that an object belongs to, told by its labels; None for what isn't ours."""
+    labels = found["metadata"].get("labels") or {}
+    tenant = labels.get(TENANT)
+    if labels.get(MANAGED_BY) != MANAGER or not tenant:
+        return None
+    if labels.get(VARIANT):
+        return variant_id(tenant, labels[VARIANT])
+    return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
+
+
+class Propagation(StrEnum):
+    """What becomes of what a deleted object owns."""
+
+    BACKGROUND = "Background"  # it goes too
+    ORPHAN = "Orphan"  # it stays
+
+
+AUTOSCALER = "HorizontalPodAutoscaler"
+DESCRIBED = frozenset({"Deployment", "Service"})
+"""Kinds of a variant's objects that say what it is."""
+
+
+def workload(objects: Iterable[Object]) -> Object | None:
+    """Of a variant's objects: the one that runs it."""
+    return next((one for one in objects if one["kind"] == "Deployment"), None)
+
+
+def is_autoscaled(objects: Iterable[Object]) -> bool:
+    """Whether a variant's number of replicas belongs to an autoscaler."""
+    return any(one["kind"] == AUTOSCALER for one in objects)
+
+
+def rendered_digest(found: Object) -> str:
+    """Pins an object as rendered, the annotation that holds this digest aside."""
+    annotations = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k != RENDERED}
+    bare = {**found, "metadata": {**found["metadata"], "annotations": annotations}}
+    return "sha256:" + hashlib.sha256(orjson.dumps(bare, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def stamped(found: Object) -> Object:
+    """The same object, annotated with the digest of what it is."""
+    annotations = {**(found["metadata"].get("annotations") or {}), RENDERED: rendered_digest(found)}
+    return {**found, "metadata": {**found["metadata"], "annotations": annotations}}
+
+
+def recorded(text: str) -> dict[str, str]:
+    """What a variant's annotation says of it, field by field; nothing where somebody broke it."""
+    try:
+        fields = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return {str(key): str(value) for key, value in fields.items()} if isinstance(fields, dict) else {}
+
+
+def annotation(found: Mapping[str, JSON], name: str) -> str:
+    value: str = (found["metadata"].get("annotations") or {}).get(name, "")
+    return value

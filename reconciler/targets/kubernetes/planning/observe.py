@@ -1,0 +1,186 @@
+"""Everything that carries this installation's mark: one LIST a kind, grouped by the resource that it belongs to.
+
+Called by `target.py`. Secrets are never listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import orjson
+
+from reconciler.model.resources import JSON, Kind, ResourceId, Scope, deployment_id, variant_id
+from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.objects.identity import (
+    DEPLOYMENT,
+    DIGEST,
+    FIELDS,
+    PREFIX,
+    VARIANT,
+    Object,
+    ObjectRef,
+    annotation,
+    is_autoscaled,
+    owner,
+    recorded,
+    selector,
+    workload,
+)
+from reconciler.targets.kubernetes.objects.quantities import amount
+from reconciler.targets.protocol import Facts, Live, LiveResource
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+MONITORING_API = "monitoring.coreos.com/v1"
+
+MONITOR_KIND = (MONITORING_API, "ServiceMonitor")
+
+TENANT_KINDS = (
+    ("v1", "Namespace"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("v1", "ResourceQuota"),
+    ("v1", "LimitRange"),
+    ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+)
+VARIANT_KINDS = (
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    MONITOR_KIND,
+)
+ROUTE_KINDS = (("v1", "Service"), ("networking.k8s.io/v1", "Ingress"), (GATEWAY_API, "HTTPRoute"))
+ALL_KINDS = tuple(dict.fromkeys((*TENANT_KINDS, *VARIANT_KINDS, *ROUTE_KINDS)))
+OPTIONAL_KINDS = frozenset({MONITOR_KIND, (GATEWAY_API, "HTTPRoute")})
+"""Those that a custom resource definition brings."""
+
+LISTING_THREADS = 4
+
+
+@dataclass
+class Observed:
+    """Live objects by the resource that they belong to, and the whole of it as the engine sees it."""
+
+    objects: dict[ResourceId, dict[ObjectRef, Object]] = field(default_factory=dict)
+    live: Live = field(default_factory=lambda: Live({}))
+
+
+def observe(kube: KubeClient, installation: str, scope: Scope, *, weighted_routing: bool = True) -> Observed:
+    """One listing a kind that the cluster serves."""
+    kinds = served(kube, ALL_KINDS)
+    labels = selector(installation, scope.tenant)
+    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="observe") as pool:
+        listed = pool.map(lambda kind: kube.list(*kind, labels=labels), kinds)
+        found = group((one for objects in listed for one in objects), scope)
+    facts = Facts(quota_used=_quota_used(found), weighted_routing=weighted_routing)
+    found.live = Live(found.live.resources, facts)
+    return found
+
+
+def served(kube: KubeClient, kinds: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of some kinds those that the cluster knows."""
+    return [kind for kind in kinds if kind not in OPTIONAL_KINDS or kube.serves(*kind)]
+
+
+def group(found: Iterable[Object], scope: Scope) -> Observed:
+    """Pure: objects by owner, and each owner as a live resource."""
+    observed = Observed()
+    for one in found:
+        resource = owner(one)
+        if resource is not None and _deployment_of(resource, one) in scope:
+            observed.objects.setdefault(resource, {})[ObjectRef.of(one)] = one
+    observed.live = Live({resource: live(resource, objects.values()) for resource, objects in observed.objects.items()})
+    return observed
+
+
+def fingerprint(objects: Collection[Object]) -> str:
+    """Changes when any of them was made again or its content changed; not with its status, not with the number of
+    replicas that an autoscaler chose."""
+    autoscaled = is_autoscaled(objects)
+    parts = sorted(_content(found, autoscaled=autoscaled) for found in objects)
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()
+
+
+def routed(found: Iterable[Object]) -> Mapping[str, int]:
+    """Of a deployment's objects: variant -> weight, as the route has it; else by the stable Service."""
+    by_kind = {one["kind"]: one for one in found}
+    service = by_kind.get("Service")
+    chosen = (service["spec"].get("selector") or {}).get(VARIANT) if service else None
+    route = by_kind.get("HTTPRoute")
+    if route is None or not route["spec"].get("parentRefs"):
+        return {chosen: 100} if chosen else {}
+    rules = route["spec"].get("rules") or [{}]
+    backends = rules[0].get("backendRefs") or []
+    return {backend["name"]: int(backend.get("weight", 1)) for backend in backends}
+
+
+def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
+    """What the engine sees of a resource, from its objects."""
+    objects = list(found)
+    mark = fingerprint(objects)
+    going = all(one["metadata"].get("deletionTimestamp") for one in objects)
+    if resource.kind is Kind.DEPLOYMENT:
+        weights = {variant_id(resource.tenant, name): weight for name, weight in routed(objects).items()}
+        reachable = bool(weights)  # else the stable Service is gone, and no route leads past it
+        return LiveResource(resource, str(resource), mark, weights=weights, terminating=going, reachable=reachable)
+    if resource.kind is Kind.TENANT:
+        return LiveResource(resource, str(resource), mark, terminating=going)
+    return _live_variant(resource, objects, mark, going=going)
+
+
+def fields_of(described: Object) -> dict[str, str]:
+    """What a live variant says of itself, as the author of its spec knows it."""
+    return recorded(annotation(described, FIELDS))
+
+
+def _deployment_of(resource: ResourceId, one: Object) -> ResourceId:
+    """What `--only` is held against: a variant follows its deployment."""
+    name = one["metadata"]["labels"].get(DEPLOYMENT)
+    return deployment_id(resource.tenant, name) if name and resource.kind is Kind.VARIANT else resource
+
+
+def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, going: bool) -> LiveResource:
+    running = workload(objects)
+    described = running or next((one for one in objects if annotation(one, FIELDS)), objects[0])
+    status: Mapping[str, JSON] = (running or {}).get("status") or {}
+    of = _deployment_of(resource, objects[0])
+    return LiveResource(
+        resource,
+        str(resource),
+        mark,
+        fields_of(described),
+        of if of.kind is Kind.DEPLOYMENT else None,
+        annotation(described, DIGEST),
+        replicas=int(status.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        terminating=going,
+    )
+
+
+def _content(found: Object, *, autoscaled: bool) -> bytes:
+    metadata = found["metadata"]
+    kept: dict[str, JSON] = {key: metadata.get(key) for key in ("name", "namespace", "uid", "labels")}
+    annotations = metadata.get("annotations") or {}
+    kept["annotations"] = {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
+    rest = {key: value for key, value in found.items() if key not in ("metadata", "status")}
+    if autoscaled and found["kind"] == "Deployment":
+        rest["spec"] = {key: value for key, value in found["spec"].items() if key != "replicas"}
+    return orjson.dumps([kept, rest], option=orjson.OPT_SORT_KEYS)
+
+
+def _quota_used(observed: Observed) -> dict[str, dict[str, int]]:
+    """Tenant -> cpu in millicores, memory in bytes, pods; as the cluster's own count has it."""
+    used: dict[str, dict[str, int]] = {}
+    for resource, objects in observed.objects.items():
+        for one in objects.values() if resource.kind is Kind.TENANT else ():
+            if one["kind"] == "ResourceQuota":
+                counted = (one.get("status") or {}).get("used") or {}
+                amounts = {
+                    key: amount(counted.get(key, "0")) or 0 for key in ("requests.cpu", "requests.memory", "pods")
+                }
+                cpu, memory, pods = amounts.values()
+                used[resource.tenant] = {"cpu": int(cpu * 1000), "memory": int(memory), "pods": int(pods)}
+    return used

@@ -1,0 +1,1 @@
+"""Watches variants until they are ready, and explains why one is not."""

@@ -1,0 +1,190 @@
+"""The objects of one kind that labels select, kept current: one LIST, then a WATCH that goes on from where it stood.
+
+Used by `watching.py`. A thread of its own reads the watch; it goes on where it stood when the connection breaks, and
+lists again when the server does not know that place any more.
+https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import orjson
+
+from reconciler.model.resources import ResourceId
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.client.errors import error_of
+from reconciler.targets.kubernetes.client.stream import Stream
+from reconciler.targets.kubernetes.objects.identity import Object, owner
+
+FIRST_PAUSE = 0.5  # seconds, doubled up to the longest, before a watch that told nothing is begun anew
+LONGEST_PAUSE = 8.0
+SHORTEST_WATCH = 1.0  # a shorter one that tells nothing is no watch: a proxy that does not stream
+
+Kind = tuple[str, str]
+"""apiVersion and kind."""
+
+
+class Informer:
+    """`changed` is called, from the informer's thread, with whose objects are other than before."""
+
+    def __init__(self, kube: KubeClient, kind: Kind, labels: str, changed: Callable[[ResourceId], None]) -> None:
+        self._kube = kube
+        self._kind = kind
+        self._labels = labels
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._objects: dict[ResourceId, dict[str, Object]] = {}  # by owner, then by UID
+        self._version = 0  # of the cluster, up to which every change of this kind is known; 0: none is
+        self._heard = 0.0  # when the cluster told something last, by the monotonic clock
+        self._looked = threading.Event()  # the first LIST has succeeded or failed, or there will be none
+        self._ended = threading.Event()
+        self._error: KubeError | None = None
+        self._pause = FIRST_PAUSE
+        self._stream: Stream | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=f"watch-{self._kind[1]}", daemon=True).start()
+
+    def end(self) -> None:
+        """What waits for it is told."""
+        self._ended.set()
+        if (stream := self._stream) is not None:
+            stream.end()
+
+    def check(self) -> None:
+        """Returns once there is something to tell. KubeError while the cluster tells nothing new."""
+        self._looked.wait()
+        if (error := self._error) is not None:
+            raise error
+
+    def heard_within(self, seconds: float) -> bool:
+        """Whether the cluster has told something of late: a connection that is dead tells nothing either."""
+        return time.monotonic() - self._heard < seconds
+
+    def of(self, resource: ResourceId) -> list[Object]:
+        """What it owns, as far as is known: metadata, status, and of the spec the number of replicas."""
+        with self._lock:
+            return list(self._objects.get(resource, {}).values())
+
+    def expect(self, written: Object) -> None:
+        """What was just written is known from now on, though the watch, or the first LIST, may come to it later."""
+        with self._lock:
+            if version_of(written) > self._version:
+                self._keep(written)
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                try:
+                    if not self._version:
+                        self._list()
+                    while not self._ended.is_set():
+                        self._watch()
+                except Exception as error:  # of a bug, too, who waits is told
+                    self._fail(error)
+        finally:
+            self._error = KubeError(Reason.OTHER, self._what, "the watch has ended")
+            self._looked.set()
+
+    @property
+    def _what(self) -> str:
+        return f"watch {self._kind[1]}"
+
+    def _fail(self, error: Exception) -> None:
+        """Of a watch that is refused or too old nobody is told: it is listed again soon."""
+        if not isinstance(error, KubeError):
+            error = KubeError(Reason.OTHER, self._what, f"{type(error).__name__}: {error}")
+        unreachable = error.reason is Reason.UNREACHABLE
+        if unreachable or not self._version:
+            self._error = error
+        if not unreachable:  # else it goes on from where it stood
+            self._version = 0
+        self._looked.set()
+        self._rest()
+
+    def _rest(self) -> None:
+        self._ended.wait(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _list(self) -> None:
+        objects, told = self._kube.list_at(*self._kind, labels=self._labels)
+        version = int(told)
+        with self._lock:
+            before = self._objects
+            newer = [o for owned in before.values() for o in owned.values() if version_of(o) > version]
+            self._objects, self._version = {}, version
+            for one in (*objects, *newer):
+                self._keep(one)
+            touched = before.keys() | self._objects.keys()
+        self._hear()
+        for resource in touched:
+            self._changed(resource)
+
+    def _watch(self) -> None:
+        begun = time.monotonic()
+        self._stream = stream = self._kube.watch(*self._kind, labels=self._labels, since=self._version)
+        if self._ended.is_set():
+            stream.end()
+        self._hear()
+        told = False
+        for line in stream:
+            self._take(orjson.loads(line))
+            self._pause, told = FIRST_PAUSE, True
+        if not told and time.monotonic() - begun < SHORTEST_WATCH:
+            self._rest()
+
+    def _take(self, event: Object) -> None:
+        found = {**event["object"], "apiVersion": self._kind[0], "kind": self._kind[1]}
+        if event["type"] == "ERROR":
+            raise error_of(int(found.get("code") or 500), orjson.dumps(found), self._what)
+        resource = owner(found)
+        with self._lock:
+            self._version = max(self._version, version_of(found))
+            if resource is not None and event["type"] == "DELETED":
+                self._forget(resource, found)
+            elif resource is not None:  # a bookmark has no owner
+                self._keep(found)
+        self._hear()
+        if resource is not None:
+            self._changed(resource)
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        self._error = None
+        self._looked.set()
+
+    def _keep(self, found: Object) -> None:
+        resource = owner(found)
+        if resource is None:
+            return
+        known = self._objects.setdefault(resource, {})
+        uid = found["metadata"]["uid"]
+        if uid not in known or version_of(found) >= version_of(known[uid]):
+            known[uid] = trimmed(found)
+
+    def _forget(self, resource: ResourceId, found: Object) -> None:
+        """Unless it is known to be there again: what loses our labels counts as deleted, and may have got them back."""
+        known = self._objects.get(resource, {})
+        uid = found["metadata"]["uid"]
+        if uid in known and version_of(found) >= version_of(known[uid]):
+            del known[uid]
+
+
+def version_of(found: Object) -> int:
+    """Resource versions of one kind are numbers that grow.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+    """
+    return int(found["metadata"].get("resourceVersion") or 0)
+
+
+def trimmed(found: Object) -> Object:
+    """What readiness is told by; the rest of a thousand pods would be most of our memory."""
+    metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
+    spec = {"replicas": (found.get("spec") or {}).get("replicas")}
+    kept = {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata, "spec": spec}
+    return {**kept, "status": found.get("status") or {}}

@@ -1,0 +1,164 @@
+"""Keeps an eye on the variants that a round waits for: watches tell what changes, and only that is looked at again.
+
+Called by `target.py`. A few variants are watched by their names, with all that explains them; of many only the
+Deployments are watched.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.resources import ResourceId
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
+from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, owner, selector
+from reconciler.targets.kubernetes.readiness.evidence import Explanations, Listed, Watched, named
+from reconciler.targets.kubernetes.readiness.informer import Informer
+from reconciler.targets.kubernetes.readiness.rollout import Parts, readiness
+from reconciler.targets.protocol import Readiness, ReadinessState
+
+FEW = 8  # variants
+PATIENCE_SECONDS = 5.0  # that one of many may stand still before it wants an explanation
+FRESH_SECONDS = 5.0  # since the cluster was heard, when traffic is to move by what it said
+
+WORKLOADS = ("apps/v1", "Deployment")
+
+
+@dataclass
+class Watcher:
+    """Safe for threads."""
+
+    kube: KubeClient
+    installation: str
+    _watch: _Watch | None = None
+    _closed: bool = False
+    _last: dict[ResourceId, Readiness] = field(default_factory=dict)  # of all that was ever waited for
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
+        """handle -> how it is. KubeError while the cluster does not tell."""
+        while True:
+            watch = self._covering(variants.values())
+            try:
+                seen = watch.look(variants.values())
+            except KubeError:
+                if watch.ended:  # by another look, which wanted a wider one
+                    continue
+                raise
+            self._last.update(seen)
+            return {handle: seen[variant] for handle, variant in variants.items()}
+
+    def confirm(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
+        """The same, by nothing that may be out of date."""
+        watch = self._covering(variants.values())
+        if watch.is_fresh:
+            return self.look(variants)
+        found: dict[ResourceId, Object] = {}
+        for one in self.kube.list(*WORKLOADS, labels=named(self.installation, {v.name for v in variants.values()})):
+            if (of := owner(one)) is not None:
+                found[of] = one
+        return {handle: readiness(self.kube, Parts(found.get(variant))) for handle, variant in variants.items()}
+
+    def expect(self, variant: ResourceId, deployment: Object) -> None:
+        """Its Deployment was just written like this."""
+        with self._lock:
+            if self._watch is not None:
+                self._watch.expect(variant, deployment)
+
+    def forget(self, variant: ResourceId) -> Readiness | None:
+        """What was seen of it last, told once."""
+        return self._last.pop(variant, None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._watch is not None:
+                self._watch.end()
+
+    def _covering(self, variants: Collection[ResourceId]) -> _Watch:
+        """The watch that there is, if it tells of all of these; else one of these too, or of all there are."""
+        names = {variant.name for variant in variants}
+        with self._lock:
+            if self._closed:
+                raise KubeError(Reason.OTHER, "watch", "the target is closed")
+            if self._watch is None or not self._watch.covers(names):
+                before, known = self._watch, self._watch.names if self._watch else frozenset()
+                names |= known
+                self._watch = _Watch(self.kube, self.installation, names if len(names) <= FEW else ())
+                if before is not None:
+                    before.end()
+            return self._watch
+
+
+class _Watch:
+    """Of the named variants; of all where none is named."""
+
+    def __init__(self, kube: KubeClient, installation: str, names: Collection[str]) -> None:
+        self.names = frozenset(names)
+        self.ended = False
+        self._kube = kube
+        self._noting = threading.Lock()
+        self._looking = threading.Lock()
+        self._changed: set[ResourceId] = set()  # its Deployment
+        self._explained: set[ResourceId] = set()  # something of the rest
+        self._moved: dict[ResourceId, float] = {}  # when its Deployment changed last, by the monotonic clock
+        self._seen: dict[ResourceId, Readiness] = {}
+        labels = named(installation, names) if names else f"{selector(installation)},{VARIANT}"
+        self._workloads = Informer(kube, WORKLOADS, labels, self._note)
+        self._explanations: Explanations = (
+            Watched(kube, labels, self._explain) if names else Listed(kube, installation, self._explain)
+        )
+        self._workloads.start()
+
+    @property
+    def is_fresh(self) -> bool:
+        return self._workloads.heard_within(FRESH_SECONDS)
+
+    def covers(self, names: Collection[str]) -> bool:
+        return not self.names or self.names.issuperset(names)
+
+    def look(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
+        self._workloads.check()
+        with self._looking:  # one look at a time: an older one never replaces a newer one
+            now = time.monotonic()
+            for variant in self._to_look_at(variants, now):
+                self._seen[variant] = self._readiness(variant)
+            waiting = (v for v in variants if self._seen[v].state is ReadinessState.WAITING)
+            self._explanations.ask(v for v in waiting if now - self._moved[v] > PATIENCE_SECONDS)
+            return {variant: self._seen[variant] for variant in variants}
+
+    def expect(self, variant: ResourceId, deployment: Object) -> None:
+        self._workloads.expect(deployment)
+        self._note(variant)
+
+    def end(self) -> None:
+        self.ended = True
+        self._workloads.end()
+        self._explanations.end()
+
+    def _note(self, variant: ResourceId) -> None:
+        with self._noting:
+            self._changed.add(variant)
+
+    def _explain(self, variant: ResourceId) -> None:
+        with self._noting:
+            self._explained.add(variant)
+
+    def _to_look_at(self, variants: Collection[ResourceId], now: float) -> list[ResourceId]:
+        """Those of which something new is known. What changes from here on is looked at the next time."""
+        with self._noting:
+            moved = [v for v in variants if v in self._changed or v not in self._seen]
+            self._moved.update(dict.fromkeys(moved, now))
+            chosen = [v for v in variants if v in self._explained or v in self._changed or v not in self._seen]
+            self._changed.difference_update(chosen)
+            self._explained.difference_update(chosen)
+        for variant in chosen:
+            self._seen.pop(variant, None)
+        return chosen
+
+    def _readiness(self, variant: ResourceId) -> Readiness:
+        workloads = self._workloads.of(variant)
+        replica_sets, pods = self._explanations.of(variant)
+        return readiness(self._kube, Parts(workloads[-1] if workloads else None, replica_sets, pods))

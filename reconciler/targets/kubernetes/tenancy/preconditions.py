@@ -1,0 +1,101 @@
+"""What a plan refuses because of the cluster: a namespace that isn't ours, a Secret or a kind that is missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.model.resources import Desired, ResourceId
+from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGED_BY, MANAGER, TENANT, Object
+from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
+from reconciler.targets.kubernetes.tenancy.objects import namespace_of, secret_copies
+from reconciler.targets.protocol import TargetError
+from specs.models.cluster import Routing
+from specs.models.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was asked of the cluster beside our own objects."""
+
+    serves: Callable[[str, str], bool]
+    namespaces: Mapping[str, Object]  # those of desired tenants that are there without our mark, or on their way out
+    secrets: Mapping[str, str]  # NAMESPACE/NAME of the operator's Secrets -> resourceVersion; absent ones are missing
+
+
+def refusals(desired: Desired, platform: Platform, around: Surroundings) -> dict[ResourceId, TargetError]:
+    """Tenant or deployment -> why nothing can be done for it."""
+    return {**dict(_of_tenants(desired, platform, around)), **dict(_of_routing(desired, platform, around))}
+
+
+def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> TargetError | None:
+    """Why a namespace is not this installation's to use, or not now; None where it is."""
+    name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
+    if namespace["metadata"].get("deletionTimestamp"):
+        return TargetError(
+            "Namespace is being removed",
+            f"Namespace {name} is on its way out with all that was in it. Once it is gone, the next round makes it "
+            f"anew; if it stays, `kubectl describe namespace {name}` says what holds it.",
+        )
+    if labels.get(INSTALLATION) == platform.installation and labels.get(TENANT) == tenant:
+        return None
+    if INSTALLATION in labels:
+        return TargetError(
+            "Tenant belongs to another installation",
+            f"Namespace {name} is tenant '{labels.get(TENANT)}' of another installation, '{labels[INSTALLATION]}'. "
+            "Choose another `kubernetes: {namespacePrefix: …}`.",
+        )
+    return TargetError(
+        "Namespace belongs to somebody else",
+        f"Namespace {name} is there and does not carry this installation's mark. Choose another namespacePrefix, or "
+        f"adopt it with all that is in it: kubectl label namespace {name} {MANAGED_BY}={MANAGER} "
+        f"{INSTALLATION}={platform.installation} {TENANT}={tenant}",
+    )
+
+
+def _of_tenants(desired: Desired, platform: Platform, around: Surroundings) -> Iterator[tuple[ResourceId, TargetError]]:
+    for tenant in desired.tenants:
+        there = around.namespaces.get(namespace_of(platform, tenant.tenant))
+        unusable = unusable_namespace(there, platform, tenant.tenant) if there else None
+        missing = [c.source for c in secret_copies(platform, tenant.tenant) if c.source not in around.secrets]
+        if unusable:
+            yield tenant, unusable
+        elif missing:
+            yield (
+                tenant,
+                TargetError(
+                    "A Secret of the operator is missing",
+                    f"platform.yaml names {', '.join(missing)}, which the cluster does not have, or "
+                    "which KubeServe may not read. Create it there, and allow its reading by name.",
+                ),
+            )
+
+
+def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> Iterator[tuple[ResourceId, TargetError]]:
+    routing = platform.kubernetes.routing
+    lacks_gateway = routing is Routing.GATEWAY and not around.serves(GATEWAY_API, "HTTPRoute")
+    for deployment in desired.deployments.values():
+        weighted = sum(1 for weight in deployment.weights.values() if weight) > 1
+        if lacks_gateway:
+            yield (
+                deployment.id,
+                TargetError(
+                    "The cluster has no Gateway API",
+                    "`routing: gateway` needs its HTTPRoute, which this cluster does not serve. Install the Gateway "
+                    "API's custom resources, or say `routing: ingress` or `routing: service` in platform.yaml.",
+                ),
+            )
+        elif weighted and (routing is not Routing.GATEWAY or platform.kubernetes.gateway is None):
+            yield deployment.id, _unweighted(deployment.name, platform)
+
+
+def _unweighted(deployment: str, platform: Platform) -> TargetError:
+    kubernetes = platform.kubernetes
+    how = "no gateway is named, so that the stable Service serves alone"
+    if kubernetes.routing is not Routing.GATEWAY:
+        how = f"`routing: {kubernetes.routing}` sends it to one alone"
+    return TargetError(
+        "This routing can't split traffic",
+        f"Deployment '{deployment}' shares its traffic between versions, and {how}. Serve one version, or have the "
+        "operator say `routing: gateway` with a `gateway:` in platform.yaml.",
+    )

@@ -1,0 +1,1 @@
+"""Loads specs and platform.yaml, and explains every problem at its place in the file."""

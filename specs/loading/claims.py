@@ -1,0 +1,57 @@
+"""Whose spec a file is that can't be understood, so that nothing of that tenant is deleted for it.
+
+Called by `loader.py`. Doubt is resolved towards protecting more: a name is only believed if no other can be meant.
+"""
+
+from __future__ import annotations
+
+import re
+
+from specs.models.platform import Platform
+from specs.names import check_tenant
+from specs.problems import Refusal
+from specs.syntax.scalars import taken_for
+
+_DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_TENANT = re.compile(r"^tenant:[ \t]+([\"']?)([A-Za-z0-9_-]+)\1[ \t]*(?:#.*)?$", re.MULTILINE)
+_ANY_TENANT = re.compile(r"^[\"']?tenant[\"']?[ \t]*:", re.MULTILINE)
+_CONTENT = re.compile(r"^[^#\s]", re.MULTILINE)
+
+
+def claimants(text: str, path: str, platform: Platform) -> frozenset[str] | None:
+    """The tenants that a file may speak for; None when it may be anybody.
+
+    Its text tells, where each of its documents says `tenant: NAME` plainly; else the paths of the tenants do.
+    """
+    names = tenants_in(text)
+    if names is not None and all(_is_tenant(name, platform) for name in names):
+        return names
+    return tenants_at(path, platform)
+
+
+def tenants_at(path: str, platform: Platform) -> frozenset[str] | None:
+    """The tenants whose paths hold this one; None when no tenants are listed, and so any may be meant."""
+    if not platform.tenants:
+        return None
+    return frozenset(name for name in platform.tenants if platform.may_speak_at(name, path))
+
+
+def tenants_in(text: str) -> frozenset[str] | None:
+    """The names behind `tenant:` at the left edge; None where a document has none or it isn't plain."""
+    names: set[str] = set()
+    for document in _DOCUMENT.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+        if not _CONTENT.search(document):
+            continue
+        found = {name for quote, name in _TENANT.findall(document) if quote or not taken_for(name)}
+        if not found or len(_ANY_TENANT.findall(document)) != len(_TENANT.findall(document)):
+            return None
+        names |= found
+    return frozenset(names) or None
+
+
+def _is_tenant(name: str, platform: Platform) -> bool:
+    try:
+        check_tenant(name)
+    except Refusal:
+        return False
+    return not platform.tenants or name in platform.tenants

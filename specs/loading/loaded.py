@@ -1,0 +1,123 @@
+"""What the loader hands over: healthy tenants, every part of which knows its file and place, and all problems.
+
+Made by `loader.py`; read by every later stage, which adds problems of its own with `TenantSpec.problem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from specs.models.tenant import DeploymentSpec, VersionSpec
+from specs.problems import Place, Problem, Severity
+from specs.syntax.documents import Key, Places
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """One kubeserve.yaml. `path` is POSIX, from the root of its source: its identity there."""
+
+    path: str
+    content: bytes
+    source: str = ""  # the source's name, where several are loaded together
+    shown: str = ""  # how the user finds it from where he stands, where that isn't `path`
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    model: str
+    name: str
+    spec: VersionSpec
+    file: str  # what `artifact:` and `requirements:` are relative to: see `paths.resolve_path`
+    source: str = ""
+    places: Places = field(repr=False, compare=False, kw_only=True)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Where it stands in the spec; `(*version.keys, "artifact")` is its artifact."""
+        return "models", self.model, "versions", self.name
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    name: str
+    versions: Mapping[str, LoadedVersion]
+    description: str | None
+    file: str
+    source: str = ""
+    places: Places = field(repr=False, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDeployment:
+    name: str
+    spec: DeploymentSpec
+    file: str
+    source: str = ""
+    places: Places = field(repr=False, compare=False, kw_only=True)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        return "deployments", self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSpec:
+    """All that a tenant's files say together."""
+
+    name: str
+    models: Mapping[str, LoadedModel]
+    deployments: Mapping[str, LoadedDeployment]
+    files: tuple[str, ...]
+    places: Places = field(repr=False, compare=False, kw_only=True)  # of its first document
+
+    def place(self, *keys: Key) -> Place:
+        """Where `deployments`, NAME, `version` and the like are written; the nearest part around, if absent."""
+        return self._places(keys).place(keys)
+
+    def problem(
+        self,
+        keys: Sequence[Key],
+        summary: str,
+        detail: str,
+        *,
+        code: str = "spec",
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """A problem that a later stage found with what is written there."""
+        return self._places(keys).problem(keys, code, summary, detail, severity)
+
+    def _places(self, keys: Sequence[Key]) -> Places:
+        """The document that the model or deployment stands in, which may be any of the tenant's."""
+        group, name = (str(keys[0]), str(keys[1])) if len(keys) > 1 else ("", "")
+        if group == "models" and name in self.models:
+            return self.models[name].places
+        if group == "deployments" and name in self.deployments:
+            return self.deployments[name].places
+        return self.places
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`tenants` are the healthy ones; `problems` are in file order, warnings among them.
+
+    `broken` tenants have an error in one of their files: nothing of theirs is known well enough to apply or delete.
+    `claimed` are tenants that a refused file speaks for although it may not: their own files hold, and nothing of
+    theirs is deleted until that is settled. `unreadable`: not even the tenant of some file is known.
+    """
+
+    tenants: Mapping[str, TenantSpec]
+    problems: tuple[Problem, ...]
+    broken: frozenset[str]
+    unreadable: bool
+    claimed: frozenset[str] = frozenset()
+
+    @property
+    def protected(self) -> frozenset[str] | None:
+        """Tenants of which nothing may be deleted; None when that is all of them."""
+        return None if self.unreadable else self.broken | self.claimed
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error; warnings may be there."""
+        return not any(problem.severity is Severity.ERROR for problem in self.problems)

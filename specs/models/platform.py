@@ -1,0 +1,298 @@
+"""The models of platform.yaml, the operator's file, and the platform that applies without one.
+
+It is read from where the operator says and never out of a fetched source. Nothing here touches the disk or the
+network: relative paths are resolved by whoever knows the folder of the file.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from specs.models import urls
+from specs.models.cluster import Endpoint, Kubernetes, Routing, SecretName, StoreAccess, check_host
+from specs.models.fields import API_VERSION, Boolean, Duration, Integer, Memory, Model, TenantName
+from specs.models.grants import EgressRule, Quota, TenantGrant, TenantState
+from specs.names import check_label, quoted
+from specs.problems import Refusal
+
+__all__ = [
+    "Allowed",
+    "ArtifactStore",
+    "DirectorySource",
+    "EgressRule",
+    "FilesystemStore",
+    "Gateway",
+    "GitSource",
+    "Guards",
+    "Kubernetes",
+    "Limits",
+    "Platform",
+    "Quota",
+    "Routing",
+    "Runtime",
+    "S3Store",
+    "SourceSpec",
+    "StoreAccess",
+    "Target",
+    "TenantGrant",
+    "TenantState",
+    "default_platform",
+]
+
+DEFAULT_STORE = ".kubeserve/store"
+DEFAULT_STATE = ".kubeserve/state.json"
+DEFAULT_INTERVAL = 60.0
+MIN_INTERVAL, MAX_INTERVAL = 1.0, 86_400.0
+DEFAULT_ARTIFACT_LIMIT = 500 * 2**20
+DEFAULT_REQUIREMENTS_LIMIT = 2**20
+DEFAULT_MAX_DELETIONS = 5
+DEFAULT_MAX_DELETION_PERCENT = 30
+MAX_SOURCES = 100
+IMAGE_PATTERN = r"^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$"
+
+
+class Target(StrEnum):
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
+
+
+def _check_ref(value: str) -> str:
+    if urls.GIT_REF.fullmatch(value) and ".." not in value and "@{" not in value and not value.endswith(".lock"):
+        return value
+    raise Refusal("git-ref", "Not a Git ref", f"{quoted(value)} is no branch, tag or commit that Git would accept.")
+
+
+def _check_interval(seconds: float) -> float:
+    if MIN_INTERVAL <= seconds <= MAX_INTERVAL:
+        return seconds
+    raise Refusal("interval-bounds", "Interval out of bounds", "A source is looked at every 1s to every 24h.")
+
+
+def _check_listen_host(value: str) -> str:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(value)
+    except ValueError:
+        return check_host(value)
+    return value
+
+
+SourceName = Annotated[str, AfterValidator(lambda name: check_label(name, "source"))]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class GitSource(Model):
+    """A ref of a Git repository, looked at every `interval` seconds."""
+
+    name: SourceName
+    """For messages and `kubeserve status`."""
+    url: Annotated[str, AfterValidator(urls.check_git_url)]
+    """https://, ssh://, or git@host:path; a local path where `allow: {localGit: true}` says so."""
+    ref: Annotated[str, Field(max_length=255), AfterValidator(_check_ref)] = "HEAD"
+    """A branch, tag or commit; the repository's default branch where it isn't said."""
+    interval: Annotated[Duration, AfterValidator(_check_interval)] = DEFAULT_INTERVAL
+    """How often to look for new commits."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the URL is a path of this machine, which an operator must allow."""
+        return urls.is_local_git(self.url)
+
+
+class DirectorySource(Model):
+    """A directory as it is, relative to the folder of platform.yaml."""
+
+    name: SourceName
+    """For messages and `kubeserve status`."""
+    path: FilePath
+    """The directory, relative to this file."""
+
+
+def _source_kind(value: Any) -> str:
+    return "git" if isinstance(value, GitSource) or (isinstance(value, dict) and "url" in value) else "directory"
+
+
+SourceSpec = Annotated[
+    Annotated[GitSource, Tag("git")] | Annotated[DirectorySource, Tag("directory")], Discriminator(_source_kind)
+]
+
+
+class FilesystemStore(Model):
+    """Artifacts in a directory, relative to the folder of platform.yaml; for the local target only."""
+
+    type: Literal["filesystem"]
+    path: FilePath = DEFAULT_STORE
+    """The directory, relative to this file."""
+
+
+class S3Store(Model):
+    """Artifacts in a bucket. `pod_endpoint` and `pod_access` are how pods reach it, where that differs."""
+
+    type: Literal["s3"]
+    bucket: Annotated[str, Field(pattern=rf"^{urls.BUCKET_PATTERN}$")]
+    """The bucket's name."""
+    prefix: Annotated[str, AfterValidator(urls.check_prefix)] = ""
+    """What every key starts with, like models/."""
+    endpoint: Endpoint | None = None
+    """Where the store answers; AWS where it isn't said."""
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    """The bucket's region."""
+    path_style: Boolean = False
+    """Whether the bucket is a part of the path, as MinIO and others want it."""
+    pod_endpoint: Endpoint | None = None
+    """Where the store answers to pods, if elsewhere."""
+    pod_access: StoreAccess | None = None
+    """How pods may read it; a tenant's own `storeAccess` comes first."""
+
+
+ArtifactStore = Annotated[FilesystemStore | S3Store, Field(discriminator="type")]
+
+
+class Runtime(Model):
+    """What runs variants on Kubernetes."""
+
+    image: Annotated[str, Field(max_length=512, pattern=IMAGE_PATTERN)] | None = None
+    """The image of the model server; required with target kubernetes."""
+    pull_secret: SecretName | None = None
+    """The secret to pull it with, as NAMESPACE/NAME."""
+
+
+class Limits(Model):
+    """How large the files of one version may be."""
+
+    artifact_bytes: Memory = Field(
+        default=DEFAULT_ARTIFACT_LIMIT, validation_alias="artifact", serialization_alias="artifact"
+    )
+    """The most that the artifact of one version may have."""
+    requirements_bytes: Memory = Field(
+        default=DEFAULT_REQUIREMENTS_LIMIT, validation_alias="requirements", serialization_alias="requirements"
+    )
+    """The most that its requirements.txt may have."""
+
+
+class Guards(Model):
+    """A round that would delete more deployments than both stops before its first deletion."""
+
+    max_deletions: Annotated[Integer, Field(ge=0)] = DEFAULT_MAX_DELETIONS
+    """So many deployments may always be deleted."""
+    max_deletion_percent: Annotated[Integer, Field(ge=0, le=100)] = DEFAULT_MAX_DELETION_PERCENT
+    """And so many percent of all."""
+
+
+class Gateway(Model):
+    """Where the local gateway listens. Without a port one is chosen once and recorded."""
+
+    host: Annotated[str, AfterValidator(_check_listen_host)] = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[Integer, Field(ge=1, le=65535)] | None = None
+    """The port; without it, one is chosen once and recorded."""
+
+
+class Allowed(Model):
+    """What is refused unless the operator says otherwise."""
+
+    local_git: Boolean = False
+    """Git sources that are paths of this machine."""
+    private_addresses: Boolean = False
+    """Remote artifacts whose host resolves to a private address."""
+
+
+class Platform(Model):
+    """The whole file; every field but `api_version` has a default."""
+
+    api_version: Literal["kubeserve.io/v1"]
+    """The language of this file."""
+    installation: Annotated[str, AfterValidator(lambda name: check_label(name, "installation"))] = "default"
+    """The name that everything is marked with, so that two of them can share a target."""
+    target: Target = Target.LOCAL
+    """Where deployments run."""
+    sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=MAX_SOURCES)] = (
+        DirectorySource(name="default", path="."),
+    )
+    """Where specs are read from."""
+    artifact_store: ArtifactStore = FilesystemStore(type="filesystem")
+    """Where artifacts are kept."""
+    state: Annotated[str, AfterValidator(urls.check_state)] = DEFAULT_STATE
+    """The state file: a path relative to this file, or s3://bucket/key."""
+    runtime: Runtime = Runtime()
+    """What runs variants on Kubernetes."""
+    kubernetes: Kubernetes = Kubernetes()
+    """How the cluster is used."""
+    tenants: dict[TenantName, TenantGrant] = Field(default_factory=dict)
+    """What tenants there are, and what each is granted. Without any, whoever writes a spec is one."""
+    limits: Limits = Limits()
+    """How large files may be."""
+    guards: Guards = Guards()
+    """How much a round may delete."""
+    gateway: Gateway = Gateway()
+    """Where the local gateway listens."""
+    allow: Allowed = Allowed()
+    """What is refused unless it is allowed here."""
+
+    def may_speak_at(self, tenant: str, path: str) -> bool:
+        """Whether a spec at this path may be this tenant's. With no tenants listed, any may be, anywhere."""
+        if not self.tenants:
+            return True
+        grant = self.tenants.get(tenant)
+        return grant is not None and grant.may_speak_at(path)
+
+    def for_target(self, target: Target) -> Self:
+        """The same with another target. Raises a Refusal when it lacks what that one needs."""
+        chosen = self.model_copy(update={"target": target})
+        chosen._check_target()
+        return chosen
+
+    @field_validator("sources")
+    @classmethod
+    def _names_once(cls, sources: tuple[GitSource | DirectorySource, ...]) -> tuple[GitSource | DirectorySource, ...]:
+        names = [source.name for source in sources]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Refusal(
+                    "duplicate-name", "A name defined twice", f"Two sources are named '{name}'.", (index, "name")
+                )
+        return sources
+
+    @model_validator(mode="after")
+    def _target_has_what_it_needs(self) -> Self:
+        self._check_target()
+        return self
+
+    def _check_target(self) -> None:
+        if self.target is Target.KUBERNETES and isinstance(self.artifact_store, FilesystemStore):
+            raise Refusal(
+                "store-of-target",
+                "A store that pods can't reach",
+                "A filesystem store is for the local target only. With 'target: kubernetes' write "
+                "`artifactStore: {type: s3, bucket: …}`.",
+                ("artifactStore",),
+            )
+        if self.target is Target.KUBERNETES and self.runtime.image is None:
+            raise Refusal(
+                "no-image",
+                "No runtime image",
+                "With 'target: kubernetes' variants run from an image. Name it: `runtime: {image: …}`.",
+                ("runtime",),
+            )
+
+    @model_validator(mode="after")
+    def _local_git_is_allowed(self) -> Self:
+        for index, source in enumerate(self.sources):
+            if isinstance(source, GitSource) and source.is_local and not self.allow.local_git:
+                raise Refusal(
+                    "local-git",
+                    "A Git repository of this machine",
+                    "Sources are fetched over https or ssh. To read a repository of this machine write "
+                    "`allow: {localGit: true}`, or name it by `path:` to read its working tree.",
+                    ("sources", index, "url"),
+                )
+        return self
+
+
+def default_platform() -> Platform:
+    """What applies without a platform.yaml: this directory, any tenant, the local target, all under .kubeserve/."""
+    return Platform(api_version=API_VERSION)
