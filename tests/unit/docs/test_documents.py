@@ -17,7 +17,7 @@ from specs.models.platform import default_platform
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "examples/README.md"],
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "examples/README.md"],
     key=lambda page: str(page.relative_to(ROOT)),
 )
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
