@@ -14,8 +14,8 @@ from reconciler.artifacts.protocol import ArtifactStore, Content
 from reconciler.desired.compiling import NOTHING_ASKED, ask_sources
 from reconciler.desired.sources import Read, collector_paused
 from reconciler.desired.versions import OpenSource
-from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
+from reconciler.engine.run import Event, Run
 from reconciler.model.resources import Desired, FileOrigin, ResourceId
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan, Stored, Trouble
@@ -66,7 +66,7 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
     """Carries out a plan. The caller holds the target's lock since before the plan was made."""
     cancelled = threading.Event()
     return execute(
-        Round(
+        Run(
             plan=planned.plan,
             desired=planned.desired,
             live=planned.live,

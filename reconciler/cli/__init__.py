@@ -2,7 +2,7 @@
 
 import sys
 
-from reconciler.exit_codes import ExitCode
+from reconciler.cli.exit_codes import ExitCode
 
 __all__ = ["main"]
 

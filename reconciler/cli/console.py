@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from reconciler.exit_codes import ExitCode
+from reconciler.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from specs.problems import Problem

@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli import interrupts
 from reconciler.cli.console import show_error, show_problems, talk
-from reconciler.exit_codes import ExitCode
+from reconciler.cli.exit_codes import ExitCode
 from specs.errors import KubeServeError
 
 

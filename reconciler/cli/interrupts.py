@@ -14,7 +14,7 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
-from reconciler.exit_codes import ExitCode
+from reconciler.cli.exit_codes import ExitCode
 
 LEAVE_SECONDS = 1.7
 JOIN_SECONDS = 0.05  # a thread that has nothing to do any more needs less

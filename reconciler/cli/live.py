@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 from reconciler.cli.progress import label, outcome_line
-from reconciler.engine.context import Event
+from reconciler.engine.run import Event
 from reconciler.model.resources import ResourceId
 from reconciler.plan.model import Plan
 from reconciler.plan.views.text import size

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.console import is_lively, paint_talk, talk, verbosity
 
 if TYPE_CHECKING:
-    from reconciler.engine.context import Event
+    from reconciler.engine.run import Event
     from reconciler.plan.model import Plan
 
 PHASE_STYLES = {"Ready": "green", "Degraded": "yellow", "Failed": "red", "Progressing": "cyan", "Deleting": "dim"}

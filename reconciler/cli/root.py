@@ -14,7 +14,7 @@ import click
 from reconciler.cli import interrupts
 from reconciler.cli.console import Verbosity
 from reconciler.cli.endings import ending, settle_stdout
-from reconciler.exit_codes import ExitCode
+from reconciler.cli.exit_codes import ExitCode
 
 NAME = "kubeserve"
 COMPLETION_VARIABLE = "_KUBESERVE_COMPLETE"

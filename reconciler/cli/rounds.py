@@ -8,20 +8,26 @@ from dataclasses import dataclass
 import click
 
 from reconciler.cli.console import confirm, count, paint, print_json, show_problems, talk, verbosity
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.interrupts import is_working, leave, tell
 from reconciler.cli.plans import Saved, check_scope, plan_now, plan_text, print_plan
 from reconciler.cli.progress import progress
-from reconciler.engine.context import Result
 from reconciler.engine.execute import Outcome
-from reconciler.exit_codes import ExitCode
+from reconciler.engine.run import Result
 from reconciler.model.resources import JSON, Kind
 from reconciler.plan.diff import Options
 from reconciler.plan.views.data import plan_document
 from reconciler.reconcile import Planned, apply_round
-from reconciler.state.model import FAILED_PHASES, Phase
+from reconciler.state.model import FAILED_PHASES, Phase, Verdict
 from reconciler.workspace import Workspace
 
 SHOWN_LOG_LINES = 10
+EXIT_CODES = {
+    Verdict.SUCCEEDED: ExitCode.OK,
+    Verdict.DEGRADED: ExitCode.DEGRADED,
+    Verdict.FAILED: ExitCode.FAILED,
+    Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
+}
 UNFINISHED = FAILED_PHASES | {Phase.DELETING}
 
 
@@ -52,7 +58,7 @@ def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) ->
                 leave()
             raise
     _show(planned, outcome, ask.output)
-    return ExitCode.FAILED if planned.is_broken else outcome.exit_code
+    return _exit_code(planned, outcome)
 
 
 def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
@@ -72,6 +78,10 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
     if not planned.plan.is_empty:
         confirm(ask.question, yes=agreed)
     return planned
+
+
+def _exit_code(planned: Planned, outcome: Outcome) -> ExitCode:
+    return ExitCode.FAILED if planned.is_broken else EXIT_CODES[outcome.verdict]
 
 
 def _show(planned: Planned, outcome: Outcome, output: str) -> None:
@@ -112,7 +122,7 @@ def _tally(results: list[Result]) -> str:
 def _document(planned: Planned, outcome: Outcome, results: list[Result]) -> JSON:
     return {
         "plan": plan_document(planned.plan),
-        "exitCode": int(ExitCode.FAILED if planned.is_broken else outcome.exit_code),
+        "exitCode": int(_exit_code(planned, outcome)),
         "results": [
             {
                 "id": str(result.id),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.engine.context import Result, Round
+from reconciler.engine.run import Result, Run
 from reconciler.engine.scheduler import Scheduler, Walk
 from reconciler.engine.walks import (
     adoption_walk,
@@ -17,10 +17,9 @@ from reconciler.engine.walks import (
     tenant_walk,
     version_walk,
 )
-from reconciler.exit_codes import ExitCode
 from reconciler.model.resources import Kind, ResourceId, deployment_of
 from reconciler.plan.model import Action, Change
-from reconciler.state.model import Phase, Record, RoundRecord, StateError
+from reconciler.state.model import Phase, Record, RoundRecord, StateError, Verdict
 
 WORKERS = 8
 
@@ -31,69 +30,69 @@ class Outcome:
     withheld: bool = False  # a guard held deletions back
 
     @property
-    def exit_code(self) -> ExitCode:
+    def verdict(self) -> Verdict:
         phases = {result.phase for result in self.results}
         if self.withheld or phases & {Phase.FAILED, Phase.DELETING}:
-            return ExitCode.FAILED
-        return ExitCode.DEGRADED if Phase.DEGRADED in phases else ExitCode.OK
+            return Verdict.FAILED
+        return Verdict.DEGRADED if Phase.DEGRADED in phases else Verdict.SUCCEEDED
 
 
-def execute(round_: Round, workers: int = WORKERS) -> Outcome:
+def execute(run: Run, workers: int = WORKERS) -> Outcome:
     """Carries out what the plan shows. StateError before anything is done when it can't be recorded; after, when how it
     went can't. KeyboardInterrupt is raised on, once what was done is recorded."""
-    plan = round_.plan
+    plan = run.plan
     if plan.is_empty:
         return Outcome((), bool(plan.guards))
-    started = round_.clock()
-    round_.recorder.begin(claims(round_), leftovers(round_))
-    scheduler = Scheduler(round_.target.readiness, workers, round_.cancelled)
+    started = run.clock()
+    run.recorder.begin(claims(run), leftovers(run))
+    scheduler = Scheduler(run.target.readiness, workers, run.cancelled)
     for change in plan.work():
         if change.id.kind is not Kind.VARIANT:
-            scheduler.spawn(change.id, _walk(round_, change))
+            scheduler.spawn(change.id, _walk(run, change))
     try:
         scheduler.run()
     except KeyboardInterrupt:
         with suppress(StateError):  # its user is told of the interruption
             for change in plan.work():  # those too whose walk had not begun
-                if change.id.kind is not Kind.VARIANT and change.id not in round_.results:
-                    round_.interrupted(change.id)
-            _finish(round_, started, "interrupted")
+                if change.id.kind is not Kind.VARIANT and change.id not in run.results:
+                    run.interrupted(change.id)
+            _finish(run, started, Verdict.INTERRUPTED)
         raise
     except BaseException:
-        _finish(round_, started, "failed")
+        _finish(run, started, Verdict.FAILED)
         raise
-    outcome = Outcome(tuple(round_.results.values()), bool(plan.guards))
-    _finish(round_, started, _ending(outcome))
+    outcome = Outcome(tuple(run.results.values()), bool(plan.guards))
+    _finish(run, started, outcome.verdict)
     return outcome
 
 
-def claims(round_: Round) -> dict[ResourceId, Record]:
+def claims(run: Run) -> dict[ResourceId, Record]:
     """Every id that this round may create or take over, before it does."""
     found = {}
-    for change in round_.plan.work():
+    for change in run.plan.work():
         if change.action is not Action.DELETE and change.action is not Action.UNCHANGED:
-            previous = round_.recorder.record(change.id) or Record(Phase.PROGRESSING)
-            digest = round_.digest_of(change.id)
+            previous = run.recorder.record(change.id) or Record(Phase.PROGRESSING)
+            digest = run.digest_of(change.id)
             found[change.id] = Record(
                 Phase.PROGRESSING,
                 digest,
                 previous.applied,
-                since=round_.clock().isoformat(timespec="seconds"),
+                since=run.clock().isoformat(timespec="seconds"),
                 url=previous.url,
                 attempts=previous.attempts if previous.desired == digest else 0,
             )
     return found
 
 
-def leftovers(round_: Round) -> tuple[ResourceId, ...]:
+def leftovers(run: Run) -> tuple[ResourceId, ...]:
     """What is recorded, not there and not asked for: claims of a round that did not live to use them, versions that no
     spec names any more. A store keeps its versions all the same."""
-    return tuple(r for r in round_.recorder.state.resources if _is_left_over(round_, r))
+    return tuple(r for r in run.recorder.state.resources if _is_left_over(run, r))
 
 
-def _is_left_over(round_: Round, resource: ResourceId) -> bool:
-    scope, desired = round_.plan.scope, round_.desired
-    if resource in round_.live.resources:
+def _is_left_over(run: Run, resource: ResourceId) -> bool:
+    scope, desired = run.plan.scope, run.desired
+    if resource in run.live.resources:
         return False
     match resource.kind:
         case Kind.VARIANT:
@@ -106,33 +105,29 @@ def _is_left_over(round_: Round, resource: ResourceId) -> bool:
             return False
 
 
-def _finish(round_: Round, started: datetime, ending: str) -> None:
-    counts = Counter(str(change.action) for change in round_.plan.work() if change.id.kind is not Kind.VARIANT)
-    round_.recorder.finish(
+def _finish(run: Run, started: datetime, verdict: Verdict) -> None:
+    counts = Counter(str(change.action) for change in run.plan.work() if change.id.kind is not Kind.VARIANT)
+    run.recorder.finish(
         RoundRecord(
             id=str(uuid.uuid4()),
-            revision=round_.plan.revision,
+            revision=run.plan.revision,
             started=started.isoformat(timespec="seconds"),
-            ended=round_.clock().isoformat(timespec="seconds"),
-            outcome=ending,
+            ended=run.clock().isoformat(timespec="seconds"),
+            outcome=verdict,
             counts=dict(counts),
         )
     )
 
 
-def _walk(round_: Round, change: Change) -> Walk:
+def _walk(run: Run, change: Change) -> Walk:
     match change.action, change.id.kind:
         case Action.DELETE, _:
-            return deletion_walk(round_, change)
+            return deletion_walk(run, change)
         case Action.ADOPT, _:
-            return adoption_walk(round_, change)
+            return adoption_walk(run, change)
         case _, Kind.TENANT:
-            return tenant_walk(round_, change)
+            return tenant_walk(run, change)
         case _, Kind.VERSION:
-            return version_walk(round_, change)
+            return version_walk(run, change)
         case _:
-            return deployment_walk(round_, change)
-
-
-def _ending(outcome: Outcome) -> str:
-    return {ExitCode.OK: "succeeded", ExitCode.DEGRADED: "degraded"}.get(outcome.exit_code, "failed")
+            return deployment_walk(run, change)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Generator, Hashable, Iterable, Mapping
 from typing import Any
 
-from reconciler.engine.context import Round
+from reconciler.engine.run import Run
 from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
 from reconciler.model.text import printable
@@ -36,56 +36,56 @@ class WalkError(KubeServeError):
         self.log = tuple(map(printable, log))
 
 
-def tenant_walk(round_: Round, change: Change) -> Walk:
-    round_.note(change.id, "provisioning")
-    with round_.failing_as(change.id, "TenantFailed"):
+def tenant_walk(run: Run, change: Change) -> Walk:
+    run.note(change.id, "provisioning")
+    with run.failing_as(change.id, "TenantFailed"):
         _check(change.error)
-        yield from retried(lambda: round_.target.ensure(round_.prepared[change.id]))
-        round_.succeeded(change.id, "Provisioned")
+        yield from retried(lambda: run.target.ensure(run.prepared[change.id]))
+        run.succeeded(change.id, "Provisioned")
 
 
-def version_walk(round_: Round, change: Change) -> Walk:
-    round_.note(change.id, "uploading")
-    with round_.failing_as(change.id, "UploadFailed"):
+def version_walk(run: Run, change: Change) -> Walk:
+    run.note(change.id, "uploading")
+    with run.failing_as(change.id, "UploadFailed"):
         _check(change.error)
-        version = round_.desired.versions[change.id]
-        yield from retried(lambda: round_.upload(version))
-        round_.succeeded(change.id, "Stored", applied=version.digest)
+        version = run.desired.versions[change.id]
+        yield from retried(lambda: run.upload(version))
+        run.succeeded(change.id, "Stored", applied=version.digest)
 
 
-def deployment_walk(round_: Round, change: Change) -> Walk:
+def deployment_walk(run: Run, change: Change) -> Walk:
     """Brings one deployment to what is desired, or leaves it serving what it served."""
-    deployment = round_.desired.deployments[change.id]
-    with round_.failing_as(change.id, "RolloutFailed"):
+    deployment = run.desired.deployments[change.id]
+    with run.failing_as(change.id, "RolloutFailed"):
         try:
             _check(change.error)
-            yield from _roll_out(round_, deployment)
+            yield from _roll_out(run, deployment)
         except Interrupted:
             raise
         except Exception:
-            yield from _look_again(round_, change.id)
+            yield from _look_again(run, change.id)
             raise
-        round_.succeeded(change.id, "Serving", url=round_.url(change.id))
+        run.succeeded(change.id, "Serving", url=run.url(change.id))
 
 
-def adoption_walk(round_: Round, change: Change) -> Walk:
+def adoption_walk(run: Run, change: Change) -> Walk:
     """Runs as desired already: only the record is brought up to date."""
-    with round_.failing_as(change.id, "RolloutFailed"):
+    with run.failing_as(change.id, "RolloutFailed"):
         yield Join(())
-        url = round_.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
-        round_.succeeded(change.id, "TakenOver", url=url)
+        url = run.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
+        run.succeeded(change.id, "TakenOver", url=url)
 
 
-def deletion_walk(round_: Round, change: Change) -> Walk:
+def deletion_walk(run: Run, change: Change) -> Walk:
     """A deployment's route first, so that nothing asks for what goes; then its variants, drained."""
-    round_.deleting(change.id)
-    with round_.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
+    run.deleting(change.id)
+    with run.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
         if change.id.kind is Kind.TENANT:
-            _check_parts((yield Join(round_.deletions_of(change.id.tenant))))
+            _check_parts((yield Join(run.deletions_of(change.id.tenant))))
         if change.handle:
-            yield from _remove(round_, change)
-        yield from _retire(round_, round_.plan.variants_of.get(change.id, ()))
-        round_.gone(change.id)
+            yield from _remove(run, change)
+        yield from _retire(run, run.plan.variants_of.get(change.id, ()))
+        run.gone(change.id)
 
 
 def retried(function: Any) -> Generator[Effect, Any, Any]:
@@ -111,59 +111,59 @@ def _check_parts(ended: Mapping[Hashable, BaseException | None]) -> None:
             raise WalkError("PartFailed", f"{part}: {_summary(error)}")
 
 
-def _roll_out(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
-    yield from _parts(round_, deployment)
-    started = yield from _start(round_, deployment)
-    yield from _prove(round_, deployment, started)
-    yield from _route(round_, deployment)
-    yield from _retire(round_, _replaced(round_, deployment.id))
-    yield from _settle(round_, started)
+def _roll_out(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+    yield from _parts(run, deployment)
+    started = yield from _start(run, deployment)
+    yield from _prove(run, deployment, started)
+    yield from _route(run, deployment)
+    yield from _retire(run, _replaced(run, deployment.id))
+    yield from _settle(run, started)
 
 
-def _parts(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+def _parts(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
     """Waits for the tenant and the versions that this deployment is made of."""
-    needed = [round_.tenant_of(deployment.id)]
-    needed += [variant.version for variant in round_.desired.variants_of[deployment.id]]
-    if missing := [part.name for part in needed[1:] if round_.plan.by_id[part].is_work]:
-        round_.note(deployment.id, f"waiting for {', '.join(missing)}")
+    needed = [run.tenant_of(deployment.id)]
+    needed += [variant.version for variant in run.desired.variants_of[deployment.id]]
+    if missing := [part.name for part in needed[1:] if run.plan.by_id[part].is_work]:
+        run.note(deployment.id, f"waiting for {', '.join(missing)}")
     _check_parts((yield Join(tuple(needed))))
 
 
-def _start(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
+def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
     """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too
     that an earlier round started and did not live to prove."""
     started: dict[str, DesiredVariant] = {}
-    for variant in round_.desired.variants_of[deployment.id]:
-        if not round_.plan.by_id[variant.id].is_work and round_.is_routed(variant):
+    for variant in run.desired.variants_of[deployment.id]:
+        if not run.plan.by_id[variant.id].is_work and run.is_routed(variant):
             continue
-        replicas = None if round_.is_routed(variant) else round_.initial_replicas(variant)
-        round_.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
-        prepared = round_.prepared[variant.id]
+        replicas = None if run.is_routed(variant) else run.initial_replicas(variant)
+        run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
+        prepared = run.prepared[variant.id]
         try:
-            handle = yield from retried(lambda p=prepared, r=replicas: round_.target.ensure(p, r))
+            handle = yield from retried(lambda p=prepared, r=replicas: run.target.ensure(p, r))
         except Interrupted:
             raise
         except Exception as error:
             started[prepared.handle] = variant  # perhaps in part
             failure = WalkError("NotStarted", _summary(error), getattr(error, "log", ()))
-            yield from _give_up(round_, deployment.id, started, failure)
+            yield from _give_up(run, deployment.id, started, failure)
             raise failure from error
         started[handle] = variant
     return started
 
 
 def _prove(
-    round_: Round, deployment: DesiredDeployment, started: Mapping[str, DesiredVariant]
+    run: Run, deployment: DesiredDeployment, started: Mapping[str, DesiredVariant]
 ) -> Generator[Effect, Any, None]:
     """Waits until all that was started is ready. If not: records why, removes what is new, and fails."""
     if not started:
         return
     seconds = max(variant.ready_seconds for variant in started.values())
-    round_.note(deployment.id, "waiting until it answers")
+    run.note(deployment.id, "waiting until it answers")
     seen: Mapping[str, Readiness] = yield Ready(tuple(started), seconds)
     failure = _failure(started, seen, seconds)
     if failure is not None:
-        yield from _give_up(round_, deployment.id, started, failure)
+        yield from _give_up(run, deployment.id, started, failure)
         raise failure
 
 
@@ -182,76 +182,76 @@ def _failure(started: Mapping[str, DesiredVariant], seen: Mapping[str, Readiness
     return WalkError(reason, f"version {started[worst].version_name}: {why}", readiness.log)
 
 
-def _route(round_: Round, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
-    round_.note(deployment.id, "moving traffic")
-    weights = {round_.prepared[variant].handle: weight for variant, weight in deployment.weights.items()}
-    prepared = round_.prepared[deployment.id]
-    yield from retried(lambda: round_.target.route(prepared, weights))
-    round_.moved.add(deployment.id)
+def _route(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+    run.note(deployment.id, "moving traffic")
+    weights = {run.prepared[variant].handle: weight for variant, weight in deployment.weights.items()}
+    prepared = run.prepared[deployment.id]
+    yield from retried(lambda: run.target.route(prepared, weights))
+    run.moved.add(deployment.id)
 
 
-def _replaced(round_: Round, deployment: ResourceId) -> tuple[Change, ...]:
-    return tuple(c for c in round_.plan.variants_of.get(deployment, ()) if c.action is Action.DELETE)
+def _replaced(run: Run, deployment: ResourceId) -> tuple[Change, ...]:
+    return tuple(c for c in run.plan.variants_of.get(deployment, ()) if c.action is Action.DELETE)
 
 
-def _retire(round_: Round, variants: Iterable[Change]) -> Generator[Effect, Any, None]:
+def _retire(run: Run, variants: Iterable[Change]) -> Generator[Effect, Any, None]:
     for change in variants:
         if change.action is Action.DELETE:
-            round_.note(change.deployment or change.id, f"removing {change.id.name} ({change.note})")
-            yield from _remove(round_, change)
-            round_.gone(change.id)
+            run.note(change.deployment or change.id, f"removing {change.id.name} ({change.note})")
+            yield from _remove(run, change)
+            run.gone(change.id)
 
 
-def _settle(round_: Round, started: Mapping[str, DesiredVariant]) -> Generator[Effect, Any, None]:
+def _settle(run: Run, started: Mapping[str, DesiredVariant]) -> Generator[Effect, Any, None]:
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
-        if round_.initial_replicas(variant) != variant.replicas.min:
-            prepared = round_.prepared[variant.id]
-            yield from retried(lambda p=prepared: round_.target.ensure(p))
+        if run.initial_replicas(variant) != variant.replicas.min:
+            prepared = run.prepared[variant.id]
+            yield from retried(lambda p=prepared: run.target.ensure(p))
 
 
 def _give_up(
-    round_: Round, deployment: ResourceId, started: Mapping[str, DesiredVariant], failure: WalkError
+    run: Run, deployment: ResourceId, started: Mapping[str, DesiredVariant], failure: WalkError
 ) -> Generator[Effect, Any, None]:
     """Records why, then removes what this walk started and what never served; what served before stays."""
-    round_.blame(deployment, failure.reason, failure.summary, failure.log)
+    run.blame(deployment, failure.reason, failure.summary, failure.log)
     for handle, variant in started.items():
-        if round_.is_routed(variant):
+        if run.is_routed(variant):
             continue
-        round_.note(deployment, f"removing {variant.name}, which failed")
+        run.note(deployment, f"removing {variant.name}, which failed")
         try:
-            yield from _gone(round_, handle, None, variant.drain_seconds)
+            yield from _gone(run, handle, None, variant.drain_seconds)
         except Interrupted:
             raise
         except Exception as error:  # the failure itself matters more; still recorded, it goes with the next round
-            round_.note(deployment, f"{variant.name} is still there: {_summary(error)}")
+            run.note(deployment, f"{variant.name} is still there: {_summary(error)}")
         else:
-            round_.gone(variant.id)
+            run.gone(variant.id)
 
 
-def _look_again(round_: Round, deployment: ResourceId) -> Generator[Effect, Any, None]:
+def _look_again(run: Run, deployment: ResourceId) -> Generator[Effect, Any, None]:
     """What served when the round began may have died meanwhile; what is new may serve by now."""
-    handles = round_.serving(deployment)
+    handles = run.serving(deployment)
     if not handles:
         return
     try:
-        seen: Mapping[str, Readiness] = yield Call(lambda: round_.target.readiness(handles))
+        seen: Mapping[str, Readiness] = yield Call(lambda: run.target.readiness(handles))
     except Interrupted:
         raise
     except Exception:  # not to be seen: what was observed first stands
         return
-    round_.seen_serving[deployment] = any(one.ready or one.state is ReadinessState.READY for one in seen.values())
+    run.seen_serving[deployment] = any(one.ready or one.state is ReadinessState.READY for one in seen.values())
 
 
-def _remove(round_: Round, change: Change) -> Generator[Effect, Any, None]:
+def _remove(run: Run, change: Change) -> Generator[Effect, Any, None]:
     fingerprint = change.fingerprint if change.deployment is None else None  # a variant's moves during a rollout
-    yield from _gone(round_, change.handle, fingerprint, round_.drain_seconds(change.id))
+    yield from _gone(run, change.handle, fingerprint, run.drain_seconds(change.id))
 
 
-def _gone(round_: Round, handle: str, fingerprint: str | None, drain_seconds: float) -> Generator[Effect, Any, None]:
+def _gone(run: Run, handle: str, fingerprint: str | None, drain_seconds: float) -> Generator[Effect, Any, None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
     waited, pause = 0.0, REMOVAL_POLL_SECONDS
-    while not (yield from retried(lambda f=fingerprint: round_.target.remove(handle, f))):
+    while not (yield from retried(lambda f=fingerprint: run.target.remove(handle, f))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
             raise WalkError("StuckRemoval", f"{handle} did not go within {waited:.0f} s")

@@ -33,6 +33,15 @@ class Phase(StrEnum):
     DELETING = "Deleting"
 
 
+class Verdict(StrEnum):
+    """How a whole round went."""
+
+    SUCCEEDED = "succeeded"
+    DEGRADED = "degraded"  # a rollout kept its old version
+    FAILED = "failed"  # something failed with nothing serving, or could not be removed
+    INTERRUPTED = "interrupted"
+
+
 FAILED_PHASES = frozenset({Phase.DEGRADED, Phase.FAILED})
 
 
@@ -58,7 +67,7 @@ class RoundRecord:
     revision: str
     started: str
     ended: str
-    outcome: str  # "succeeded", "degraded", "failed", "interrupted"
+    outcome: Verdict
     counts: dict[str, int] = field(default_factory=dict)  # action -> number of changes
     message: str = ""
 

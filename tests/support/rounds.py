@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.artifacts.protocol import Content
-from reconciler.engine.context import Event, Round
 from reconciler.engine.execute import Outcome, execute
+from reconciler.engine.run import Event, Run
 from reconciler.model.resources import Desired, FileOrigin, ResourceId
 from reconciler.plan.diff import Options, make_plan
 from reconciler.plan.model import Plan
@@ -53,7 +53,7 @@ class World:
     def carry_out(self, plan: Plan, desired: Desired, file: StateFile | None = None) -> Outcome:
         live = self.target.observe(plan.scope)
         recorder = Recorder(file or self.file, self.state)
-        round_ = Round(
+        run = Run(
             plan=plan,
             desired=desired,
             live=live,
@@ -65,7 +65,7 @@ class World:
             url_of=lambda deployment: f"http://test/{deployment.tenant}/{deployment.name}",
             listen=self._listen,
         )
-        return execute(round_)
+        return execute(run)
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

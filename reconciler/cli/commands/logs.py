@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import opened, workspace_options
-from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.model.resources import ResourceId

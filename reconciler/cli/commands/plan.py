@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import deletion_options, only_option, opened, output_option, workspace_options
-from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import opened, workspace_options
-from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from typing import BinaryIO

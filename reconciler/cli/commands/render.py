@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import only_option, opened, output_option, workspace_options
-from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Desired, ResourceId, Scope

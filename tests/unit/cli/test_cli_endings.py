@@ -14,9 +14,9 @@ from rich.console import Console
 
 from reconciler.cli import console, live, progress
 from reconciler.cli.endings import ending
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.naming import NamingError, find_deployment
-from reconciler.engine.context import Event
-from reconciler.exit_codes import ExitCode
+from reconciler.engine.run import Event
 from reconciler.model.resources import ResourceId, deployment_id, version_id
 from reconciler.plan.model import Action, Change, Plan
 from reconciler.state.model import Phase, Record, State

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.root import COMMANDS, kubeserve
-from reconciler.exit_codes import ExitCode
 
 Call = Callable[..., Any]
 

@@ -14,8 +14,8 @@ from typing import Any
 import click
 import pytest
 
+from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.root import COMMANDS, kubeserve
-from reconciler.exit_codes import ExitCode
 from reconciler.model.resources import deployment_id
 from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.views.data import plan_document

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.engine import walks
-from reconciler.engine.context import Event
-from reconciler.exit_codes import ExitCode
+from reconciler.engine.run import Event
 from reconciler.model.resources import DesiredVariant, Kind, ResourceId, deployment_id, tenant_id, version_id
 from reconciler.plan.model import Action
-from reconciler.state.model import Phase
+from reconciler.state.model import Phase, Verdict
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
@@ -75,7 +74,7 @@ def test_what_failed_and_can_not_be_removed_keeps_its_cause_and_goes_with_the_ne
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.behaviour = crashes("v2")
     world.target.before = refusing(world, "remove", NEW)
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.DEGRADED
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
     assert "no weights" in world.state.resources[CHURN].message
     assert NEW in world.state.resources
     world.target.before = lambda verb, handle: None
@@ -92,7 +91,7 @@ def test_a_deployment_whose_old_version_died_meanwhile_is_failed(world: World) -
         return crashes("v2")(of)
 
     world.target.behaviour = behaviour
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.FAILED
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.FAILED
     assert world.phase(CHURN) == "Failed"
 
 
@@ -101,7 +100,7 @@ def test_a_first_version_that_serves_is_not_failed_by_what_can_not_be_removed(wo
     world.target.before = refusing(world, "remove", OLD)
     world.apply(graph({"fraud/churn": "v1"}))
     assert world.phase(CHURN) == "Failed"
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.DEGRADED
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
     assert (world.phase(CHURN), world.target.resources[CHURN].weights) == ("Degraded", {NEW: 100})
 
 
@@ -121,22 +120,22 @@ def test_an_upload_that_fails_where_an_old_version_serves_is_no_outage(world: Wo
         raise KubeServeError("Disk is full")
 
     world.store.before = refuse
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.DEGRADED
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
     assert world.phase(version_id("fraud", "churn", "v2")) == "Degraded"
-    assert world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1"})).exit_code is ExitCode.FAILED
+    assert world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1"})).verdict is Verdict.FAILED
 
 
 def test_a_route_that_can_not_be_set_leaves_the_old_one_serving(world: World) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.before = refusing(world, "route", CHURN)
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.DEGRADED
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
     assert world.target.resources[CHURN].weights == {OLD: 100}
     assert OLD in world.target.resources
 
 
 def test_a_library_that_ends_the_process_from_a_worker_ends_its_walk_only(world: World) -> None:
     world.target.before = refusing(world, "ensure", OLD, SystemExit(2))
-    assert world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"})).exit_code is ExitCode.FAILED
+    assert world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"})).verdict is Verdict.FAILED
     assert "SystemExit" in world.state.resources[CHURN].message
     assert world.phase(RANK) == "Ready"
 
@@ -146,7 +145,7 @@ def test_who_watches_can_not_make_a_rollout_fail(world: World) -> None:
         raise BrokenPipeError
 
     world.listen = broken_pipe
-    assert world.apply(graph({"fraud/churn": "v1"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.SUCCEEDED
 
 
 def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: World) -> None:
@@ -158,7 +157,7 @@ def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: Wo
     assert world.state.rounds[-1].outcome == "interrupted"
     assert not [event for event in world.events if "which failed" in event.text]
     world.listen = lambda event: None
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.SUCCEEDED
 
 
 def test_an_interruption_before_anything_has_begun_is_recorded_of_all_that_was_to_be_done(world: World) -> None:
@@ -190,11 +189,11 @@ def test_a_tenant_stays_while_something_of_it_could_not_be_deleted(world: World)
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.target.before = refusing(world, "remove", OLD)
     removed = graph({"search/rank": "v1"}, removed=frozenset({"fraud"}))
-    assert world.apply(removed).exit_code is ExitCode.FAILED
+    assert world.apply(removed).verdict is Verdict.FAILED
     assert tenant_id("fraud") in world.target.resources
     assert world.state.resources[tenant_id("fraud")].phase is Phase.DELETING
     world.target.before = lambda verb, handle: None
-    assert world.apply(removed).exit_code is ExitCode.OK
+    assert world.apply(removed).verdict is Verdict.SUCCEEDED
     assert not [r for r in (*world.target.resources, *world.state.resources) if r.tenant == "fraud"]
 
 
@@ -202,7 +201,7 @@ def test_what_is_slow_to_go_is_asked_until_it_is_gone(world: World, monkeypatch:
     monkeypatch.setattr(walks, "REMOVAL_POLL_SECONDS", 0.001)
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.lingers = 3
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.SUCCEEDED
     assert OLD not in world.target.resources
 
 
@@ -216,7 +215,7 @@ def test_a_removal_is_stuck_only_after_the_drain_time_that_the_variant_itself_wa
     object.__setattr__(old.variants[OLD], "drain_seconds", 0.05)
     world.apply(old)
     world.target.lingers = 50
-    assert world.apply(graph({"fraud/churn": "v2"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.SUCCEEDED
     world.target.lingers = sys.maxsize
     world.apply(graph({"fraud/churn": "v3"}))
     record = world.state.resources[CHURN]
@@ -242,7 +241,7 @@ def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_siz
     world.target.ensure = seen  # type: ignore[method-assign]
     desired = graph({"fraud/churn": "v2"})
     object.__setattr__(desired.variants[NEW].replicas, "max", 5)
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert sizes == [(str(NEW), 4), (str(NEW), None)]
     assert world.target.resources[NEW].replicas == 1
 
@@ -254,7 +253,7 @@ def test_a_spec_that_goes_while_its_rollout_is_half_done_takes_all_of_it_along(w
         world.apply(graph({"fraud/churn": "v2", "fraud/keep": "v1"}))
     world.listen = lambda event: None
     assert {OLD, NEW} <= world.target.resources.keys()
-    assert world.apply(graph({"fraud/keep": "v1"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/keep": "v1"})).verdict is Verdict.SUCCEEDED
     gone: set[ResourceId] = {CHURN, OLD, NEW}
     assert not gone & (world.target.resources.keys() | world.state.resources.keys())
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.exit_codes import ExitCode
 from reconciler.model.resources import Desired, DesiredVariant, Kind, Scope, deployment_id, tenant_id
 from reconciler.plan.model import Action
 from reconciler.state.file import StateFile
-from reconciler.state.model import State
+from reconciler.state.model import State, Verdict
 from reconciler.state.recorder import WRITES_PER_ROUND
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
@@ -43,7 +42,7 @@ def actions(world: World, desired: Desired) -> dict[str, Action]:
 
 def test_the_first_round_creates_all_and_the_next_plan_is_empty(world: World) -> None:
     desired = graph({"fraud/churn": "v1", "search/rank": {"v1": 90, "v2": 10}})
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
     assert world.phase(CHURN) == "Ready"
     assert world.state.resources[CHURN].url == "http://test/fraud/churn"
@@ -65,7 +64,7 @@ def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retr
     world.apply(old)
     serving = dict(world.target.resources[CHURN].weights)
     world.target.behaviour = failing("v2").behaviour
-    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert world.apply(new).verdict is Verdict.DEGRADED
     record = world.state.resources[CHURN]
     assert (record.phase, record.reason) == ("Degraded", "NotReady")
     assert "model raised ValueError" in record.message
@@ -73,7 +72,7 @@ def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retr
     assert dict(world.target.resources[CHURN].weights) == serving
     assert not set(new.variants) & set(world.target.resources), "what failed is removed"
     assert actions(world, new)[str(CHURN)] is Action.RETRY
-    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert world.apply(new).verdict is Verdict.DEGRADED
     assert world.state.resources[CHURN].attempts == 2
 
 
@@ -83,7 +82,7 @@ def test_going_back_after_a_failed_rollout_clears_the_record_without_a_restart(w
     world.target.behaviour = failing("v2").behaviour
     world.apply(graph({"fraud/churn": "v2"}))
     world.target.calls.clear()
-    assert world.apply(old).exit_code is ExitCode.OK
+    assert world.apply(old).verdict is Verdict.SUCCEEDED
     assert world.target.calls == []
     assert world.phase(CHURN) == "Ready"
     assert world.plan(old).is_empty
@@ -91,7 +90,7 @@ def test_going_back_after_a_failed_rollout_clears_the_record_without_a_restart(w
 
 def test_with_nothing_serving_a_failure_is_failed(world: World) -> None:
     world.target.behaviour = failing("v1").behaviour
-    assert world.apply(graph({"fraud/churn": "v1"})).exit_code is ExitCode.FAILED
+    assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.FAILED
     assert world.phase(CHURN) == "Failed"
 
 
@@ -113,7 +112,7 @@ def test_one_tenants_failure_is_its_own(world: World) -> None:
 
     world.target.before = refuse
     outcome = world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
-    assert outcome.exit_code is ExitCode.FAILED
+    assert outcome.verdict is Verdict.FAILED
     assert world.phase(CHURN) == "Failed"
     assert "Quota is refused" in world.state.resources[CHURN].message
     assert world.phase(deployment_id("search", "rank")) == "Ready"
@@ -138,7 +137,7 @@ def test_a_call_that_says_a_retry_helps_is_tried_again(world: World) -> None:
             raise error
 
     world.target.before = once
-    assert world.apply(graph({"fraud/churn": "v1"})).exit_code is ExitCode.OK
+    assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.SUCCEEDED
 
 
 def test_a_replica_that_died_is_drift_and_is_mended(world: World) -> None:
@@ -148,7 +147,7 @@ def test_a_replica_that_died_is_drift_and_is_mended(world: World) -> None:
     world.target.crash(variant)
     (change,) = world.plan(desired).work(Kind.DEPLOYMENT)
     assert change.drift
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
 
 
@@ -171,7 +170,7 @@ def test_what_is_no_longer_asked_for_is_deleted_route_first(world: World) -> Non
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "fraud/keep": "v1"}))
     world.target.calls.clear()
     desired = graph({"fraud/risk": "v1", "fraud/keep": "v1"})
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert [handle.split("/")[0] for _, handle in world.target.calls] == ["deployment", "variant"]
     assert CHURN not in world.state.resources
     assert world.plan(desired).is_empty
@@ -199,9 +198,9 @@ def test_deleting_all_of_a_tenant_wants_to_be_allowed(world: World) -> None:
     held = world.plan(fewer)
     assert [guard.code for guard in held.guards] == ["whole-tenant"]
     assert held.is_empty
-    assert world.apply(fewer).exit_code is ExitCode.FAILED
+    assert world.apply(fewer).verdict is Verdict.FAILED
     assert CHURN in world.target.resources
-    assert world.apply(fewer, allow_deletions=True).exit_code is ExitCode.OK
+    assert world.apply(fewer, allow_deletions=True).verdict is Verdict.SUCCEEDED
     assert CHURN not in world.target.resources
 
 
@@ -236,7 +235,7 @@ def test_a_scope_changes_and_deletes_nothing_outside_of_it(world: World) -> None
 def test_destroy_removes_all_of_it_and_leaves_an_empty_record(world: World) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
     world.apply(desired)
-    assert world.apply(graph({}), destroy=True).exit_code is ExitCode.OK
+    assert world.apply(graph({}), destroy=True).verdict is Verdict.SUCCEEDED
     assert world.target.resources == {}
     assert world.state.resources == {}
 
@@ -302,9 +301,9 @@ def test_from_any_world_to_any_other_and_then_there_is_nothing_to_do(
 ) -> None:
     world = World(tmp_path_factory.mktemp("world"))
     before, after = graph(a), graph(b)
-    assert world.apply(before).exit_code is ExitCode.OK
+    assert world.apply(before).verdict is Verdict.SUCCEEDED
     assert world.plan(before).is_empty
-    assert world.apply(after, allow_deletions=True).exit_code is ExitCode.OK
+    assert world.apply(after, allow_deletions=True).verdict is Verdict.SUCCEEDED
     assert world.plan(after).is_empty
     live = {r for r in world.target.resources if r.kind is Kind.VARIANT}
     assert live == set(after.variants)
@@ -320,7 +319,7 @@ def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traf
     (unproven,) = new.variants
     world.target.behaviour = failing("v2").behaviour
     world.target.ensure(world.target.prepare(new, world.target.observe(Scope())).resources[unproven])
-    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert world.apply(new).verdict is Verdict.DEGRADED
     assert unproven not in world.target.resources
     assert set(world.target.resources[CHURN].weights) == set(old.variants)
 
@@ -335,7 +334,7 @@ def test_what_could_not_be_started_whole_is_removed(world: World) -> None:
             raise KubeServeError("No space left")
 
     world.target.before = refuse
-    assert world.apply(new).exit_code is ExitCode.DEGRADED
+    assert world.apply(new).verdict is Verdict.DEGRADED
     assert "No space left" in world.state.resources[CHURN].message
     assert ("remove", str(variant)) in world.target.calls
     assert variant not in world.state.resources

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.exit_codes import ExitCode
 from reconciler.model.resources import Scope, deployment_id, tenant_id
 from reconciler.plan.options import Budget
+from reconciler.state.model import Verdict
 from tests.support.graphs import graph
 from tests.support.rounds import World
 
@@ -49,7 +49,7 @@ def test_of_what_is_held_back_the_variants_stay_too_and_the_rest_goes_on(world: 
     world.apply(graph({"fraud/a": "v1", "fraud/b": "v1", "search/rank": "v1"}))
     before = dict(world.target.resources)
     outcome = world.apply(graph({"search/rank": "v2"}))
-    assert outcome.exit_code is ExitCode.FAILED
+    assert outcome.verdict is Verdict.FAILED
     assert {r for r in before if r.tenant == "fraud"} <= world.target.resources.keys()
     assert world.phase(deployment_id("search", "rank")) == "Ready"
     assert world.state.resources[deployment_id("search", "rank")].applied

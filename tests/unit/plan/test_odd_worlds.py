@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.exit_codes import ExitCode
 from reconciler.model.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
 from reconciler.plan.model import Action
+from reconciler.state.model import Verdict
 from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource, TargetError
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
@@ -41,7 +41,7 @@ def test_a_route_whose_variants_are_gone_gets_them_again(world: World) -> None:
     world.apply(desired)
     lose(world, V1)
     assert world.plan(desired).by_id[V1].action is Action.CREATE
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
 
 
@@ -105,7 +105,7 @@ def test_what_serves_is_replaced_also_when_the_state_was_lost_before(world: Worl
     world.apply(graph({"fraud/churn": "v1"}))
     lose_state(world)
     desired = graph({"fraud/churn": "v2"})
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert V1 not in world.target.resources
     assert not world.plan(desired).unclaimed
 
@@ -133,7 +133,7 @@ def test_a_removed_tenant_stays_while_something_in_it_is_unclaimed(world: World)
     plan = world.plan(removed)
     assert [item.id for item in plan.unclaimed] == [risk]
     assert {c.id for c in plan.deletions} == {CHURN}
-    assert world.apply(removed).exit_code is ExitCode.OK
+    assert world.apply(removed).verdict is Verdict.SUCCEEDED
     assert {FRAUD, risk} <= world.target.resources.keys()
     world.apply(removed, prune_unclaimed=True)
     assert not [r for r in world.target.resources if r.tenant == "fraud"]
@@ -153,10 +153,10 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
     world.apply(desired)
     target.conflict = True
     assert world.plan(desired).errors
-    assert world.apply(desired).exit_code is ExitCode.DEGRADED
+    assert world.apply(desired).verdict is Verdict.DEGRADED
     target.conflict = False
     assert world.plan(desired).by_id[CHURN].action is Action.RETRY
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
 
 
@@ -165,7 +165,7 @@ def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: World)
     world.store.unlisted = {"fraud"}
     desired = graph({"fraud/churn": "v2", "search/rank": "v2"})
     assert {change.id for change in world.plan(desired).errors} == {version_id("fraud", "churn", "v2")}
-    assert world.apply(desired).exit_code is ExitCode.DEGRADED
+    assert world.apply(desired).verdict is Verdict.DEGRADED
     assert "The prefix of fraud is denied" in world.state.resources[CHURN].message
     assert world.target.resources[CHURN].weights == {V1: 100}
     assert world.phase(deployment_id("search", "rank")) == "Ready"
@@ -186,7 +186,7 @@ def test_a_version_that_no_deployment_uses_and_that_has_other_content_stops_no_d
     new = graph({"fraud/churn": "v2", "fraud/risk": "v1"})
     wanted = replace(new, versions={**new.versions, unused.id: changed})
     assert [change.id for change in world.plan(wanted).errors] == [unused.id]
-    assert world.apply(wanted).exit_code is ExitCode.FAILED
+    assert world.apply(wanted).verdict is Verdict.FAILED
     assert world.phase(CHURN) == "Ready"
     assert world.phase(unused.id) == "Failed"
 
@@ -296,7 +296,7 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
         "variant": Action.REPLACE,
     }
     assert plan.by_id[V1].replacement == "It is made again"
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
 
 
 def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is_taken(
@@ -311,8 +311,8 @@ def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is
 
     monkeypatch.setattr(world.target, "route", refused)
     for _ in range(2):
-        assert world.apply(desired).exit_code is not ExitCode.OK
+        assert world.apply(desired).verdict is not Verdict.SUCCEEDED
         assert world.plan(desired).by_id[CHURN].action is Action.RETRY
     monkeypatch.setattr(world.target, "route", write)
-    assert world.apply(desired).exit_code is ExitCode.OK
+    assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty

@@ -9,11 +9,11 @@ import pytest
 
 from reconciler.model.resources import deployment_id
 from reconciler.state.file import StateFile
-from reconciler.state.model import HISTORY_LENGTH, Phase, Record, RoundRecord, State, StateError
+from reconciler.state.model import HISTORY_LENGTH, Phase, Record, RoundRecord, State, StateError, Verdict
 from reconciler.state.recorder import Recorder
 
 CHURN = deployment_id("fraud", "churn")
-ROUND = RoundRecord("1", "main", "", "", "succeeded")
+ROUND = RoundRecord("1", "main", "", "", Verdict.SUCCEEDED)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.resources import Kind, ResourceId
 from reconciler.state.file import StateFile
-from reconciler.state.model import Phase, Record, RoundRecord, State, StateError, from_bytes, to_bytes
+from reconciler.state.model import Phase, Record, RoundRecord, State, StateError, Verdict, from_bytes, to_bytes
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=10)
 IDS = st.one_of(
@@ -25,7 +25,7 @@ RECORDS = st.builds(Record, phase=st.sampled_from(Phase), message=st.text(max_si
 
 @given(st.dictionaries(IDS, RECORDS))
 def test_a_state_is_read_back_as_it_was_written(resources: dict[ResourceId, Record]) -> None:
-    rounds = (RoundRecord("1", "main", "a", "b", "succeeded", {"create": 2}),)
+    rounds = (RoundRecord("1", "main", "a", "b", Verdict.SUCCEEDED, {"create": 2}),)
     state = State("lineage", 7, "prod", "local", resources, rounds)
     assert from_bytes(to_bytes(state), "state.json") == state
 

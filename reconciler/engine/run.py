@@ -55,7 +55,7 @@ class Result:
 
 
 @dataclass
-class Round:
+class Run:
     plan: Plan
     desired: Desired
     live: Live
