@@ -16,12 +16,12 @@ from reconciler.desired.sources import Read, collector_paused
 from reconciler.desired.versions import OpenSource
 from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run
-from reconciler.model.resources import Desired, FileOrigin, ResourceId
-from reconciler.plan.diff import Options, make_plan
+from reconciler.model.resources import FileOrigin, ResourceId
+from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored, Trouble
-from reconciler.state.model import State
+from reconciler.plan.options import Options
+from reconciler.plan.world import World
 from reconciler.state.recorder import Recorder
-from reconciler.targets.protocol import Live, Prepared
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError
 from specs.problems import Problem
@@ -34,10 +34,7 @@ class Planned:
     """A plan, and what it was made from; `apply` carries out exactly this."""
 
     plan: Plan
-    desired: Desired
-    live: Live
-    prepared: Prepared
-    state: State
+    world: World
     read: Read
     problems: tuple[Problem, ...]
 
@@ -57,9 +54,9 @@ def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
     stored = list_stored(workspace.store, {tenant.tenant for tenant in desired.tenants})
-    prepared = workspace.target.prepare(desired, live)
-    plan = make_plan(desired, live, stored, prepared, state, options, target=workspace.target.name, revision=read.label)
-    return Planned(plan, desired, live, prepared, state, read, asked.problems)
+    world = World(desired, live, stored, workspace.target.prepare(desired, live), state)
+    plan = make_plan(world, options, target=workspace.target.name, revision=read.label)
+    return Planned(plan, world, read, asked.problems)
 
 
 def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event], None]) -> Outcome:
@@ -68,13 +65,11 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
     return execute(
         Run(
             plan=planned.plan,
-            desired=planned.desired,
-            live=planned.live,
-            prepared=planned.prepared.resources,
+            world=planned.world,
             target=workspace.target,
             store=workspace.store,
             contents=lambda origin: _content(workspace, planned.read.sources, origin),
-            recorder=Recorder(workspace.state_file, planned.state),
+            recorder=Recorder(workspace.state_file, planned.world.state),
             url_of=workspace.target.url,
             listen=listen,
             cancelled=cancelled,

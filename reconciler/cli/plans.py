@@ -14,9 +14,9 @@ from reconciler.cli.console import paint, print_json
 from reconciler.cli.naming import NamingError
 from reconciler.cli.progress import working
 from reconciler.model.resources import JSON, Kind, Scope
-from reconciler.plan.diff import Options
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
+from reconciler.plan.options import Options
 from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.reconcile import Planned, plan_round
@@ -61,7 +61,7 @@ def plan_now(workspace: Workspace, options: Options) -> Planned:
 
 def find_objects(planned: Planned, target: Target) -> Objects:
     """What each change would do to the target's own objects; asked while the target is open."""
-    return objects_of(planned.plan, planned.desired, planned.prepared.resources, target.object_changes)
+    return objects_of(planned.plan, planned.world.desired, planned.world.prepared.resources, target.object_changes)
 
 
 def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False, objects: Objects | None = None) -> None:
@@ -119,7 +119,8 @@ def check_scope(planned: Planned, scope: Scope) -> None:
     """NamingError when --only names what neither the specs nor anything that runs or is recorded has."""
     if scope.tenant is None or planned.is_broken:
         return
-    ids = {*planned.desired.tenants, *planned.desired.deployments, *planned.live.resources, *planned.state.resources}
+    world = planned.world
+    ids = {*world.desired.tenants, *world.desired.deployments, *world.live.resources, *world.state.resources}
     if any(r in scope for r in ids if r.kind is Kind.DEPLOYMENT or not scope.deployment):
         return
     tenants = sorted({resource.tenant for resource in ids})

@@ -15,7 +15,7 @@ from reconciler.cli.progress import progress
 from reconciler.engine.execute import Outcome
 from reconciler.engine.run import Result
 from reconciler.model.resources import JSON, Kind
-from reconciler.plan.diff import Options
+from reconciler.plan.options import Options
 from reconciler.plan.views.data import plan_document
 from reconciler.reconcile import Planned, apply_round
 from reconciler.state.model import FAILED_PHASES, Phase, Verdict

@@ -91,8 +91,8 @@ def leftovers(run: Run) -> tuple[ResourceId, ...]:
 
 
 def _is_left_over(run: Run, resource: ResourceId) -> bool:
-    scope, desired = run.plan.scope, run.desired
-    if resource in run.live.resources:
+    scope, desired = run.plan.scope, run.world.desired
+    if resource in run.world.live.resources:
         return False
     match resource.kind:
         case Kind.VARIANT:

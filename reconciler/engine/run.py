@@ -14,7 +14,6 @@ from reconciler.engine.scheduler import Interrupted
 from reconciler.model.described import drain_seconds
 from reconciler.model.graph_digest import deployment_digest
 from reconciler.model.resources import (
-    Desired,
     DesiredVariant,
     DesiredVersion,
     FileOrigin,
@@ -23,9 +22,10 @@ from reconciler.model.resources import (
     tenant_id,
 )
 from reconciler.plan.model import Plan
+from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, KEPT_LOG_LINES, Phase, Record
 from reconciler.state.recorder import Recorder
-from reconciler.targets.protocol import Live, PreparedResource, Target
+from reconciler.targets.protocol import Target
 from specs.errors import KubeServeError
 
 FIRST_BACKOFF_SECONDS = 10
@@ -57,9 +57,7 @@ class Result:
 @dataclass
 class Run:
     plan: Plan
-    desired: Desired
-    live: Live
-    prepared: Mapping[ResourceId, PreparedResource]
+    world: World
     target: Target
     store: ArtifactStore
     contents: Callable[[FileOrigin], Content]
@@ -106,22 +104,24 @@ class Run:
 
     def is_routed(self, variant: DesiredVariant) -> bool:
         """Whether it was in the deployment's route when the round began: proven, and perhaps serving."""
-        route = self.live.resources.get(variant.deployment)
-        return route is not None and variant.id in route.weights and variant.id in self.live.resources
+        route = self.world.live.resources.get(variant.deployment)
+        return route is not None and variant.id in route.weights and variant.id in self.world.live.resources
 
     def initial_replicas(self, variant: DesiredVariant) -> int:
         """As many as serve now, so that traffic which moves finds the same capacity."""
-        route = self.live.resources.get(variant.deployment)
-        serving = [self.live.resources[v] for v in route.weights if v in self.live.resources] if route else []
+        route = self.world.live.resources.get(variant.deployment)
+        serving = (
+            [self.world.live.resources[v] for v in route.weights if v in self.world.live.resources] if route else []
+        )
         now = max((old.replicas for old in serving), default=0)
         return max(variant.replicas.min, min(now, variant.replicas.max))
 
     def drain_seconds(self, resource: ResourceId) -> float:
         """How long a variant, or what else goes, may take to end what it answers."""
-        variant = self.desired.variants.get(resource)
+        variant = self.world.desired.variants.get(resource)
         if variant is not None:
             return variant.drain_seconds
-        there = self.live.resources.get(resource)
+        there = self.world.live.resources.get(resource)
         told = drain_seconds(there.fields) if there else None
         return DEFAULT_DRAIN_SECONDS if told is None else told
 
@@ -132,35 +132,35 @@ class Run:
         """Whether something answers under a deployment's address, as far as was last seen; whether all that a version
         is for is served, if by other content; whether a tenant is there."""
         if resource.kind is Kind.TENANT:
-            return resource in self.live.resources
+            return resource in self.world.live.resources
         if resource.kind is Kind.VERSION:
             users = self._users_of.get(resource, ())
             return bool(users) and all(self.serves(user) for user in users)
-        route = self.live.resources.get(resource)
+        route = self.world.live.resources.get(resource)
         if route is not None and not route.reachable and resource not in self.moved:
             return False
         if resource in self.seen_serving:
             return self.seen_serving[resource]
-        return any(self.live.resources[variant].ready for variant in self._routed(resource))
+        return any(self.world.live.resources[variant].ready for variant in self._routed(resource))
 
     def serving(self, deployment: ResourceId) -> tuple[str, ...]:
         """The handles of what takes a deployment's traffic now."""
         if deployment in self.moved:
-            weights = self.desired.deployments[deployment].weights
-            return tuple(self.prepared[variant].handle for variant, weight in weights.items() if weight)
-        return tuple(self.live.resources[variant].handle for variant in self._routed(deployment))
+            weights = self.world.desired.deployments[deployment].weights
+            return tuple(self.world.prepared.resources[variant].handle for variant, weight in weights.items() if weight)
+        return tuple(self.world.live.resources[variant].handle for variant in self._routed(deployment))
 
     def _routed(self, deployment: ResourceId) -> tuple[ResourceId, ...]:
         """The variants that took its traffic when the round began."""
-        route = self.live.resources.get(deployment)
+        route = self.world.live.resources.get(deployment)
         weights = route.weights if route else {}
-        return tuple(variant for variant, weight in weights.items() if weight and variant in self.live.resources)
+        return tuple(variant for variant, weight in weights.items() if weight and variant in self.world.live.resources)
 
     @cached_property
     def _users_of(self) -> Mapping[ResourceId, set[ResourceId]]:
         """The deployments that each version is for."""
         found: dict[ResourceId, set[ResourceId]] = {}
-        for variant in self.desired.variants.values():
+        for variant in self.world.desired.variants.values():
             found.setdefault(variant.version, set()).add(variant.deployment)
         return found
 
@@ -248,10 +248,10 @@ class Run:
             raise
 
     def digest_of(self, resource: ResourceId) -> str:
-        if resource.kind is Kind.DEPLOYMENT and resource in self.desired.deployments:
-            return deployment_digest(self.desired, self.desired.deployments[resource])
-        if resource in self.desired.versions:
-            return self.desired.versions[resource].digest
+        if resource.kind is Kind.DEPLOYMENT and resource in self.world.desired.deployments:
+            return deployment_digest(self.world.desired, self.world.desired.deployments[resource])
+        if resource in self.world.desired.versions:
+            return self.world.desired.versions[resource].digest
         return ""
 
     def interrupted(self, resource: ResourceId) -> None:
@@ -262,7 +262,7 @@ class Run:
             self.recorder.update(resource, replace(previous, reason="Interrupted", message=message))
 
     def _variants_of(self, resource: ResourceId) -> tuple[ResourceId, ...]:
-        return tuple(v.id for v in self.desired.variants_of.get(resource, ()))
+        return tuple(v.id for v in self.world.desired.variants_of.get(resource, ()))
 
     def _done(self, result: Result) -> None:
         self.results[result.id] = result

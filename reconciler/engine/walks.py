@@ -40,7 +40,7 @@ def tenant_walk(run: Run, change: Change) -> Walk:
     run.note(change.id, "provisioning")
     with run.failing_as(change.id, "TenantFailed"):
         _check(change.error)
-        yield from retried(lambda: run.target.ensure(run.prepared[change.id]))
+        yield from retried(lambda: run.target.ensure(run.world.prepared.resources[change.id]))
         run.succeeded(change.id, "Provisioned")
 
 
@@ -48,14 +48,14 @@ def version_walk(run: Run, change: Change) -> Walk:
     run.note(change.id, "uploading")
     with run.failing_as(change.id, "UploadFailed"):
         _check(change.error)
-        version = run.desired.versions[change.id]
+        version = run.world.desired.versions[change.id]
         yield from retried(lambda: run.upload(version))
         run.succeeded(change.id, "Stored", applied=version.digest)
 
 
 def deployment_walk(run: Run, change: Change) -> Walk:
     """Brings one deployment to what is desired, or leaves it serving what it served."""
-    deployment = run.desired.deployments[change.id]
+    deployment = run.world.desired.deployments[change.id]
     with run.failing_as(change.id, "RolloutFailed"):
         try:
             _check(change.error)
@@ -123,7 +123,7 @@ def _roll_out(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any,
 def _parts(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
     """Waits for the tenant and the versions that this deployment is made of."""
     needed = [run.tenant_of(deployment.id)]
-    needed += [variant.version for variant in run.desired.variants_of[deployment.id]]
+    needed += [variant.version for variant in run.world.desired.variants_of[deployment.id]]
     if missing := [part.name for part in needed[1:] if run.plan.by_id[part].is_work]:
         run.note(deployment.id, f"waiting for {', '.join(missing)}")
     _check_parts((yield Join(tuple(needed))))
@@ -133,12 +133,12 @@ def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, di
     """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too
     that an earlier round started and did not live to prove."""
     started: dict[str, DesiredVariant] = {}
-    for variant in run.desired.variants_of[deployment.id]:
+    for variant in run.world.desired.variants_of[deployment.id]:
         if not run.plan.by_id[variant.id].is_work and run.is_routed(variant):
             continue
         replicas = None if run.is_routed(variant) else run.initial_replicas(variant)
         run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
-        prepared = run.prepared[variant.id]
+        prepared = run.world.prepared.resources[variant.id]
         try:
             handle = yield from retried(lambda p=prepared, r=replicas: run.target.ensure(p, r))
         except Interrupted:
@@ -184,8 +184,8 @@ def _failure(started: Mapping[str, DesiredVariant], seen: Mapping[str, Readiness
 
 def _route(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
     run.note(deployment.id, "moving traffic")
-    weights = {run.prepared[variant].handle: weight for variant, weight in deployment.weights.items()}
-    prepared = run.prepared[deployment.id]
+    weights = {run.world.prepared.resources[variant].handle: weight for variant, weight in deployment.weights.items()}
+    prepared = run.world.prepared.resources[deployment.id]
     yield from retried(lambda: run.target.route(prepared, weights))
     run.moved.add(deployment.id)
 
@@ -206,7 +206,7 @@ def _settle(run: Run, started: Mapping[str, DesiredVariant]) -> Generator[Effect
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
         if run.initial_replicas(variant) != variant.replicas.min:
-            prepared = run.prepared[variant.id]
+            prepared = run.world.prepared.resources[variant.id]
             yield from retried(lambda p=prepared: run.target.ensure(p))
 
 

@@ -5,31 +5,24 @@ Pure; called by `diff.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from reconciler.model.resources import Desired, Kind, ResourceId
+from reconciler.model.resources import Kind, ResourceId
 from reconciler.plan.model import Action, Change, Unclaimed
 from reconciler.plan.options import Options
-from reconciler.state.model import State
-from reconciler.targets.protocol import Live, LiveResource
+from reconciler.plan.world import World
+from reconciler.targets.protocol import LiveResource
 
 
 class Deletions:
     """`unclaimed` grows while its methods are asked."""
 
-    def __init__(
-        self,
-        desired: Desired,
-        live: Live,
-        state: State,
-        options: Options,
-        live_variants: Mapping[ResourceId, Sequence[LiveResource]],
-    ) -> None:
-        self.desired = desired
-        self.live = live
-        self.state = state
+    def __init__(self, world: World, options: Options) -> None:
+        self.desired = world.desired
+        self.live = world.live
+        self.state = world.state
+        self.live_variants = world.live_variants
         self.options = options
-        self.live_variants = live_variants
         self.unclaimed: list[Unclaimed] = []
 
     def may_replace(self, old: LiveResource) -> bool:

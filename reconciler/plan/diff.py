@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.model.graph_digest import deployment_digest, graph_digest
 from reconciler.model.resources import (
-    Desired,
     DesiredDeployment,
     DesiredVariant,
     DesiredVersion,
@@ -18,29 +17,19 @@ from reconciler.model.resources import (
 )
 from reconciler.plan.deletions import Deletions, variant_deletion
 from reconciler.plan.guards import find_guards
-from reconciler.plan.model import Action, Binding, Change, Plan, Stored, Trouble
+from reconciler.plan.model import Action, Binding, Change, Plan, Trouble
 from reconciler.plan.options import Options
 from reconciler.plan.wording import deployment_changes, not_stored, other_content
-from reconciler.state.model import FAILED_PHASES, Phase, State
+from reconciler.plan.world import World
+from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
 from specs.errors import KubeServeError
 
-__all__ = ["Options", "make_plan"]
 
-
-def make_plan(
-    desired: Desired,
-    live: Live,
-    stored: Stored,
-    prepared: Prepared,
-    state: State,
-    options: Options,
-    *,
-    target: str = "",
-    revision: str = "",
-) -> Plan:
+def make_plan(world: World, options: Options, *, target: str = "", revision: str = "") -> Plan:
     """What has to happen so that live equals desired."""
-    diff = _Diff(desired, live, stored, prepared, state, options)
+    desired, live, prepared, state = world.desired, world.live, world.prepared, world.state
+    diff = _Diff(world, options)
     changes = diff.changes()
     guards = (
         ()
@@ -57,26 +46,14 @@ def make_plan(
 
 
 class _Diff:
-    def __init__(
-        self,
-        desired: Desired,
-        live: Live,
-        stored: Stored,
-        prepared: Prepared,
-        state: State,
-        options: Options,
-    ) -> None:
-        self.desired = desired
-        self.live = live
-        self.stored = stored
-        self.prepared = prepared
-        self.state = state
+    def __init__(self, world: World, options: Options) -> None:
+        self.world = world
+        self.desired = world.desired
+        self.live = world.live
+        self.state = world.state
+        self.prepared = world.prepared.resources
         self.options = options
-        self.live_variants: dict[ResourceId, list[LiveResource]] = {}
-        for resource in live.resources.values():
-            if resource.deployment is not None:
-                self.live_variants.setdefault(resource.deployment, []).append(resource)
-        self.deletions = Deletions(desired, live, state, options, self.live_variants)
+        self.deletions = Deletions(world, options)
 
     def changes(self) -> list[Change]:
         """In the order of tenants; inside one: the tenant, versions, deployments with variants, deletions."""
@@ -103,7 +80,7 @@ class _Diff:
         return frozenset(variant.version for d in chosen for variant in self.desired.variants_of[d])
 
     def _tenant(self, tenant: ResourceId) -> Change:
-        prepared = self.prepared.resources[tenant]
+        prepared = self.prepared[tenant]
         there = tenant in self.live.resources
         if prepared.error is not None:
             return Change(tenant, Action.CHANGE if there else Action.CREATE, error=_trouble(prepared.error))
@@ -113,9 +90,9 @@ class _Diff:
         return Change(tenant, action, prepared.changes, prepared.note, drift=prepared.drift)
 
     def _version(self, version: DesiredVersion) -> Change:
-        if trouble := self.stored.unlisted.get(version.id.tenant):
+        if trouble := self.world.stored.unlisted.get(version.id.tenant):
             return Change(version.id, Action.CREATE, error=trouble)
-        digests = self.stored.digests.get(version.id, frozenset())
+        digests = self.world.stored.digests.get(version.id, frozenset())
         if version.digest in digests:
             return Change(version.id, self._as_recorded(version.id))
         if digests:
@@ -127,7 +104,7 @@ class _Diff:
     def _deployment(self, deployment: DesiredDeployment) -> Iterator[Change]:
         variants = tuple(self._variants(deployment))
         route = self.live.resources.get(deployment.id)
-        prepared = self.prepared.resources[deployment.id]
+        prepared = self.prepared[deployment.id]
         error = next((v.error for v in variants if v.error), None)
         if prepared.error is not None:
             error = _trouble(prepared.error)
@@ -149,7 +126,7 @@ class _Diff:
         record = self.state.resources.get(deployment.id)
         return (
             deployment.id not in self.live.resources
-            and bool(self.live_variants.get(deployment.id))
+            and bool(self.world.live_variants.get(deployment.id))
             and record is not None
             and record.phase is Phase.READY
             and record.desired == deployment_digest(self.desired, deployment)
@@ -169,7 +146,7 @@ class _Diff:
             return Action.RETRY
         if replaced:
             return Action.REPLACE
-        exists = deployment.id in self.live.resources or self.live_variants.get(deployment.id)
+        exists = deployment.id in self.live.resources or self.world.live_variants.get(deployment.id)
         return Action.CHANGE if exists else Action.CREATE
 
     def _last_failure(self, deployment: DesiredDeployment) -> str:
@@ -179,14 +156,14 @@ class _Diff:
     def _variants(self, deployment: DesiredDeployment) -> Iterator[Change]:
         for variant in self.desired.variants_of[deployment.id]:
             yield self._variant(variant)
-        for old in self.live_variants.get(deployment.id, ()):
+        for old in self.world.live_variants.get(deployment.id, ()):
             if old.id in deployment.weights:
                 continue
             if self.deletions.may_replace(old):
                 yield variant_deletion(old)
 
     def _variant(self, variant: DesiredVariant) -> Change:
-        prepared = self.prepared.resources[variant.id]
+        prepared = self.prepared[variant.id]
         note = f"version {variant.version_name}"
         error = None
         if prepared.error is not None:
@@ -209,10 +186,10 @@ class _Diff:
 
     def _deployment_fields(self, deployment: DesiredDeployment, route: LiveResource | None) -> tuple[FieldChange, ...]:
         """In the words of the spec where it changed; what the target found where it did not, or where that is drift."""
-        new, old = self.desired.variants_of[deployment.id], self.live_variants.get(deployment.id, [])
+        new, old = self.desired.variants_of[deployment.id], self.world.live_variants.get(deployment.id, [])
         lost = self._lost_route(deployment)
         found = (FieldChange("route", None, "present"),) if lost else deployment_changes(deployment, new, old, route)
-        parts = [self.prepared.resources[part] for part in (*deployment.weights, deployment.id)]
+        parts = [self.prepared[part] for part in (*deployment.weights, deployment.id)]
         of_parts = [change for part in parts if part.drift or not found for change in part.changes]
         return tuple(dict.fromkeys((*found, *of_parts)))
 

@@ -21,10 +21,12 @@ import orjson
 from reconciler.desired.graph import Compilable, compile_graph
 from reconciler.desired.sources import collector_paused
 from reconciler.model.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
-from reconciler.plan.diff import Options, make_plan
+from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored
+from reconciler.plan.options import Options
 from reconciler.plan.views.data import render_json
 from reconciler.plan.views.text import render_text
+from reconciler.plan.world import World
 from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, State
 from specs.loading.loader import SpecFile, TenantSpec, load_tenants
@@ -91,7 +93,7 @@ def plan_of(desired: Desired, target: MemoryTarget, state: State) -> Plan:
     live = target.observe(Scope())
     prepared = target.prepare(desired, live)
     stored = Stored({v.id: frozenset({v.digest}) for v in desired.versions.values()})
-    return make_plan(desired, live, stored, prepared, state, Options(), target="memory", revision="bench")
+    return make_plan(World(desired, live, stored, prepared, state), Options(), target="memory", revision="bench")
 
 
 def spec_files(size: int) -> list[SpecFile]:

@@ -11,9 +11,11 @@ from typing import Any
 from reconciler.artifacts.protocol import Content
 from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run
-from reconciler.model.resources import Desired, FileOrigin, ResourceId
-from reconciler.plan.diff import Options, make_plan
+from reconciler.model.resources import Desired, FileOrigin, ResourceId, Scope
+from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan
+from reconciler.plan.options import Options
+from reconciler.plan.world import World
 from reconciler.reconcile import list_stored
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
@@ -23,7 +25,7 @@ from tests.support.memory_target import MemoryTarget
 
 
 @dataclass
-class World:
+class Sandbox:
     """A target, a store and a state file, and what goes on between them."""
 
     folder: Path
@@ -42,22 +44,21 @@ class World:
 
     def plan(self, desired: Desired, **options: Any) -> Plan:
         chosen = Options(**options)
-        live = self.target.observe(chosen.scope)
+        return make_plan(self._world(desired, chosen.scope), chosen, target="memory", revision="test")
+
+    def _world(self, desired: Desired, scope: Scope) -> World:
+        live = self.target.observe(scope)
         stored = list_stored(self.store, {tenant.tenant for tenant in desired.tenants})
-        prepared = self.target.prepare(desired, live)
-        return make_plan(desired, live, stored, prepared, self.state, chosen, target="memory", revision="test")
+        return World(desired, live, stored, self.target.prepare(desired, live), self.state)
 
     def apply(self, desired: Desired, file: StateFile | None = None, **options: Any) -> Outcome:
         return self.carry_out(self.plan(desired, **options), desired, file)
 
     def carry_out(self, plan: Plan, desired: Desired, file: StateFile | None = None) -> Outcome:
-        live = self.target.observe(plan.scope)
         recorder = Recorder(file or self.file, self.state)
         run = Run(
             plan=plan,
-            desired=desired,
-            live=live,
-            prepared=self.target.prepare(desired, live).resources,
+            world=self._world(desired, plan.scope),
             target=self.target,
             store=self.store,
             contents=lambda origin: content(origin.path),

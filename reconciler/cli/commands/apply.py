@@ -48,7 +48,7 @@ def command(
     from reconciler.cli.plans import read_saved
     from reconciler.cli.rounds import Ask, run_round
     from reconciler.model.resources import Scope
-    from reconciler.plan.diff import Options
+    from reconciler.plan.options import Options
 
     plan = read_saved(saved) if saved else None
     if plan is not None:

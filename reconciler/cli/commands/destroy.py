@@ -35,7 +35,7 @@ def command(
     Shows what goes and asks. Works whatever the specs say, even when they can't be read.
     """
     from reconciler.cli.rounds import Ask, run_round
-    from reconciler.plan.diff import Options
+    from reconciler.plan.options import Options
 
     with opened(source, ref, platform) as workspace:
         options = Options(only, workspace.budget, prune_unclaimed=prune_unclaimed, destroy=True)

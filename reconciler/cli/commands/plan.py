@@ -42,7 +42,7 @@ def command(
     """
     from reconciler.cli.console import show_problems
     from reconciler.cli.plans import check_scope, find_objects, plan_now, print_plan, save_plan
-    from reconciler.plan.diff import Options
+    from reconciler.plan.options import Options
 
     with opened(source, ref, platform) as workspace:
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)

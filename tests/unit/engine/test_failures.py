@@ -17,7 +17,7 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
 from tests.support.memory_target import READY
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 RANK = deployment_id("search", "rank")
@@ -26,8 +26,8 @@ OLD, NEW = (variant("fraud", "churn", of).id for of in (V1, V2))
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
 def crashes(name: str) -> Callable[[DesiredVariant], Readiness]:
@@ -37,7 +37,9 @@ def crashes(name: str) -> Callable[[DesiredVariant], Readiness]:
     return behaviour
 
 
-def refusing(world: World, verb: str, handle: object, error: BaseException | None = None) -> Callable[[str, str], None]:
+def refusing(
+    world: Sandbox, verb: str, handle: object, error: BaseException | None = None
+) -> Callable[[str, str], None]:
     def before(asked: str, of: str) -> None:
         if (asked, of) == (verb, str(handle)):
             raise error or KubeServeError("Refused")
@@ -45,7 +47,7 @@ def refusing(world: World, verb: str, handle: object, error: BaseException | Non
     return before
 
 
-def test_why_it_failed_is_recorded_before_what_failed_is_removed(world: World) -> None:
+def test_why_it_failed_is_recorded_before_what_failed_is_removed(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.behaviour = crashes("v2")
     world.listen = lambda event: interrupt_at(event, "removing")
@@ -62,7 +64,7 @@ def interrupt_at(event: Event, text: str) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_failure_is_counted_once_a_round(world: World) -> None:
+def test_a_failure_is_counted_once_a_round(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.behaviour = crashes("v2")
     for attempts in (1, 2, 3):
@@ -70,7 +72,7 @@ def test_a_failure_is_counted_once_a_round(world: World) -> None:
         assert world.state.resources[CHURN].attempts == attempts
 
 
-def test_what_failed_and_can_not_be_removed_keeps_its_cause_and_goes_with_the_next_round(world: World) -> None:
+def test_what_failed_and_can_not_be_removed_keeps_its_cause_and_goes_with_the_next_round(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.behaviour = crashes("v2")
     world.target.before = refusing(world, "remove", NEW)
@@ -83,7 +85,7 @@ def test_what_failed_and_can_not_be_removed_keeps_its_cause_and_goes_with_the_ne
     assert NEW not in world.state.resources
 
 
-def test_a_deployment_whose_old_version_died_meanwhile_is_failed(world: World) -> None:
+def test_a_deployment_whose_old_version_died_meanwhile_is_failed(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
 
     def behaviour(of: DesiredVariant) -> Readiness:
@@ -95,7 +97,7 @@ def test_a_deployment_whose_old_version_died_meanwhile_is_failed(world: World) -
     assert world.phase(CHURN) == "Failed"
 
 
-def test_a_first_version_that_serves_is_not_failed_by_what_can_not_be_removed(world: World) -> None:
+def test_a_first_version_that_serves_is_not_failed_by_what_can_not_be_removed(world: Sandbox) -> None:
     world.target.behaviour = crashes("v1")
     world.target.before = refusing(world, "remove", OLD)
     world.apply(graph({"fraud/churn": "v1"}))
@@ -104,7 +106,7 @@ def test_a_first_version_that_serves_is_not_failed_by_what_can_not_be_removed(wo
     assert (world.phase(CHURN), world.target.resources[CHURN].weights) == ("Degraded", {NEW: 100})
 
 
-def test_a_failed_rollout_says_nothing_about_the_variant_that_goes_on_serving(world: World) -> None:
+def test_a_failed_rollout_says_nothing_about_the_variant_that_goes_on_serving(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.behaviour = crashes("v2")
     world.apply(graph({"fraud/churn": {"v1": 90, "v2": 10}}))
@@ -113,7 +115,7 @@ def test_a_failed_rollout_says_nothing_about_the_variant_that_goes_on_serving(wo
     assert NEW not in world.state.resources
 
 
-def test_an_upload_that_fails_where_an_old_version_serves_is_no_outage(world: World) -> None:
+def test_an_upload_that_fails_where_an_old_version_serves_is_no_outage(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
 
     def refuse(ref: object) -> None:
@@ -125,7 +127,7 @@ def test_an_upload_that_fails_where_an_old_version_serves_is_no_outage(world: Wo
     assert world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1"})).verdict is Verdict.FAILED
 
 
-def test_a_route_that_can_not_be_set_leaves_the_old_one_serving(world: World) -> None:
+def test_a_route_that_can_not_be_set_leaves_the_old_one_serving(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.before = refusing(world, "route", CHURN)
     assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
@@ -133,14 +135,14 @@ def test_a_route_that_can_not_be_set_leaves_the_old_one_serving(world: World) ->
     assert OLD in world.target.resources
 
 
-def test_a_library_that_ends_the_process_from_a_worker_ends_its_walk_only(world: World) -> None:
+def test_a_library_that_ends_the_process_from_a_worker_ends_its_walk_only(world: Sandbox) -> None:
     world.target.before = refusing(world, "ensure", OLD, SystemExit(2))
     assert world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"})).verdict is Verdict.FAILED
     assert "SystemExit" in world.state.resources[CHURN].message
     assert world.phase(RANK) == "Ready"
 
 
-def test_who_watches_can_not_make_a_rollout_fail(world: World) -> None:
+def test_who_watches_can_not_make_a_rollout_fail(world: Sandbox) -> None:
     def broken_pipe(event: Event) -> None:
         raise BrokenPipeError
 
@@ -148,7 +150,7 @@ def test_who_watches_can_not_make_a_rollout_fail(world: World) -> None:
     assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.SUCCEEDED
 
 
-def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: World) -> None:
+def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.listen = lambda event: interrupt_at(event, "waiting until")
     with pytest.raises(KeyboardInterrupt):
@@ -160,7 +162,7 @@ def test_an_interrupted_start_is_recorded_as_that_and_not_as_a_failure(world: Wo
     assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.SUCCEEDED
 
 
-def test_an_interruption_before_anything_has_begun_is_recorded_of_all_that_was_to_be_done(world: World) -> None:
+def test_an_interruption_before_anything_has_begun_is_recorded_of_all_that_was_to_be_done(world: Sandbox) -> None:
     def at_once(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -171,7 +173,7 @@ def test_an_interruption_before_anything_has_begun_is_recorded_of_all_that_was_t
     assert {record.reason for record in done.values()} == {"Interrupted"}
 
 
-def test_an_interrupted_round_tells_every_walk_that_was_starting_something(world: World) -> None:
+def test_an_interrupted_round_tells_every_walk_that_was_starting_something(world: Sandbox) -> None:
     """The interruption comes while two calls run; neither walk takes it for a failure of its call."""
     second = deployment_id("fraud", "risk")
 
@@ -185,7 +187,7 @@ def test_an_interrupted_round_tells_every_walk_that_was_starting_something(world
     assert {world.state.resources[d].reason for d in (CHURN, second)} == {"Interrupted"}
 
 
-def test_a_tenant_stays_while_something_of_it_could_not_be_deleted(world: World) -> None:
+def test_a_tenant_stays_while_something_of_it_could_not_be_deleted(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.target.before = refusing(world, "remove", OLD)
     removed = graph({"search/rank": "v1"}, removed=frozenset({"fraud"}))
@@ -197,7 +199,7 @@ def test_a_tenant_stays_while_something_of_it_could_not_be_deleted(world: World)
     assert not [r for r in (*world.target.resources, *world.state.resources) if r.tenant == "fraud"]
 
 
-def test_what_is_slow_to_go_is_asked_until_it_is_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_slow_to_go_is_asked_until_it_is_gone(world: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walks, "REMOVAL_POLL_SECONDS", 0.001)
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.lingers = 3
@@ -206,7 +208,7 @@ def test_what_is_slow_to_go_is_asked_until_it_is_gone(world: World, monkeypatch:
 
 
 def test_a_removal_is_stuck_only_after_the_drain_time_that_the_variant_itself_was_given(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(walks, "REMOVAL_POLL_SECONDS", 0.001)
     monkeypatch.setattr(walks, "LONGEST_REMOVAL_POLL_SECONDS", 0.001)
@@ -229,7 +231,7 @@ def test_a_removal_is_stuck_only_after_the_drain_time_that_the_variant_itself_wa
     ]
 
 
-def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_size(world: World) -> None:
+def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_size(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}, replicas=4))
     sizes: list[tuple[str, int | None]] = []
     ensure = world.target.ensure
@@ -246,7 +248,7 @@ def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_siz
     assert world.target.resources[NEW].replicas == 1
 
 
-def test_a_spec_that_goes_while_its_rollout_is_half_done_takes_all_of_it_along(world: World) -> None:
+def test_a_spec_that_goes_while_its_rollout_is_half_done_takes_all_of_it_along(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/keep": "v1"}))
     world.listen = lambda event: interrupt_at(event, "waiting until")
     with pytest.raises(KeyboardInterrupt):
@@ -258,7 +260,7 @@ def test_a_spec_that_goes_while_its_rollout_is_half_done_takes_all_of_it_along(w
     assert not gone & (world.target.resources.keys() | world.state.resources.keys())
 
 
-def test_a_variant_whose_content_is_unchanged_is_kept_when_traffic_is_split(world: World) -> None:
+def test_a_variant_whose_content_is_unchanged_is_kept_when_traffic_is_split(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.calls.clear()
     split = graph({"fraud/churn": {"v1": 90, "v2": 10}})

@@ -14,7 +14,7 @@ from reconciler.state.model import Phase, Record
 from reconciler.targets.protocol import Readiness, ReadinessState
 from tests.support.graphs import graph
 from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 BROKEN = deployment_id("fraud", "broken")
 
@@ -25,11 +25,11 @@ def broken_never_starts(variant: DesiredVariant) -> Readiness:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, MemoryTarget(broken_never_starts))
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path, MemoryTarget(broken_never_starts))
 
 
-def test_what_never_served_is_forgotten_once_it_is_no_longer_asked_for(world: World) -> None:
+def test_what_never_served_is_forgotten_once_it_is_no_longer_asked_for(world: Sandbox) -> None:
     world.apply(graph({"fraud/broken": "v1", "fraud/churn": "v1"}))
     assert world.phase(BROKEN) == "Failed"
     desired = graph({"fraud/churn": "v1"})
@@ -41,20 +41,20 @@ def test_what_never_served_is_forgotten_once_it_is_no_longer_asked_for(world: Wo
     assert world.plan(desired).is_empty
 
 
-def test_what_never_served_can_be_destroyed(world: World) -> None:
+def test_what_never_served_can_be_destroyed(world: Sandbox) -> None:
     world.apply(graph({"fraud/broken": "v1"}))
     world.apply(graph({}), destroy=True)
     assert BROKEN not in world.state.resources
 
 
-def test_what_never_served_is_no_deletion_that_a_guard_would_stop(world: World) -> None:
+def test_what_never_served_is_no_deletion_that_a_guard_would_stop(world: Sandbox) -> None:
     world.apply(graph({"fraud/broken": "v1", "fraud/churn": "v1", "search/rank": "v1"}))
     plan = world.plan(graph({"search/rank": "v1"}))
     assert not plan.guards
     assert len(plan.deletions) == 2
 
 
-def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: World) -> None:
+def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     (claimed,) = graph({"fraud/churn": "v9"}).variants
     (elsewhere,) = graph({"fraud/risk": "v9"}).variants
@@ -66,7 +66,7 @@ def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: World)
     assert {v for v in world.state.resources if v.kind == "variant"} == {wanted, elsewhere}
 
 
-def test_versions_that_no_spec_names_any_more_are_forgotten_and_stay_stored(world: World) -> None:
+def test_versions_that_no_spec_names_any_more_are_forgotten_and_stay_stored(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.apply(graph({"fraud/churn": "v2", "search/rank": "v1"}), scope=Scope("search"))
     old, other = version_id("fraud", "churn", "v1"), version_id("search", "rank", "v1")
@@ -77,14 +77,14 @@ def test_versions_that_no_spec_names_any_more_are_forgotten_and_stay_stored(worl
     assert {ref.version for ref in world.store.refs if ref.tenant == "fraud"} == {"v1", "v2"}
 
 
-def test_a_tenant_that_is_neither_there_nor_asked_for_is_forgotten(world: World) -> None:
+def test_a_tenant_that_is_neither_there_nor_asked_for_is_forgotten(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.target.resources = {r: live for r, live in world.target.resources.items() if r.tenant != "search"}
     world.apply(graph({"fraud/churn": "v2"}))
     assert not [r for r in world.state.resources if r.tenant == "search"]
 
 
-def test_what_a_round_made_and_did_not_live_to_record_is_recorded_by_the_next(world: World) -> None:
+def test_what_a_round_made_and_did_not_live_to_record_is_recorded_by_the_next(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     state = world.state

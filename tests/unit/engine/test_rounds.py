@@ -17,14 +17,14 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 from tests.support.graphs import Traffic, graph
 from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
 def failing(version: str, cause: str = "model raised ValueError") -> MemoryTarget:
@@ -36,11 +36,11 @@ def failing(version: str, cause: str = "model raised ValueError") -> MemoryTarge
     return MemoryTarget(behaviour)
 
 
-def actions(world: World, desired: Desired) -> dict[str, Action]:
+def actions(world: Sandbox, desired: Desired) -> dict[str, Action]:
     return {str(change.id): change.action for change in world.plan(desired).work()}
 
 
-def test_the_first_round_creates_all_and_the_next_plan_is_empty(world: World) -> None:
+def test_the_first_round_creates_all_and_the_next_plan_is_empty(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1", "search/rank": {"v1": 90, "v2": 10}})
     assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
@@ -48,7 +48,7 @@ def test_the_first_round_creates_all_and_the_next_plan_is_empty(world: World) ->
     assert world.state.resources[CHURN].url == "http://test/fraud/churn"
 
 
-def test_a_new_version_is_ready_before_traffic_moves_and_the_old_one_goes_last(world: World) -> None:
+def test_a_new_version_is_ready_before_traffic_moves_and_the_old_one_goes_last(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.calls.clear()
     desired = graph({"fraud/churn": "v2"})
@@ -59,7 +59,7 @@ def test_a_new_version_is_ready_before_traffic_moves_and_the_old_one_goes_last(w
     assert world.plan(desired).is_empty
 
 
-def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retry(world: World) -> None:
+def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retry(world: Sandbox) -> None:
     old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
     world.apply(old)
     serving = dict(world.target.resources[CHURN].weights)
@@ -76,7 +76,7 @@ def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retr
     assert world.state.resources[CHURN].attempts == 2
 
 
-def test_going_back_after_a_failed_rollout_clears_the_record_without_a_restart(world: World) -> None:
+def test_going_back_after_a_failed_rollout_clears_the_record_without_a_restart(world: Sandbox) -> None:
     old = graph({"fraud/churn": "v1"})
     world.apply(old)
     world.target.behaviour = failing("v2").behaviour
@@ -88,13 +88,13 @@ def test_going_back_after_a_failed_rollout_clears_the_record_without_a_restart(w
     assert world.plan(old).is_empty
 
 
-def test_with_nothing_serving_a_failure_is_failed(world: World) -> None:
+def test_with_nothing_serving_a_failure_is_failed(world: Sandbox) -> None:
     world.target.behaviour = failing("v1").behaviour
     assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.FAILED
     assert world.phase(CHURN) == "Failed"
 
 
-def test_a_rollout_that_is_not_ready_in_time_says_so(world: World) -> None:
+def test_a_rollout_that_is_not_ready_in_time_says_so(world: Sandbox) -> None:
     world.target.behaviour = lambda variant: Readiness(ReadinessState.WAITING, "loading the model")
     desired = graph({"fraud/churn": "v1"})
     for variant in desired.variants.values():
@@ -105,7 +105,7 @@ def test_a_rollout_that_is_not_ready_in_time_says_so(world: World) -> None:
     assert "not ready within 0.2 s: loading the model" in record.message
 
 
-def test_one_tenants_failure_is_its_own(world: World) -> None:
+def test_one_tenants_failure_is_its_own(world: Sandbox) -> None:
     def refuse(verb: str, handle: str) -> None:
         if handle == "tenant/fraud":
             raise KubeServeError("Quota is refused")
@@ -118,7 +118,7 @@ def test_one_tenants_failure_is_its_own(world: World) -> None:
     assert world.phase(deployment_id("search", "rank")) == "Ready"
 
 
-def test_an_upload_that_fails_fails_only_what_needs_it(world: World) -> None:
+def test_an_upload_that_fails_fails_only_what_needs_it(world: Sandbox) -> None:
     def refuse(ref: object) -> None:
         if "churn" in str(ref):
             raise KubeServeError("Disk is full")
@@ -129,7 +129,7 @@ def test_an_upload_that_fails_fails_only_what_needs_it(world: World) -> None:
     assert world.phase(deployment_id("fraud", "risk")) == "Ready"
 
 
-def test_a_call_that_says_a_retry_helps_is_tried_again(world: World) -> None:
+def test_a_call_that_says_a_retry_helps_is_tried_again(world: Sandbox) -> None:
     failures = iter([KubeServeError("busy", retryable=True)])
 
     def once(verb: str, handle: str) -> None:
@@ -140,7 +140,7 @@ def test_a_call_that_says_a_retry_helps_is_tried_again(world: World) -> None:
     assert world.apply(graph({"fraud/churn": "v1"})).verdict is Verdict.SUCCEEDED
 
 
-def test_a_replica_that_died_is_drift_and_is_mended(world: World) -> None:
+def test_a_replica_that_died_is_drift_and_is_mended(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     (variant,) = desired.variants
@@ -151,7 +151,7 @@ def test_a_replica_that_died_is_drift_and_is_mended(world: World) -> None:
     assert world.plan(desired).is_empty
 
 
-def test_losing_the_state_file_takes_over_what_is_desired_and_only_shows_the_rest(world: World) -> None:
+def test_losing_the_state_file_takes_over_what_is_desired_and_only_shows_the_rest(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1"}))
     (world.folder / "state.json").unlink()
     world.target.calls.clear()
@@ -166,7 +166,7 @@ def test_losing_the_state_file_takes_over_what_is_desired_and_only_shows_the_res
     assert deployment_id("fraud", "risk") not in world.target.resources
 
 
-def test_what_is_no_longer_asked_for_is_deleted_route_first(world: World) -> None:
+def test_what_is_no_longer_asked_for_is_deleted_route_first(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "fraud/keep": "v1"}))
     world.target.calls.clear()
     desired = graph({"fraud/risk": "v1", "fraud/keep": "v1"})
@@ -176,7 +176,7 @@ def test_what_is_no_longer_asked_for_is_deleted_route_first(world: World) -> Non
     assert world.plan(desired).is_empty
 
 
-def test_a_tenant_whose_spec_failed_to_load_loses_nothing(world: World) -> None:
+def test_a_tenant_whose_spec_failed_to_load_loses_nothing(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     plan = world.plan(graph({"search/rank": "v1"}, protected=frozenset({"fraud"})))
     assert plan.is_empty
@@ -185,14 +185,14 @@ def test_a_tenant_whose_spec_failed_to_load_loses_nothing(world: World) -> None:
     assert unreadable.is_empty
 
 
-def test_no_specs_at_all_delete_nothing(world: World) -> None:
+def test_no_specs_at_all_delete_nothing(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     plan = world.plan(graph({}), allow_deletions=True)
     assert plan.is_empty
     assert [guard.code for guard in plan.guards] == ["empty"]
 
 
-def test_deleting_all_of_a_tenant_wants_to_be_allowed(world: World) -> None:
+def test_deleting_all_of_a_tenant_wants_to_be_allowed(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
     fewer = graph({"search/rank": "v1"})
     held = world.plan(fewer)
@@ -204,7 +204,7 @@ def test_deleting_all_of_a_tenant_wants_to_be_allowed(world: World) -> None:
     assert CHURN not in world.target.resources
 
 
-def test_more_than_the_budget_wants_to_be_allowed_and_replacing_does_not_count(world: World) -> None:
+def test_more_than_the_budget_wants_to_be_allowed_and_replacing_does_not_count(world: Sandbox) -> None:
     many = {f"fraud/d{n}": "v1" for n in range(10)}
     world.apply(graph(many))
     replaced = graph(dict.fromkeys(many, "v2"))
@@ -215,7 +215,7 @@ def test_more_than_the_budget_wants_to_be_allowed_and_replacing_does_not_count(w
     assert not world.plan(within).guards
 
 
-def test_a_removed_tenant_goes_after_its_deployments(world: World) -> None:
+def test_a_removed_tenant_goes_after_its_deployments(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.target.calls.clear()
     world.apply(graph({"search/rank": "v1"}, removed=frozenset({"fraud"})))
@@ -223,7 +223,7 @@ def test_a_removed_tenant_goes_after_its_deployments(world: World) -> None:
     assert tenant_id("fraud") not in world.state.resources
 
 
-def test_a_scope_changes_and_deletes_nothing_outside_of_it(world: World) -> None:
+def test_a_scope_changes_and_deletes_nothing_outside_of_it(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
     desired = graph({"fraud/churn": "v2"})
     plan = world.plan(desired, scope=Scope("fraud", "churn"))
@@ -232,7 +232,7 @@ def test_a_scope_changes_and_deletes_nothing_outside_of_it(world: World) -> None
     assert not plan.guards
 
 
-def test_destroy_removes_all_of_it_and_leaves_an_empty_record(world: World) -> None:
+def test_destroy_removes_all_of_it_and_leaves_an_empty_record(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
     world.apply(desired)
     assert world.apply(graph({}), destroy=True).verdict is Verdict.SUCCEEDED
@@ -240,7 +240,7 @@ def test_destroy_removes_all_of_it_and_leaves_an_empty_record(world: World) -> N
     assert world.state.resources == {}
 
 
-def test_every_id_is_in_the_state_file_before_the_thing_is_made(world: World) -> None:
+def test_every_id_is_in_the_state_file_before_the_thing_is_made(world: Sandbox) -> None:
     missing: list[str] = []
 
     def known(verb: str, handle: str) -> None:
@@ -252,7 +252,7 @@ def test_every_id_is_in_the_state_file_before_the_thing_is_made(world: World) ->
     assert missing == []
 
 
-def test_a_version_with_other_content_under_the_same_name_is_an_error_of_the_plan(world: World) -> None:
+def test_a_version_with_other_content_under_the_same_name_is_an_error_of_the_plan(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     (version,) = desired.versions.values()
     world.apply(desired)
@@ -271,7 +271,7 @@ class CountingFile(StateFile):
 
 
 @pytest.mark.parametrize("deployments", [50, 200, 800])
-def test_the_bytes_written_to_the_state_file_grow_linearly_with_the_plan(world: World, deployments: int) -> None:
+def test_the_bytes_written_to_the_state_file_grow_linearly_with_the_plan(world: Sandbox, deployments: int) -> None:
     """Every write is of the whole file, so their number must not grow with the plan."""
     file = CountingFile(world.folder / "state.json", "default", "memory")
     world.apply(graph({f"fraud/d{n}": "v1" for n in range(deployments)}), file=file)
@@ -299,7 +299,7 @@ WORLDS = st.dictionaries(
 def test_from_any_world_to_any_other_and_then_there_is_nothing_to_do(
     a: dict[str, Traffic], b: dict[str, Traffic], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    world = World(tmp_path_factory.mktemp("world"))
+    world = Sandbox(tmp_path_factory.mktemp("world"))
     before, after = graph(a), graph(b)
     assert world.apply(before).verdict is Verdict.SUCCEEDED
     assert world.plan(before).is_empty
@@ -312,7 +312,7 @@ def test_from_any_world_to_any_other_and_then_there_is_nothing_to_do(
     }
 
 
-def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traffic(world: World) -> None:
+def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traffic(world: Sandbox) -> None:
     """The round before was killed while it waited: the variant is there, and no route knows it."""
     old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
     world.apply(old)
@@ -324,7 +324,7 @@ def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traf
     assert set(world.target.resources[CHURN].weights) == set(old.variants)
 
 
-def test_what_could_not_be_started_whole_is_removed(world: World) -> None:
+def test_what_could_not_be_started_whole_is_removed(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     new = graph({"fraud/churn": "v2"})
     (variant,) = new.variants

@@ -11,30 +11,30 @@ from reconciler.model.resources import Scope, deployment_id
 from reconciler.status.statuses import DeploymentStatus, deployment_statuses
 from reconciler.targets.protocol import Live, Readiness, ReadinessState
 from tests.support.graphs import graph
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    world = Sandbox(tmp_path)
     world.apply(graph({"fraud/churn": {"v1": 90, "v2": 10}}))
     return world
 
 
-def status(world: World, live: Live | None = None) -> DeploymentStatus:
+def status(world: Sandbox, live: Live | None = None) -> DeploymentStatus:
     (found,) = deployment_statuses(world.state, live or world.target.observe(Scope()), lambda _: "http://x", Scope())
     return found
 
 
-def test_what_serves_as_recorded_is_ready(world: World) -> None:
+def test_what_serves_as_recorded_is_ready(world: Sandbox) -> None:
     found = status(world)
     assert (found.phase, found.reason, found.url, found.claimed) == ("Ready", "Serving", "http://x", True)
     assert [(v.version, v.weight, v.ready, v.replicas) for v in found.variants] == [("v1", 90, 1, 1), ("v2", 10, 1, 1)]
 
 
-def test_what_died_since_is_told_whatever_was_recorded(world: World) -> None:
+def test_what_died_since_is_told_whatever_was_recorded(world: Sandbox) -> None:
     first, second = (variant for variant in world.target.resources if variant.kind == "variant")
     world.target.crash(first)
     assert (status(world).phase, status(world).reason) == ("Degraded", "ReplicasMissing")
@@ -42,25 +42,25 @@ def test_what_died_since_is_told_whatever_was_recorded(world: World) -> None:
     assert (status(world).phase, status(world).reason) == ("Failed", "NotRunning")
 
 
-def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready(world: World) -> None:
+def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready(world: Sandbox) -> None:
     live = world.target.observe(Scope())
     unreachable = replace(live.resources[CHURN], reachable=False)
     found = status(world, Live({**live.resources, CHURN: unreachable}))
     assert (found.phase, found.reason) == ("Failed", "NotReachable")
 
 
-def test_what_no_record_knows_is_unclaimed(world: World) -> None:
+def test_what_no_record_knows_is_unclaimed(world: Sandbox) -> None:
     world.file.path.unlink()
     assert (status(world).reason, status(world).claimed) == ("Unclaimed", False)
 
 
-def test_a_scope_narrows_it(world: World) -> None:
+def test_a_scope_narrows_it(world: Sandbox) -> None:
     live = world.target.observe(Scope())
     assert not deployment_statuses(world.state, live, lambda _: None, Scope("search"))
     assert len(deployment_statuses(world.state, live, lambda _: None, Scope("fraud", "churn"))) == 1
 
 
-def test_a_degraded_deployment_of_which_nothing_answers_any_more_has_failed(world: World) -> None:
+def test_a_degraded_deployment_of_which_nothing_answers_any_more_has_failed(world: Sandbox) -> None:
     world.target.behaviour = lambda variant: Readiness(ReadinessState.FAILED, "no weights")
     world.apply(graph({"fraud/churn": "v3"}))
     assert (status(world).phase, status(world).reason) == ("Degraded", "NotReady")

@@ -13,7 +13,7 @@ from reconciler.model.text import printable
 from reconciler.targets.protocol import Readiness, ReadinessState
 from tests.support.graphs import graph
 from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
 
 def test_a_failure_quotes_a_model_in_printable_words(tmp_path: Path) -> None:
     said = Readiness(ReadinessState.FAILED, "\x1b[2Jno weights\r", ("\x1b[31mERROR\x1b[0m",))
-    world = World(tmp_path, MemoryTarget(lambda _: said))
+    world = Sandbox(tmp_path, MemoryTarget(lambda _: said))
     world.apply(graph({"fraud/churn": "v1"}))
     record = world.state.resources[deployment_id("fraud", "churn")]
     assert record.message == "version v1: no weights "

@@ -16,7 +16,7 @@ from reconciler.plan.views.data import plan_digest, render_json
 from specs.loading.loader import SpecFile, load_tenants
 from specs.models.platform import Platform, default_platform
 from tests.support.graphs import graph, version
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 SPEC = b"""
 apiVersion: kubeserve.io/v1
@@ -28,8 +28,8 @@ OLD, NEW = graph({"fraud/churn": "v1", "fraud/risk": "v1"}), graph({"fraud/churn
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    world = Sandbox(tmp_path)
     world.apply(OLD)
     return world
 
@@ -39,32 +39,32 @@ def saved(plan: Plan) -> str:
     return plan_digest(orjson.loads(render_json(plan)))
 
 
-def test_a_round_with_nothing_to_do_leaves_a_saved_plan_good(world: World) -> None:
+def test_a_round_with_nothing_to_do_leaves_a_saved_plan_good(world: Sandbox) -> None:
     before = saved(world.plan(NEW))
     world.apply(OLD)
     assert saved(world.plan(NEW)) == before
 
 
-def test_another_commit_that_asks_for_the_same_leaves_it_good(world: World) -> None:
+def test_another_commit_that_asks_for_the_same_leaves_it_good(world: Sandbox) -> None:
     plan = world.plan(NEW)
     assert saved(replace(plan, revision="main at 0000000")) == saved(plan)
 
 
-def test_what_it_does_not_touch_may_change(world: World) -> None:
+def test_what_it_does_not_touch_may_change(world: Sandbox) -> None:
     before = saved(world.plan(NEW))
     (risk,) = (r for r in world.target.resources if r.name.startswith("risk-"))
     world.target.resources[risk] = replace(world.target.resources[risk], fingerprint="other")
     assert saved(world.plan(NEW)) == before
 
 
-def test_what_it_touches_may_not(world: World) -> None:
+def test_what_it_touches_may_not(world: Sandbox) -> None:
     before = saved(world.plan(NEW))
     churn = deployment_id("fraud", "churn")
     world.target.resources[churn] = replace(world.target.resources[churn], fingerprint="other")
     assert saved(world.plan(NEW)) != before
 
 
-def test_a_round_that_did_something_and_a_new_state_file_end_it(world: World) -> None:
+def test_a_round_that_did_something_and_a_new_state_file_end_it(world: Sandbox) -> None:
     before = world.plan(NEW).binding
     world.apply(graph({"fraud/churn": "v3", "fraud/risk": "v1"}))
     assert world.plan(NEW).binding.serial != before.serial
@@ -73,7 +73,7 @@ def test_a_round_that_did_something_and_a_new_state_file_end_it(world: World) ->
 
 
 def test_a_plan_of_a_first_round_is_good_until_there_is_a_state(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = Sandbox(tmp_path)
     assert saved(world.plan(OLD)) == saved(world.plan(OLD))
 
 

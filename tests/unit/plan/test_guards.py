@@ -10,12 +10,12 @@ from reconciler.model.resources import Scope, deployment_id, tenant_id
 from reconciler.plan.options import Budget
 from reconciler.state.model import Verdict
 from tests.support.graphs import graph
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
 def deployments(*numbers: int) -> dict[str, str]:
@@ -33,19 +33,19 @@ def deployments(*numbers: int) -> dict[str, str]:
     ],
 )
 def test_the_budget_is_passed_by_more_than_its_number_and_more_than_its_share(
-    world: World, had: int, left: int, held: bool
+    world: Sandbox, had: int, left: int, held: bool
 ) -> None:
     world.apply(graph(deployments(*range(had))))
     assert bool(world.plan(graph(deployments(*range(left)))).guards) is held
 
 
-def test_the_operators_own_budget_counts(world: World) -> None:
+def test_the_operators_own_budget_counts(world: Sandbox) -> None:
     world.apply(graph(deployments(0, 1, 2, 3)))
     plan = world.plan(graph(deployments(0, 1, 2)), budget=Budget(0, 10))
     assert [guard.code for guard in plan.guards] == ["budget"]
 
 
-def test_of_what_is_held_back_the_variants_stay_too_and_the_rest_goes_on(world: World) -> None:
+def test_of_what_is_held_back_the_variants_stay_too_and_the_rest_goes_on(world: Sandbox) -> None:
     world.apply(graph({"fraud/a": "v1", "fraud/b": "v1", "search/rank": "v1"}))
     before = dict(world.target.resources)
     outcome = world.apply(graph({"search/rank": "v2"}))
@@ -55,7 +55,7 @@ def test_of_what_is_held_back_the_variants_stay_too_and_the_rest_goes_on(world: 
     assert world.state.resources[deployment_id("search", "rank")].applied
 
 
-def test_no_specs_delete_nothing_but_what_the_operator_removes(world: World) -> None:
+def test_no_specs_delete_nothing_but_what_the_operator_removes(world: Sandbox) -> None:
     """One tenant with a single deployment, which no other guard would hold."""
     world.apply(graph({"fraud/churn": "v1", "gone/old": "v1"}))
     plan = world.plan(graph({}, removed=frozenset({"gone"})))
@@ -63,25 +63,25 @@ def test_no_specs_delete_nothing_but_what_the_operator_removes(world: World) -> 
     assert {change.id for change in plan.deletions} == {deployment_id("gone", "old"), tenant_id("gone")}
 
 
-def test_when_every_spec_is_broken_nothing_of_the_others_goes_either(world: World) -> None:
+def test_when_every_spec_is_broken_nothing_of_the_others_goes_either(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     plan = world.plan(graph({}, protected=frozenset({"search"})), allow_deletions=True)
     assert plan.is_empty
     assert {guard.code for guard in plan.guards} == {"protected", "empty"}
 
 
-def test_allowing_deletions_does_not_reach_a_tenant_whose_spec_failed_to_load(world: World) -> None:
+def test_allowing_deletions_does_not_reach_a_tenant_whose_spec_failed_to_load(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     plan = world.plan(graph({"search/rank": "v1"}, protected=frozenset({"fraud"})), allow_deletions=True)
     assert plan.is_empty
 
 
-def test_what_nobody_could_read_keeps_even_a_removed_tenant(world: World) -> None:
+def test_what_nobody_could_read_keeps_even_a_removed_tenant(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     assert world.plan(graph({"search/rank": "v1"}, protected=None, removed=frozenset({"fraud"}))).is_empty
 
 
-def test_a_scope_is_a_round_of_its_own_to_the_budget(world: World) -> None:
+def test_a_scope_is_a_round_of_its_own_to_the_budget(world: Sandbox) -> None:
     """6 of 10 of one tenant, whose share of all is small."""
     others = {f"t{n}/x": "v1" for n in range(30)}
     world.apply(graph(deployments(*range(10)) | others))

@@ -15,7 +15,7 @@ from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedRes
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
 from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 FRAUD = tenant_id("fraud")
@@ -23,20 +23,20 @@ V1, V2 = (variant("fraud", "churn", version("fraud", "churn", name)).id for name
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
-def lose(world: World, *resources: ResourceId) -> None:
+def lose(world: Sandbox, *resources: ResourceId) -> None:
     for resource in resources:
         del world.target.resources[resource]
 
 
-def lose_state(world: World) -> None:
+def lose_state(world: Sandbox) -> None:
     (world.folder / "state.json").unlink()
 
 
-def test_a_route_whose_variants_are_gone_gets_them_again(world: World) -> None:
+def test_a_route_whose_variants_are_gone_gets_them_again(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     lose(world, V1)
@@ -45,14 +45,14 @@ def test_a_route_whose_variants_are_gone_gets_them_again(world: World) -> None:
     assert world.plan(desired).is_empty
 
 
-def test_a_route_whose_variants_are_gone_goes_when_nobody_asks_for_it(world: World) -> None:
+def test_a_route_whose_variants_are_gone_goes_when_nobody_asks_for_it(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/keep": "v1"}))
     lose(world, V1)
     world.apply(graph({"fraud/keep": "v1"}))
     assert CHURN not in world.target.resources
 
 
-def test_variants_without_a_route_get_one_when_they_are_desired_and_go_when_not(world: World) -> None:
+def test_variants_without_a_route_get_one_when_they_are_desired_and_go_when_not(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/keep": "v1"})
     world.apply(desired)
     lose(world, CHURN)
@@ -63,7 +63,7 @@ def test_variants_without_a_route_get_one_when_they_are_desired_and_go_when_not(
     assert V1 not in world.target.resources
 
 
-def test_a_variant_that_is_on_its_way_out_is_asked_again_until_it_is_gone(world: World) -> None:
+def test_a_variant_that_is_on_its_way_out_is_asked_again_until_it_is_gone(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v2"})
     world.apply(graph({"fraud/churn": "v1"}))
     leaving = replace(world.target.resources[V1], terminating=True)
@@ -76,7 +76,7 @@ def test_a_variant_that_is_on_its_way_out_is_asked_again_until_it_is_gone(world:
     assert world.plan(desired).is_empty
 
 
-def test_a_desired_variant_that_is_on_its_way_out_is_drift(world: World) -> None:
+def test_a_desired_variant_that_is_on_its_way_out_is_drift(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     world.target.resources[V1] = replace(world.target.resources[V1], terminating=True)
@@ -85,7 +85,7 @@ def test_a_desired_variant_that_is_on_its_way_out_is_drift(world: World) -> None
     assert world.plan(desired).is_empty
 
 
-def test_what_a_lost_state_does_not_know_beside_a_desired_deployment_is_shown_and_left(world: World) -> None:
+def test_what_a_lost_state_does_not_know_beside_a_desired_deployment_is_shown_and_left(world: Sandbox) -> None:
     """A variant that takes no traffic: somebody's, or what is left of a rollout."""
     old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
     world.apply(old)
@@ -101,7 +101,7 @@ def test_what_a_lost_state_does_not_know_beside_a_desired_deployment_is_shown_an
     assert V2 not in world.target.resources
 
 
-def test_what_serves_is_replaced_also_when_the_state_was_lost_before(world: World) -> None:
+def test_what_serves_is_replaced_also_when_the_state_was_lost_before(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     lose_state(world)
     desired = graph({"fraud/churn": "v2"})
@@ -110,20 +110,20 @@ def test_what_serves_is_replaced_also_when_the_state_was_lost_before(world: Worl
     assert not world.plan(desired).unclaimed
 
 
-def test_a_weight_of_zero_is_no_change_of_traffic_where_it_was_zero(world: World) -> None:
+def test_a_weight_of_zero_is_no_change_of_traffic_where_it_was_zero(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": {"v1": 100, "v2": 0}}))
     plan = world.plan(graph({"fraud/churn": {"v1": 100, "v2": 0}}, replicas=2))
     assert [change.field for change in plan.by_id[CHURN].fields] == ["replicas"]
 
 
-def test_a_tenant_that_is_removed_and_desired_at_once_stays(world: World) -> None:
+def test_a_tenant_that_is_removed_and_desired_at_once_stays(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"}, removed=frozenset({"fraud"}))
     world.apply(desired)
     assert world.plan(desired).is_empty
     assert FRAUD in world.target.resources
 
 
-def test_a_removed_tenant_stays_while_something_in_it_is_unclaimed(world: World) -> None:
+def test_a_removed_tenant_stays_while_something_in_it_is_unclaimed(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "b/x": "v1"}))
     state = world.state
     risk = deployment_id("fraud", "risk")
@@ -148,7 +148,7 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
             return replace(prepared, error=KubeServeError("Conflict")) if self.conflict else prepared
 
     target = Conflict()
-    world = World(tmp_path, target)
+    world = Sandbox(tmp_path, target)
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     target.conflict = True
@@ -160,7 +160,7 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
     assert world.plan(desired).is_empty
 
 
-def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: World) -> None:
+def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.store.unlisted = {"fraud"}
     desired = graph({"fraud/churn": "v2", "search/rank": "v2"})
@@ -171,13 +171,13 @@ def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: World)
     assert world.phase(deployment_id("search", "rank")) == "Ready"
 
 
-def test_a_store_that_lists_nothing_for_anybody_stops_the_round(world: World) -> None:
+def test_a_store_that_lists_nothing_for_anybody_stops_the_round(world: Sandbox) -> None:
     world.store.unlisted = {"fraud", "search"}
     with pytest.raises(KubeServeError, match="Store can't be read"):
         world.plan(graph({"fraud/churn": "v1", "search/rank": "v1"}))
 
 
-def test_a_version_that_no_deployment_uses_and_that_has_other_content_stops_no_deployment(world: World) -> None:
+def test_a_version_that_no_deployment_uses_and_that_has_other_content_stops_no_deployment(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
     world.apply(desired)
     unused = version("fraud", "churn", "v9")
@@ -191,7 +191,7 @@ def test_a_version_that_no_deployment_uses_and_that_has_other_content_stops_no_d
     assert world.phase(unused.id) == "Failed"
 
 
-def test_a_version_named_by_a_digest_that_is_not_stored_stops_only_who_needs_it(world: World) -> None:
+def test_a_version_named_by_a_digest_that_is_not_stored_stops_only_who_needs_it(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/risk": "v1"})
     pushed = version_id("fraud", "churn", "v1")
     versions = {**desired.versions, pushed: replace(desired.versions[pushed], manifest=None)}
@@ -200,7 +200,7 @@ def test_a_version_named_by_a_digest_that_is_not_stored_stops_only_who_needs_it(
     assert world.phase(deployment_id("fraud", "risk")) == "Ready"
 
 
-def test_a_scope_keeps_deletions_guards_unclaimed_and_versions_inside(world: World) -> None:
+def test_a_scope_keeps_deletions_guards_unclaimed_and_versions_inside(world: Sandbox) -> None:
     world.apply(graph({f"fraud/d{n}": "v1" for n in range(10)} | {"search/rank": "v1", "search/find": "v1"}))
     nothing_left = graph({"fraud/d0": "v1"})
     narrow = world.plan(nothing_left, scope=Scope("search", "rank"))
@@ -219,7 +219,7 @@ def test_a_scope_keeps_deletions_guards_unclaimed_and_versions_inside(world: Wor
     assert [c.id.name for c in one.changes if c.id.kind is Kind.VERSION] == ["d1/v2"]
 
 
-def test_destroy_of_a_scope_takes_no_more(world: World) -> None:
+def test_destroy_of_a_scope_takes_no_more(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
     world.apply(graph({}), destroy=True, scope=Scope("fraud", "churn"))
     assert {CHURN, V1}.isdisjoint(world.target.resources)
@@ -247,14 +247,14 @@ class Refusing(MemoryTarget):
 
 def test_a_tenant_that_is_there_and_can_not_be_changed_is_not_counted_as_one_to_create(tmp_path: Path) -> None:
     target = Refusing()
-    world = World(tmp_path, target)
+    world = Sandbox(tmp_path, target)
     world.apply(graph({"fraud/churn": "v1"}))
     target.refused = frozenset({"fraud", "new"})
     plan = world.plan(graph({"fraud/churn": "v1", "new/x": "v1"}))
     assert {c.id.tenant: c.action for c in plan.work(Kind.TENANT)} == {"fraud": Action.CHANGE, "new": Action.CREATE}
 
 
-def test_a_version_that_is_stored_with_other_content_is_not_counted_as_one_to_create(world: World) -> None:
+def test_a_version_that_is_stored_with_other_content_is_not_counted_as_one_to_create(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     (stored,) = desired.versions.values()
@@ -263,7 +263,7 @@ def test_a_version_that_is_stored_with_other_content_is_not_counted_as_one_to_cr
     assert (broken.action, broken.error is not None) == (Action.CHANGE, True)
 
 
-def test_a_route_that_somebody_deleted_is_drift_and_one_that_was_never_made_is_not(world: World) -> None:
+def test_a_route_that_somebody_deleted_is_drift_and_one_that_was_never_made_is_not(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     lose(world, CHURN)
@@ -286,7 +286,7 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
             return replace(prepared, changes=changes, replacement="It is made again") if self.replacing else prepared
 
     target = Replacing()
-    world = World(tmp_path, target)
+    world = Sandbox(tmp_path, target)
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     target.replacing = True
@@ -300,7 +300,7 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
 
 
 def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is_taken(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desired = graph({"fraud/churn": "v1"})
     write = world.target.route

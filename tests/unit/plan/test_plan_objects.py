@@ -15,7 +15,7 @@ from reconciler.plan.views.data import plan_document, render_json, render_markdo
 from reconciler.plan.views.text import render_text
 from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
 from tests.support.graphs import graph
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 FRAUD, CHURN = tenant_id("fraud"), deployment_id("fraud", "churn")
 CREATED = ObjectChange("Deployment f/churn-1", ObjectAction.CREATE)
@@ -24,11 +24,11 @@ DELETED = ObjectChange("Deployment f/churn-0", ObjectAction.DELETE)
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
-def objects(world: World, desired: Desired, plan: Plan | None = None) -> Objects:
+def objects(world: Sandbox, desired: Desired, plan: Plan | None = None) -> Objects:
     prepared = world.target.prepare(desired, world.target.observe(Plan(()).scope))
     return objects_of(plan or world.plan(desired), desired, prepared.resources, world.target.object_changes)
 
@@ -43,14 +43,14 @@ def rollout() -> tuple[Plan, Objects]:
     return Plan(changes), {new: (CREATED,), CHURN: (CHANGED,), old: (DELETED,)}
 
 
-def test_a_plan_that_changes_nothing_touches_no_object(world: World) -> None:
+def test_a_plan_that_changes_nothing_touches_no_object(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     assert {found.kind for found in objects(world, desired)} == {"tenant", "deployment", "variant"}
     world.apply(desired)
     assert objects(world, desired) == {}
 
 
-def test_what_goes_is_asked_for_without_what_nobody_prepared(world: World) -> None:
+def test_what_goes_is_asked_for_without_what_nobody_prepared(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/keep": "v1"}))
     found = objects(world, graph({"fraud/keep": "v1"}))
     assert {one.action for changes in found.values() for one in changes} == {ObjectAction.DELETE}
@@ -58,7 +58,7 @@ def test_what_goes_is_asked_for_without_what_nobody_prepared(world: World) -> No
 
 
 @pytest.mark.parametrize("culprit", [FRAUD, version_id("fraud", "churn", "v1"), CHURN], ids=str)
-def test_what_can_not_be_carried_out_touches_nothing(world: World, culprit: ResourceId) -> None:
+def test_what_can_not_be_carried_out_touches_nothing(world: Sandbox, culprit: ResourceId) -> None:
     desired = graph({"fraud/churn": "v1", "fraud/stays": "v1", "other/x": "v1"})
     world.apply(graph({"fraud/gone": "v1", "fraud/stays": "v1"}))
     plan = world.plan(desired)

@@ -12,15 +12,15 @@ from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.views.data import plan_digest, plan_document, render_json, render_markdown
 from reconciler.plan.views.text import render_text, size
 from tests.support.graphs import graph
-from tests.support.rounds import World
+from tests.support.rounds import Sandbox
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
-def test_a_first_plan_says_what_is_uploaded_and_started(world: World) -> None:
+def test_a_first_plan_says_what_is_uploaded_and_started(world: Sandbox) -> None:
     text = render_text(world.plan(graph({"fraud/churn": "v1"})))
     assert "+ tenant fraud" in text
     assert "version churn/v1  upload 1000 B" in text
@@ -28,7 +28,7 @@ def test_a_first_plan_says_what_is_uploaded_and_started(world: World) -> None:
     assert "Plan: 3 to create; 1000 B to upload." in text
 
 
-def test_a_rollout_shows_old_and_new_and_what_happens_in_which_order(world: World) -> None:
+def test_a_rollout_shows_old_and_new_and_what_happens_in_which_order(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     text = render_text(world.plan(graph({"fraud/churn": "v2"}, replicas=2, level="debug")))
     assert "~   deployment churn" in text
@@ -37,26 +37,26 @@ def test_a_rollout_shows_old_and_new_and_what_happens_in_which_order(world: Worl
     assert "once it answers, removes churn-" in text
 
 
-def test_a_split_is_shown_as_traffic(world: World) -> None:
+def test_a_split_is_shown_as_traffic(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     text = render_text(world.plan(graph({"fraud/churn": {"v1": 90, "v2": 10}})))
     assert "traffic  v1 100% -> v1 90%, v2 10%" in text
 
 
-def test_the_traffic_of_before_is_told_largest_share_first(world: World) -> None:
+def test_the_traffic_of_before_is_told_largest_share_first(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": {"v1": 10, "v2": 90}}))
     text = render_text(world.plan(graph({"fraud/churn": {"v1": 50, "v2": 50}})))
     assert "traffic  v2 90%, v1 10% -> v1 50%, v2 50%" in text
 
 
-def test_a_deletion_says_what_its_users_lose(world: World) -> None:
+def test_a_deletion_says_what_its_users_lose(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "fraud/keep": "v1"}))
     text = render_text(world.plan(graph({"fraud/risk": "v1", "fraud/keep": "v1"})))
     assert "-   deployment churn  (its URL stops answering)" in text
     assert "1 to delete" in text
 
 
-def test_nothing_to_do_is_said_in_a_sentence(world: World) -> None:
+def test_nothing_to_do_is_said_in_a_sentence(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     text = render_text(world.plan(desired))
@@ -64,21 +64,21 @@ def test_nothing_to_do_is_said_in_a_sentence(world: World) -> None:
     assert "Plan: 3 unchanged." in text
 
 
-def test_what_is_held_back_is_shown_with_its_names(world: World) -> None:
+def test_what_is_held_back_is_shown_with_its_names(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "b/x": "v1"}))
     text = render_text(world.plan(graph({"b/x": "v1"})))
     assert "Held back: All 2 deployments of tenant fraud would be deleted" in text
     assert "deployment/fraud/churn" in text
 
 
-def test_the_json_has_every_change_and_what_it_is_bound_to(world: World) -> None:
+def test_the_json_has_every_change_and_what_it_is_bound_to(world: Sandbox) -> None:
     document = orjson.loads(render_json(world.plan(graph({"fraud/churn": "v1"}))))
     assert [change["id"] for change in document["changes"]][:2] == ["tenant/fraud", "version/fraud/churn/v1"]
     assert document["binding"]["desired"].startswith("sha256:")
     assert document["empty"] is False
 
 
-def test_two_plans_of_the_same_are_equal_and_one_changed_replica_makes_a_difference(world: World) -> None:
+def test_two_plans_of_the_same_are_equal_and_one_changed_replica_makes_a_difference(world: Sandbox) -> None:
     desired = graph({"fraud/churn": "v1"})
     world.apply(desired)
     first = plan_digest(plan_document(world.plan(graph({"fraud/churn": "v2"}))))
@@ -86,7 +86,7 @@ def test_two_plans_of_the_same_are_equal_and_one_changed_replica_makes_a_differe
     assert plan_digest(plan_document(world.plan(graph({"fraud/churn": "v2"}, replicas=2)))) != first
 
 
-def test_markdown_escapes_what_could_break_a_table(world: World) -> None:
+def test_markdown_escapes_what_could_break_a_table(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     text = render_markdown(world.plan(graph({"fraud/churn": "v1"}, level="a|b\n<script>")))
     (row,) = [line for line in text.splitlines() if "deployment churn" in line]
