@@ -16,7 +16,7 @@ from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
-from reconciler.targets.kubernetes.planning.observe import GATEWAY_API, MONITOR_KIND
+from reconciler.targets.kubernetes.objects.kinds import GATEWAY, HTTP_ROUTE, MONITOR, SECRET
 from reconciler.targets.kubernetes.rendering.helm import find_helm
 from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
 from specs.models.cluster import Routing
@@ -84,7 +84,7 @@ class Cluster:
 
     def routing(self) -> Iterator[Finding]:
         routing = self.platform.kubernetes.routing
-        if routing is Routing.GATEWAY and not self.kube.serves(GATEWAY_API, "HTTPRoute"):
+        if routing is Routing.GATEWAY and not self.kube.serves(*HTTP_ROUTE):
             yield problem(
                 "The cluster has no Gateway API",
                 "`routing: gateway` needs its HTTPRoute, which this cluster does not serve.",
@@ -96,7 +96,7 @@ class Cluster:
 
     def monitoring(self) -> Iterator[Finding]:
         namespace = self.platform.kubernetes.monitoring_namespace
-        served = self.kube.serves(*MONITOR_KIND)
+        served = self.kube.serves(*MONITOR)
         if namespace and not served:
             yield warning(
                 "Nobody is told where metrics are",
@@ -122,7 +122,7 @@ class Cluster:
             )
             return
         namespace, _, short = name.partition("/")
-        found = self.kube.get(ObjectRef(GATEWAY_API, "Gateway", namespace, short))
+        found = self.kube.get(ObjectRef(*GATEWAY, namespace, short))
         if found is None:
             yield problem(
                 f"There is no Gateway {name}",
@@ -139,7 +139,7 @@ class Cluster:
             name = f"{secret.namespace}/{secret.name}"
             meaning = "platform.yaml names it; tenants that need it are not provisioned without."
             try:
-                found = self.kube.metadata(ObjectRef("v1", "Secret", secret.namespace, secret.name))
+                found = self.kube.metadata(ObjectRef(*SECRET, secret.namespace, secret.name))
             except KubeError as error:
                 if error.reason is not Reason.FORBIDDEN:
                     raise

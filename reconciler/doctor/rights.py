@@ -13,6 +13,7 @@ from reconciler.doctor.cluster import HOW_TO_ALLOW, Cluster, manifest_file
 from reconciler.doctor.findings import Finding, ok, problem
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import selector
+from reconciler.targets.kubernetes.objects.kinds import NAMESPACE
 from reconciler.targets.kubernetes.tenancy.permissions import PERMISSIONS, Permission, Within, operator_secrets
 from specs.models.platform import Platform
 
@@ -78,7 +79,7 @@ def _of(permission: Permission, namespace: str) -> Iterator[Right]:
 def _tenants(cluster: Cluster) -> list[str]:
     if not cluster.kube.allows("list", "", "namespaces"):
         return []
-    found = cluster.kube.list("v1", "Namespace", labels=selector(cluster.platform.installation))
+    found = cluster.kube.list(*NAMESPACE, labels=selector(cluster.platform.installation))
     return sorted(one["metadata"]["name"] for one in found)[:MAX_TENANTS]
 
 

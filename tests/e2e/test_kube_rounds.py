@@ -20,7 +20,7 @@ import yaml
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
-from reconciler.targets.kubernetes.planning.observe import ALL_KINDS
+from reconciler.targets.kubernetes.objects.kinds import POD, kinds_of
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, command_line, environment, eventually
 from tests.support.cluster import cluster
@@ -124,7 +124,7 @@ class KubeDesk(Desk):
 
     def objects(self) -> list[Object]:
         """Everything in the cluster that carries this installation's mark."""
-        kinds = [kind for kind in (*ALL_KINDS, ("v1", "Pod")) if self.kube.serves(*kind)]
+        kinds = [kind for kind in (*kinds_of(), POD) if self.kube.serves(*kind)]
         return [one for kind in kinds for one in self.kube.list(*kind, labels=selector(self.mark))]
 
     def named(self, kind: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.artifacts.protocol import VersionRef
 from reconciler.model.resources import Desired, DesiredVariant, DesiredVersion, ResourceId, SecretRef, version_id
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, selector
-from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
+from reconciler.targets.kubernetes.objects.kinds import HTTP_ROUTE
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from specs.models.platform import Platform
@@ -87,7 +87,7 @@ class RealPodsBench(KubeContractBench):
 
     def clean_up(self) -> Mapping[int, str]:
         """Routes first: the next bench's have the same paths, and a namespace takes its time."""
-        for route in self.kube.list(GATEWAY_API, "HTTPRoute", labels=selector(self.installation)):
+        for route in self.kube.list(*HTTP_ROUTE, labels=selector(self.installation)):
             self.kube.delete(ObjectRef.of(route), route["metadata"]["uid"])
         home = ObjectRef("v1", "Namespace", "", self.home)
         there = self.kube.get(home)

@@ -18,7 +18,7 @@ from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import error_of
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef, selector
-from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
+from reconciler.targets.kubernetes.objects.kinds import GATEWAY, POD
 from reconciler.targets.kubernetes.readiness.pods import FETCH, SERVER, pod_failure
 from reconciler.targets.kubernetes.tenancy.objects import namespace_of
 from reconciler.targets.protocol import TargetError
@@ -72,7 +72,7 @@ class Access:
     def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
         """Of a pod of it that fails. TargetError: none is left; the record keeps its last lines."""
         labels = f"{selector(self.platform.installation, deployment.tenant)},kubeserve.io/deployment={deployment.name}"
-        pods = self.kube.list("v1", "Pod", labels=labels, namespace=namespace_of(self.platform, deployment.tenant))
+        pods = self.kube.list(*POD, labels=labels, namespace=namespace_of(self.platform, deployment.tenant))
         for pod in sorted(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True):
             failure = pod_failure(self.kube, pod, lines=lines)
             if failure is not None:
@@ -97,7 +97,7 @@ class Access:
     def _gateway(self, name: str) -> Object | None:
         namespace, _, gateway = name.partition("/")
         try:
-            return self.kube.get(ObjectRef(GATEWAY_API, "Gateway", namespace, gateway))
+            return self.kube.get(ObjectRef(*GATEWAY, namespace, gateway))
         except KubeError as error:
             if error.reason in (Reason.FORBIDDEN, Reason.NOT_FOUND):  # not ours to read, or no such kind
                 return None
@@ -106,7 +106,7 @@ class Access:
     def _containers(self, variant: ResourceId) -> list[tuple[Object, str]]:
         """Pods with the containers that have written: the server, or what has to fetch its version before."""
         labels = f"{selector(self.platform.installation, variant.tenant)},{VARIANT}={variant.name}"
-        pods = self.kube.list("v1", "Pod", labels=labels, namespace=namespace_of(self.platform, variant.tenant))
+        pods = self.kube.list(*POD, labels=labels, namespace=namespace_of(self.platform, variant.tenant))
         return [(pod, name) for pod in pods if (name := _writes(pod))]
 
     def _followed(self, containers: list[tuple[Object, str]], lines: int, *, several: bool) -> Iterator[str]:

@@ -19,6 +19,7 @@ import orjson
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGED_BY, MANAGER, PREFIX, Object, ObjectRef
+from reconciler.targets.kubernetes.objects.kinds import LEASE, NAMESPACE
 from reconciler.targets.ownership import Owner, held_by, left_by, this_process
 from reconciler.targets.protocol import TargetError
 
@@ -73,7 +74,7 @@ class _Lease:
 
     @property
     def _ref(self) -> ObjectRef:
-        return ObjectRef("coordination.k8s.io/v1", "Lease", self.namespace, f"kubeserve-{self.installation}")
+        return ObjectRef(*LEASE, self.namespace, f"kubeserve-{self.installation}")
 
     def acquire(self, command: str, timeout: float) -> Owner:
         """Waits until it is free. Its owner's renewals are watched, and its end is told by our own clock."""
@@ -150,7 +151,7 @@ class _Lease:
         if there:
             metadata["resourceVersion"] = there["metadata"]["resourceVersion"]
         try:
-            self._write({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}, spec)
+            self._write({"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata}, spec)
         except KubeError as error:
             if error.reason in _LOST:
                 return None
@@ -170,7 +171,9 @@ class _Lease:
     def _make_namespace(self) -> None:
         metadata = {"name": self.namespace, "labels": {MANAGED_BY: MANAGER}}
         try:
-            self.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, guarded=False)
+            self.kube.create(
+                {"apiVersion": NAMESPACE.api_version, "kind": NAMESPACE.kind, "metadata": metadata}, guarded=False
+            )
         except KubeError as error:
             if error.reason is Reason.FORBIDDEN:
                 raise TargetError(

@@ -20,8 +20,9 @@ from reconciler.targets.kubernetes.applying.routing import await_acceptance, che
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.lease import held_lease
 from reconciler.targets.kubernetes.objects.changes import removed, touched
-from reconciler.targets.kubernetes.objects.identity import AUTOSCALER, DEPLOYMENT, Object, ObjectRef, workload
-from reconciler.targets.kubernetes.planning.observe import MONITOR_KIND, Observed, observe, routed
+from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, Object, ObjectRef, workload
+from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, MONITOR
+from reconciler.targets.kubernetes.planning.observe import Observed, observe, routed
 from reconciler.targets.kubernetes.planning.prepare import Payload, prepare
 from reconciler.targets.kubernetes.readiness.watcher import Watcher
 from reconciler.targets.kubernetes.rendered import Renders
@@ -71,7 +72,7 @@ class KubernetesTarget:
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         """`live` is what `observe` answered last."""
         del live
-        rendered = self._renderer.render(desired, monitors=self._kube.serves(*MONITOR_KIND))
+        rendered = self._renderer.render(desired, monitors=self._kube.serves(*MONITOR))
         around = self._provisioner.surroundings(desired, self._observed)
         prepared = prepare(desired, self._observed, rendered, self._platform, around)
         self._parts, self._rehearsed = {}, set()
@@ -186,7 +187,7 @@ class KubernetesTarget:
         rendered = workload(payload.objects)
         if rendered is None or "replicas" in rendered["spec"]:
             return
-        scalers = (one for one in payload.objects if one["kind"] == AUTOSCALER)
+        scalers = (one for one in payload.objects if one["kind"] == AUTOSCALER.kind)
         least = max([replicas, *(int(one["spec"].get("minReplicas", 1)) for one in scalers)])
         ref = ObjectRef.of(rendered)
         if replicas_of(applied[ref]) < least:

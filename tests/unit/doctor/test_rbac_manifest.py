@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 
 import yaml
 
-from reconciler.targets.kubernetes.planning.observe import ALL_KINDS
+from reconciler.model.resources import Kind
+from reconciler.targets.kubernetes.objects.kinds import KINDS, ApiKind, ObjectKind
 from reconciler.targets.kubernetes.tenancy.permissions import (
     PERMISSIONS,
     OperatorSecret,
+    Permission,
     Within,
     manifest,
     operator_secrets,
+    permissions,
 )
 from specs.models.platform import Platform, default_platform
 
@@ -42,20 +46,28 @@ def test_every_reason_stands_in_the_committed_manifest() -> None:
     assert [permission.why for permission in PERMISSIONS if f"# {permission.why}\n" not in text] == []
 
 
-def test_every_kind_of_ours_can_be_listed_and_all_but_the_way_in_written_in_a_tenants_namespace() -> None:
-    def plural(kind: str) -> str:
-        name = kind.lower()
-        return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith("s") else "s")
+def allowed(rules: Iterable[Permission], within: Within, verb: str) -> set[tuple[str, str]]:
+    """(group, plural) of everything that may be done to any object of a kind."""
+    found = [rule for rule in rules if rule.within is within and verb in rule.verbs and not rule.names]
+    return {(rule.group, resource) for rule in found for resource in rule.resources}
 
-    def allowed(within: Within, verb: str) -> set[tuple[str, str]]:
-        rules = [p for p in PERMISSIONS if p.within is within and verb in p.verbs and not p.names]
-        return {(p.group, resource) for p in rules for resource in p.resources}
 
-    kinds = {(api.rpartition("/")[0], plural(kind)) for api, kind in ALL_KINDS}
-    assert kinds - allowed(Within.CLUSTER, "list") == set()
+def test_every_kind_can_be_listed_and_all_but_namespaces_and_the_way_in_can_be_written_in_a_tenants_namespace() -> None:
+    kinds = {(kind.api.group, kind.plural) for kind in KINDS}
+    assert kinds - allowed(PERMISSIONS, Within.CLUSTER, "list") == set()
     entry = {("", "namespaces"), ("rbac.authorization.k8s.io", "rolebindings")}
     for verb in ("get", "create", "patch", "delete"):
-        assert kinds - entry - allowed(Within.TENANT, verb) == set()
+        assert kinds - entry - allowed(PERMISSIONS, Within.TENANT, verb) == set()
+
+
+def test_a_kind_that_is_added_to_the_table_is_allowed_as_the_table_says() -> None:
+    new = ObjectKind(ApiKind("example.org/v1", "Scaler"), "scalers", frozenset({Kind.VARIANT}), "Scales.", watched=True)
+    before, after = set(permissions(KINDS)), set(permissions((*KINDS, new)))
+    assert before < after
+    assert {(rule.within, rule.group, rule.resources, rule.verbs) for rule in after - before} == {
+        (Within.CLUSTER, "example.org", ("scalers",), ("list", "watch")),
+        (Within.TENANT, "example.org", ("scalers",), ("get", "create", "patch", "delete")),
+    }
 
 
 def test_no_secret_is_allowed_but_by_its_name() -> None:

@@ -14,7 +14,6 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import Conflict
 from reconciler.targets.kubernetes.objects.compare import differences
 from reconciler.targets.kubernetes.objects.identity import (
-    AUTOSCALER,
     INSTALLATION,
     SCALER,
     TENANT,
@@ -24,6 +23,7 @@ from reconciler.targets.kubernetes.objects.identity import (
     Propagation,
     selector,
 )
+from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD
 from reconciler.targets.kubernetes.objects.ownership import OURS, applies, taken_over
 from reconciler.targets.kubernetes.planning.prepare import Payload
 from reconciler.targets.kubernetes.planning.replacement import in_place_error, interruption_error
@@ -70,7 +70,7 @@ class Applier:
     def apply(self, payload: Payload, live: Objects, *, fresh: bool = False) -> dict[ObjectRef, Object]:
         """Answers what is live afterwards. What was autoscaled and no longer is loses its autoscaler first, which would
         undo the new number. `fresh`: as for `rehearse`."""
-        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == AUTOSCALER))
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == AUTOSCALER.kind))
         after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
         for one in _changed(payload, live):
             ref = ObjectRef.of(one)
@@ -84,13 +84,18 @@ class Applier:
                 if ref in live:
                     self._await_gone(ref, live[ref]["metadata"]["uid"])
                 after[ref] = self._make(one, None if fresh else self._left_behind(one))
-        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != AUTOSCALER))
+        remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] != AUTOSCALER.kind))
         return after
 
     def start_with(self, workload: Object, replicas: int) -> Object:
         """Gives a Deployment a number of replicas that its autoscaler may change."""
         metadata = {"name": workload["metadata"]["name"], "namespace": workload["metadata"]["namespace"]}
-        scale = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+        scale = {
+            "apiVersion": WORKLOAD.api_version,
+            "kind": WORKLOAD.kind,
+            "metadata": metadata,
+            "spec": {"replicas": replicas},
+        }
         return self.kube.apply(scale, manager=SCALER, force=True)
 
     def _apply(self, one: Object, *, dry_run: bool = False) -> Object:
@@ -227,7 +232,7 @@ def _is_going(one: Object) -> bool:
 
 def _is_autoscaled(rendered: Object) -> bool:
     """Whether its number of replicas is not ours to say."""
-    return bool(rendered["kind"] == "Deployment" and "replicas" not in rendered["spec"])
+    return bool(rendered["kind"] == WORKLOAD.kind and "replicas" not in rendered["spec"])
 
 
 def _beside(one: Object) -> Object:

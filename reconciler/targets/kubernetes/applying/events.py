@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import MANAGER, Object
+from reconciler.targets.kubernetes.objects.kinds import EVENT
 from reconciler.targets.protocol import TargetError
 
 MAX_MESSAGE = 1024  # characters; the API refuses more
@@ -43,8 +44,8 @@ def _event(one: Object, reason: str, message: str, *, warning: bool) -> Object:
     metadata, now = one["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     involved = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
     return {
-        "apiVersion": "v1",
-        "kind": "Event",
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
         "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}", "namespace": metadata["namespace"]},
         "involvedObject": {"apiVersion": one["apiVersion"], "kind": one["kind"], **involved},
         "type": "Warning" if warning else "Normal",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import Object, workload
+from reconciler.targets.kubernetes.objects.kinds import REPLICA_SET
 
 ORPHANING = "orphan"
 """The finalizer of what goes without what it owns."""
@@ -17,7 +18,7 @@ ORPHANING = "orphan"
 
 def orphans(kube: KubeClient, namespace: str, labels: str) -> list[Object]:
     """`labels`: the selector of one variant."""
-    found = kube.list("apps/v1", "ReplicaSet", labels=labels, namespace=namespace)
+    found = kube.list(*REPLICA_SET, labels=labels, namespace=namespace)
     return [one for one in found if not one["metadata"].get("ownerReferences")]
 
 

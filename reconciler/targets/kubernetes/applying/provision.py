@@ -14,6 +14,7 @@ from reconciler.model.resources import Desired, ResourceId
 from reconciler.targets.kubernetes.applying.apply import Applier, Objects
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks
+from reconciler.targets.kubernetes.objects.kinds import ACCOUNT, NAMESPACE, ROLE_BINDING, SECRET
 from reconciler.targets.kubernetes.planning.observe import Observed
 from reconciler.targets.kubernetes.planning.prepare import Payload
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
@@ -25,7 +26,7 @@ READING_THREADS = 4
 ADMISSION_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
-_ENTRY = ("Namespace", "RoleBinding")
+_ENTRY = (NAMESPACE.kind, ROLE_BINDING.kind)
 """Kinds without which nothing else can be written."""
 
 
@@ -79,13 +80,13 @@ class Provisioner:
             return
         namespace = namespace_of(self.platform, tenant)
         for copy in secret_copies(self.platform, tenant):
-            if self.kube.metadata(ObjectRef("v1", "Secret", namespace, copy.name)) is None:
+            if self.kube.metadata(ObjectRef(*SECRET, namespace, copy.name)) is None:
                 self._copy(copy, tenant)
         self._whole.add(tenant)
 
     def _await_admission(self, tenant: str) -> None:
         """API servers learn of a new RoleBinding a moment after it was made."""
-        ask = ObjectRef("v1", "ServiceAccount", namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
+        ask = ObjectRef(*ACCOUNT, namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
         deadline = time.monotonic() + ADMISSION_SECONDS
         while True:
             try:
@@ -98,7 +99,7 @@ class Provisioner:
 
     def _check_namespace(self, tenant: str, live: Objects) -> None:
         """Once more, right before the first write: it may have been made since the plan."""
-        if any(ref.kind == "Namespace" for ref in live):
+        if any(ref.api == NAMESPACE for ref in live):
             return
         there = self._namespace(tenant)
         if there is None:
@@ -107,13 +108,13 @@ class Provisioner:
             raise unusable
 
     def _namespace(self, tenant: str) -> Object | None:
-        return self.kube.metadata(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, tenant)))
+        return self.kube.metadata(ObjectRef(*NAMESPACE, "", namespace_of(self.platform, tenant)))
 
     def _version(self, source: str) -> str:
         """The resourceVersion of a Secret of the operator; "" where there is none, or none that we may read."""
         namespace, _, name = source.partition("/")
         try:
-            found = self.kube.metadata(ObjectRef("v1", "Secret", namespace, name))
+            found = self.kube.metadata(ObjectRef(*SECRET, namespace, name))
         except KubeError as error:
             if error.reason is Reason.FORBIDDEN:
                 return ""
@@ -122,7 +123,7 @@ class Provisioner:
 
     def _copy(self, copy: SecretCopy, tenant: str) -> None:
         namespace, _, name = copy.source.partition("/")
-        original = self.kube.get(ObjectRef("v1", "Secret", namespace, name))
+        original = self.kube.get(ObjectRef(*SECRET, namespace, name))
         if original is None:
             raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
         if missing := [key for key in copy.keys if key not in (original.get("data") or {})]:
@@ -136,10 +137,12 @@ class Provisioner:
             "labels": marks(self.platform.installation, tenant),
         }
         content = {"type": original.get("type", copy.type), "data": original.get("data") or {}}
-        self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content}, force=True)
+        self.kube.apply(
+            {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": metadata, **content}, force=True
+        )
 
 
 def _is_there(observed: Observed, tenant: ResourceId) -> bool:
     """Whether a tenant's namespace is ours, and to stay."""
-    found = [one for ref, one in observed.objects.get(tenant, {}).items() if ref.kind == "Namespace"]
+    found = [one for ref, one in observed.objects.get(tenant, {}).items() if ref.api == NAMESPACE]
     return any(not one["metadata"].get("deletionTimestamp") for one in found)

@@ -5,7 +5,7 @@ Called by `target.py`. A tenant's access to the store goes before its namespace,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.resources import Kind, ResourceId
@@ -22,15 +22,22 @@ from reconciler.targets.kubernetes.objects.identity import (
     marks,
     selector,
 )
-from reconciler.targets.kubernetes.planning.observe import ROUTE_KINDS, TENANT_KINDS, VARIANT_KINDS, fingerprint, served
+from reconciler.targets.kubernetes.objects.kinds import (
+    ACCOUNT,
+    NAMESPACE,
+    POD,
+    REMOVED_LAST,
+    REPLICA_SET,
+    SECRET,
+    ApiKind,
+    kinds_of,
+)
+from reconciler.targets.kubernetes.planning.observe import fingerprint, served
 from reconciler.targets.kubernetes.tenancy.objects import PULL_SECRET, STORE_SECRET, namespace_of
 from reconciler.targets.protocol import TargetError
 from specs.models.platform import Platform
 
-_LAST = ("Service", "Namespace")
-"""Kinds that go after the others: a Service still answers while its pods drain."""
-
-_RUNNING = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
+_RUNNING = (REPLICA_SET, POD)
 
 
 @dataclass
@@ -44,7 +51,7 @@ class Remover:
         """True once nothing is left. TargetError when it is not what was seen, not ours, or a tenant in use."""
         if resource in self._ending:
             return self._has_ended(resource)
-        namespace = self.kube.get(ObjectRef("v1", "Namespace", "", namespace_of(self.platform, resource.tenant)))
+        namespace = self.kube.get(ObjectRef(*NAMESPACE, "", namespace_of(self.platform, resource.tenant)))
         if namespace is None:
             return True
         self._check_ours(namespace, resource)
@@ -58,16 +65,16 @@ class Remover:
 
     def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
         is_variant = resource.kind is Kind.VARIANT
-        objects = self._objects(resource, VARIANT_KINDS if is_variant else ROUTE_KINDS)
+        objects = self._objects(resource, kinds_of(resource.kind))
         if seen is not None:
             _check_seen(resource, objects, seen)
         if is_variant:  # first, as no listing shows that they are left
             namespace = namespace_of(self.platform, resource.tenant)
             remove_objects(self.kube, orphans(self.kube, namespace, self._selector(resource)))
         if leaves_orphans(objects):  # what tells of them goes when they have gone
-            remove_objects(self.kube, (one for one in objects if one["kind"] not in _LAST))
+            remove_objects(self.kube, (one for one in objects if not _goes_last(one)))
             return False
-        if not remove_objects(self.kube, sorted(objects, key=lambda one: _rank(one["kind"]))):
+        if not remove_objects(self.kube, sorted(objects, key=_goes_last)):
             return False
         self._ending.add(resource)
         return self._has_ended(resource)
@@ -83,13 +90,13 @@ class Remover:
     def _remove_tenant(self, tenant: ResourceId, namespace: Object, seen: str | None) -> bool:
         if namespace["metadata"].get("deletionTimestamp"):
             return False
-        objects = [namespace, *self._objects(tenant, TENANT_KINDS[1:])]
+        objects = [namespace, *self._objects(tenant, (kind for kind in kinds_of(Kind.TENANT) if kind != NAMESPACE))]
         if seen is not None:
             _check_seen(tenant, objects, seen)
         self._check_empty(tenant)
         name = namespace["metadata"]["name"]
-        secrets = [self.kube.metadata(ObjectRef("v1", "Secret", name, copy)) for copy in (STORE_SECRET, PULL_SECRET)]
-        access = [one for one in objects if one["kind"] == "ServiceAccount"]
+        secrets = [self.kube.metadata(ObjectRef(*SECRET, name, copy)) for copy in (STORE_SECRET, PULL_SECRET)]
+        access = [one for one in objects if one["kind"] == ACCOUNT.kind]
         remove_objects(self.kube, [*(one for one in secrets if one and self._is_ours(one)), *access, namespace])
         return False
 
@@ -105,15 +112,15 @@ class Remover:
 
     def _check_empty(self, tenant: ResourceId) -> None:
         labels = f"{selector(self.platform.installation, tenant.tenant)},{DEPLOYMENT}"
-        left = self._list(tenant, dict.fromkeys((*ROUTE_KINDS, *VARIANT_KINDS)), labels)
+        left = self._list(tenant, kinds_of(Kind.VARIANT, Kind.DEPLOYMENT), labels)
         if left:
             named = ", ".join(sorted({one["metadata"]["labels"][DEPLOYMENT] for one in left}))
             raise TargetError("Tenant is not empty", f"{tenant.tenant} still has {named}.")
 
-    def _objects(self, resource: ResourceId, kinds: Collection[tuple[str, str]]) -> list[Object]:
+    def _objects(self, resource: ResourceId, kinds: Iterable[ApiKind]) -> list[Object]:
         return self._list(resource, kinds, self._selector(resource))
 
-    def _list(self, resource: ResourceId, kinds: Collection[tuple[str, str]], labels: str) -> list[Object]:
+    def _list(self, resource: ResourceId, kinds: Iterable[ApiKind], labels: str) -> list[Object]:
         namespace = namespace_of(self.platform, resource.tenant)
         return [
             one
@@ -138,5 +145,5 @@ def _check_seen(resource: ResourceId, objects: Collection[Object], seen: str) ->
         raise TargetError("Changed since it was planned", f"{resource} is no longer what the plan saw: plan again.")
 
 
-def _rank(kind: str) -> int:
-    return _LAST.index(kind) + 1 if kind in _LAST else 0
+def _goes_last(one: Object) -> bool:
+    return ObjectRef.of(one).api in REMOVED_LAST

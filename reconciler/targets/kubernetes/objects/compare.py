@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects import redaction
 from reconciler.targets.kubernetes.objects.identity import FIELDS, RENDERED, Object, ObjectRef, annotation, recorded
+from reconciler.targets.kubernetes.objects.kinds import UNCHANGEABLE
 from reconciler.targets.kubernetes.objects.ownership import editors, given_up
 from reconciler.targets.kubernetes.objects.quantities import same_amount
 from reconciler.targets.protocol import FieldChange
@@ -20,13 +21,6 @@ MAX_VALUE = 60  # characters of a value in them
 
 Difference = tuple[str, JSON, JSON]
 """(path, live, as rendered)"""
-
-UNCHANGEABLE = {"Deployment": "spec.selector", "RoleBinding": "roleRef"}
-"""Of the kinds that we make: what the API never changes in place. It is one value, to which nobody can add.
-
-https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#label-selector-updates,
-https://kubernetes.io/docs/reference/access-authn-authz/rbac/#clusterrolebinding-example
-"""
 
 _LIST_KEYS = {
     "containers": ("name",),
@@ -76,7 +70,7 @@ def all_differences(rendered: Object, live: Object) -> tuple[FieldChange, ...]:
 
 def unchangeable(rendered: Object, live: Object) -> Difference | None:
     """What of a live object would have to change and can't: only a new object can have it."""
-    path = UNCHANGEABLE.get(rendered["kind"])
+    path = UNCHANGEABLE.get(ObjectRef.of(rendered).api)
     if path is None:
         return None
     ours, there = _at(rendered, path), _at(live, path)

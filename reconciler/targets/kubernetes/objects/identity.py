@@ -10,6 +10,7 @@ from enum import StrEnum
 import orjson
 
 from reconciler.model.resources import JSON, ResourceId, deployment_id, tenant_id, variant_id
+from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD, ApiKind
 
 MANAGER = "kubeserve"
 """Our field manager, and the value of the label that says so."""
@@ -41,9 +42,13 @@ class ObjectRef:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
     @classmethod
-    def of(cls, found: Mapping[str, JSON]) -> ObjectRef:
-        metadata = found["metadata"]
-        return cls(found["apiVersion"], found["kind"], metadata.get("namespace") or "", metadata["name"])
+    def of(cls, content: Mapping[str, JSON]) -> ObjectRef:
+        metadata = content["metadata"]
+        return cls(content["apiVersion"], content["kind"], metadata.get("namespace") or "", metadata["name"])
+
+    @property
+    def api(self) -> ApiKind:
+        return ApiKind(self.api_version, self.kind)
 
 
 def marks(installation: str, tenant: str, deployment: str = "", variant: str = "") -> dict[str, str]:
@@ -80,19 +85,14 @@ class Propagation(StrEnum):
     ORPHAN = "Orphan"  # it stays
 
 
-AUTOSCALER = "HorizontalPodAutoscaler"
-DESCRIBED = frozenset({"Deployment", "Service"})
-"""Kinds of a variant's objects that say what it is."""
-
-
 def workload(objects: Iterable[Object]) -> Object | None:
     """Of a variant's objects: the one that runs it."""
-    return next((one for one in objects if one["kind"] == "Deployment"), None)
+    return next((one for one in objects if one["kind"] == WORKLOAD.kind), None)
 
 
 def is_autoscaled(objects: Iterable[Object]) -> bool:
     """Whether a variant's number of replicas belongs to an autoscaler."""
-    return any(one["kind"] == AUTOSCALER for one in objects)
+    return any(one["kind"] == AUTOSCALER.kind for one in objects)
 
 
 def rendered_digest(found: Object) -> str:

@@ -29,33 +29,9 @@ from reconciler.targets.kubernetes.objects.identity import (
     selector,
     workload,
 )
+from reconciler.targets.kubernetes.objects.kinds import OPTIONAL, ApiKind, kinds_of
 from reconciler.targets.kubernetes.objects.quantities import amount
 from reconciler.targets.protocol import Facts, Live, LiveResource
-
-GATEWAY_API = "gateway.networking.k8s.io/v1"
-MONITORING_API = "monitoring.coreos.com/v1"
-
-MONITOR_KIND = (MONITORING_API, "ServiceMonitor")
-
-TENANT_KINDS = (
-    ("v1", "Namespace"),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
-    ("v1", "ResourceQuota"),
-    ("v1", "LimitRange"),
-    ("v1", "ServiceAccount"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-)
-VARIANT_KINDS = (
-    ("apps/v1", "Deployment"),
-    ("v1", "Service"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler"),
-    ("policy/v1", "PodDisruptionBudget"),
-    MONITOR_KIND,
-)
-ROUTE_KINDS = (("v1", "Service"), ("networking.k8s.io/v1", "Ingress"), (GATEWAY_API, "HTTPRoute"))
-ALL_KINDS = tuple(dict.fromkeys((*TENANT_KINDS, *VARIANT_KINDS, *ROUTE_KINDS)))
-OPTIONAL_KINDS = frozenset({MONITOR_KIND, (GATEWAY_API, "HTTPRoute")})
-"""Those that a custom resource definition brings."""
 
 LISTING_THREADS = 4
 
@@ -70,7 +46,7 @@ class Observed:
 
 def observe(kube: KubeClient, installation: str, scope: Scope, *, weighted_routing: bool = True) -> Observed:
     """One listing a kind that the cluster serves."""
-    kinds = served(kube, ALL_KINDS)
+    kinds = served(kube, kinds_of())
     labels = selector(installation, scope.tenant)
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="observe") as pool:
         listed = pool.map(lambda kind: kube.list(*kind, labels=labels), kinds)
@@ -80,9 +56,9 @@ def observe(kube: KubeClient, installation: str, scope: Scope, *, weighted_routi
     return found
 
 
-def served(kube: KubeClient, kinds: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
     """Of some kinds those that the cluster knows."""
-    return [kind for kind in kinds if kind not in OPTIONAL_KINDS or kube.serves(*kind)]
+    return [kind for kind in kinds if kind not in OPTIONAL or kube.serves(*kind)]
 
 
 def group(found: Iterable[Object], scope: Scope) -> Observed:

@@ -15,7 +15,6 @@ from reconciler.model.described import variant_fields
 from reconciler.model.resources import Desired, DesiredVariant, ResourceId
 from reconciler.targets.kubernetes.objects.compare import differences, is_drift
 from reconciler.targets.kubernetes.objects.identity import (
-    DESCRIBED,
     DIGEST,
     FIELDS,
     RENDERED,
@@ -26,6 +25,7 @@ from reconciler.targets.kubernetes.objects.identity import (
     stamped,
     workload,
 )
+from reconciler.targets.kubernetes.objects.kinds import DESCRIBED
 from reconciler.targets.kubernetes.planning.observe import Observed, fields_of
 from reconciler.targets.kubernetes.planning.replacement import replacements
 from reconciler.targets.kubernetes.rendered import Rendered
@@ -75,7 +75,7 @@ def prepare(
 def _described(one: Object, variant: DesiredVariant) -> Object:
     """A variant says what it is, so that live state needs no record beside it; its Service too, so that it is
     known when somebody deleted the workload."""
-    if one["kind"] not in DESCRIBED:
+    if (one["apiVersion"], one["kind"]) not in DESCRIBED:
         return one
     said = {DIGEST: variant.digest, FIELDS: orjson.dumps(variant_fields(variant)).decode()}
     annotations = {**(one["metadata"].get("annotations") or {}), **said}

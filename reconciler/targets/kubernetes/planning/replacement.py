@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.resources import JSON
-from reconciler.targets.kubernetes.objects.compare import UNCHANGEABLE, unchangeable
+from reconciler.targets.kubernetes.objects.compare import unchangeable
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Propagation
+from reconciler.targets.kubernetes.objects.kinds import UNCHANGEABLE, WORKLOAD
 from reconciler.targets.protocol import TargetError
 
 
@@ -51,7 +52,7 @@ def in_place_error(ref: ObjectRef, why: str) -> TargetError:
 
 
 def interruption_error(ref: ObjectRef) -> TargetError:
-    path = UNCHANGEABLE[ref.kind]
+    path = UNCHANGEABLE[ref.api]
     return TargetError(
         "A field can't be changed without an interruption",
         f"{ref} serves, and its {path} can't be changed in place. Made again, it would not find the pods that serve: "
@@ -63,7 +64,7 @@ def interruption_error(ref: ObjectRef) -> TargetError:
 
 
 def _replacement(ref: ObjectRef, path: str, one: Object, there: Object, *, serves: bool) -> Replacements:
-    if ref.kind != "Deployment":  # a RoleBinding is the one that KubeServe has no right to delete
+    if ref.api != WORKLOAD:  # a RoleBinding is the one that KubeServe has no right to delete
         return Replacements(error=in_place_error(ref, f"{path} is not what it should be"))
     what = f"{ref} is removed and made again, as its {path} can't be changed in place"
     if _selects(one["spec"]["selector"], there["spec"]["template"]["metadata"].get("labels") or {}):

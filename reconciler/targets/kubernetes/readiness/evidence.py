@@ -15,9 +15,10 @@ from typing import Protocol
 from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, owner, selector
+from reconciler.targets.kubernetes.objects.kinds import POD, REPLICA_SET
 from reconciler.targets.kubernetes.readiness.informer import Informer, trimmed
 
-KINDS = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
+KINDS = (REPLICA_SET, POD)
 REST = 20.0  # times as long as a listing took
 SHORTEST_REST, LONGEST_REST = 2.0, 10.0  # seconds
 NAMES = 100  # of variants that one listing asks for

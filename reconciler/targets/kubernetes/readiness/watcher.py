@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, owner, selector
+from reconciler.targets.kubernetes.objects.kinds import WORKLOAD
 from reconciler.targets.kubernetes.readiness.evidence import Explanations, Listed, Watched, named
 from reconciler.targets.kubernetes.readiness.informer import Informer
 from reconciler.targets.kubernetes.readiness.rollout import Parts, readiness
@@ -22,8 +23,6 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 FEW = 8  # variants
 PATIENCE_SECONDS = 5.0  # that one of many may stand still before it wants an explanation
 FRESH_SECONDS = 5.0  # since the cluster was heard, when traffic is to move by what it said
-
-WORKLOADS = ("apps/v1", "Deployment")
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Watcher:
         if watch.is_fresh:
             return self.look(variants)
         found: dict[ResourceId, Object] = {}
-        for one in self.kube.list(*WORKLOADS, labels=named(self.installation, {v.name for v in variants.values()})):
+        for one in self.kube.list(*WORKLOAD, labels=named(self.installation, {v.name for v in variants.values()})):
             if (of := owner(one)) is not None:
                 found[of] = one
         return {handle: readiness(self.kube, Parts(found.get(variant))) for handle, variant in variants.items()}
@@ -106,7 +105,7 @@ class _Watch:
         self._moved: dict[ResourceId, float] = {}  # when its Deployment changed last, by the monotonic clock
         self._seen: dict[ResourceId, Readiness] = {}
         labels = named(installation, names) if names else f"{selector(installation)},{VARIANT}"
-        self._workloads = Informer(kube, WORKLOADS, labels, self._note)
+        self._workloads = Informer(kube, WORKLOAD, labels, self._note)
         self._explanations: Explanations = (
             Watched(kube, labels, self._explain) if names else Listed(kube, installation, self._explain)
         )

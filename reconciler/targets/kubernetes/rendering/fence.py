@@ -11,35 +11,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from reconciler.model.resources import JSON, Kind, ResourceId
+from reconciler.model.resources import JSON, ResourceId
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object
+from reconciler.targets.kubernetes.objects.kinds import ALLOWED, REQUIRED
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import FenceError
 from reconciler.targets.kubernetes.rendering.fence_pod import pod_faults
 
 MAX_OBJECT_BYTES = 1_000_000  # an API server takes 1.5 MiB, with what it adds itself
 MAX_OBJECTS = 16  # of one variant or deployment
-
-ALLOWED = {
-    Kind.VARIANT: frozenset(
-        {
-            ("apps/v1", "Deployment"),
-            ("v1", "Service"),
-            ("autoscaling/v2", "HorizontalPodAutoscaler"),
-            ("policy/v1", "PodDisruptionBudget"),
-            ("monitoring.coreos.com/v1", "ServiceMonitor"),
-        }
-    ),
-    Kind.DEPLOYMENT: frozenset(
-        {
-            ("v1", "Service"),
-            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-            ("networking.k8s.io/v1", "Ingress"),
-        }
-    ),
-}
-REQUIRED = {Kind.VARIANT: ("Deployment", "Service"), Kind.DEPLOYMENT: ("Service",)}
-"""What readiness, routes and proxies ask for by the resource's name."""
 
 _METADATA = frozenset({"name", "namespace", "labels", "annotations"})
 _SERVICE = frozenset(
@@ -74,7 +54,7 @@ def fence(documents: Iterable[Document], expected: Expected) -> tuple[Object, ..
     if len(found) > MAX_OBJECTS:
         raise FenceError("Too many objects", f"The chart made {len(found)} for {expected.id}; at most {MAX_OBJECTS}.")
     names = {(one["kind"], one["metadata"]["name"]) for one in found}
-    for kind in REQUIRED[expected.id.kind]:
+    for _, kind in REQUIRED[expected.id.kind]:
         if (kind, expected.id.name) not in names:
             raise FenceError("An object is missing", f"The chart made no {kind} {expected.id.name} for {expected.id}.")
     return tuple(found)
@@ -93,7 +73,7 @@ def _faults(one: Object, expected: Expected) -> Iterator[str]:
         if size > MAX_OBJECT_BYTES:
             yield f"it has {size} bytes, and at most {MAX_OBJECT_BYTES} are allowed"
         yield from _metadata_faults(one["metadata"], expected)
-        yield from _CHECKS[one["kind"]](one["spec"], expected)
+        yield from CHECKS[one["kind"]](one["spec"], expected)
     except (AttributeError, TypeError, LookupError):
         yield "it does not have the shape of its kind"
 
@@ -148,9 +128,9 @@ def _service_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[st
     if unknown := sorted(set(spec) - _SERVICE):
         yield f"it may not have {unknown[0]}"
     selected = (spec.get("selector") or {}).get(VARIANT)
-    allowed = expected.backends or {expected.id.name}
-    if selected not in allowed:
-        yield f"it must select {VARIANT} {' or '.join(sorted(allowed))}"
+    backends = expected.backends or {expected.id.name}
+    if selected not in backends:
+        yield f"it must select {VARIANT} {' or '.join(sorted(backends))}"
 
 
 def _route_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]:
@@ -202,7 +182,7 @@ def _backend_faults(name: JSON, allowed: Iterable[str]) -> Iterator[str]:
         yield f"it leads to {name}, which does not serve this deployment"
 
 
-_CHECKS = {
+CHECKS = {
     "Deployment": _deployment_faults,
     "Service": _service_faults,
     "HorizontalPodAutoscaler": _scaler_faults,

@@ -13,6 +13,14 @@ from urllib.parse import urlsplit
 
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects.identity import Object, marks
+from reconciler.targets.kubernetes.objects.kinds import (
+    ACCOUNT,
+    LIMIT_RANGE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    RESOURCE_QUOTA,
+    ROLE_BINDING,
+)
 from specs.models.cluster import StoreAccess
 from specs.models.grants import EgressRule, Quota, TenantGrant
 from specs.models.platform import Platform, S3Store
@@ -97,12 +105,9 @@ def tenant_objects(platform: Platform, tenant: str, secrets: Mapping[str, str]) 
     return (
         _namespace(platform, tenant),
         *_writer(platform, tenant),
-        _object(platform, tenant, "v1", "ResourceQuota", QUOTA, spec={"hard": _hard(quota_of(platform, tenant))}),
-        _object(platform, tenant, "v1", "LimitRange", QUOTA, spec={"limits": [_limit_range()]}),
-        *(
-            _object(platform, tenant, "networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
-            for name, spec in _policies(platform, grant)
-        ),
+        _object(platform, tenant, *RESOURCE_QUOTA, QUOTA, spec={"hard": _hard(quota_of(platform, tenant))}),
+        _object(platform, tenant, *LIMIT_RANGE, QUOTA, spec={"limits": [_limit_range()]}),
+        *(_object(platform, tenant, *NETWORK_POLICY, name, spec=spec) for name, spec in _policies(platform, grant)),
         _service_account(platform, tenant, secrets),
     )
 
@@ -111,8 +116,8 @@ def _namespace(platform: Platform, tenant: str) -> Object:
     labels = marks(platform.installation, tenant)
     labels |= {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
+        "apiVersion": NAMESPACE.api_version,
+        "kind": NAMESPACE.kind,
         "metadata": {"name": namespace_of(platform, tenant), "labels": labels},
     }
 
@@ -123,14 +128,12 @@ def _writer(platform: Platform, tenant: str) -> Iterator[Object]:
     if account is None:
         return
     namespace, _, name = account.partition("/")
-    group = "rbac.authorization.k8s.io"
     yield _object(
         platform,
         tenant,
-        f"{group}/v1",
-        "RoleBinding",
+        *ROLE_BINDING,
         WRITER,
-        roleRef={"apiGroup": group, "kind": "ClusterRole", "name": WRITER},
+        roleRef={"apiGroup": ROLE_BINDING.group, "kind": "ClusterRole", "name": WRITER},
         subjects=[{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
     )
 
@@ -161,7 +164,7 @@ def _limit_range() -> Object:
 
 
 def _service_account(platform: Platform, tenant: str, secrets: Mapping[str, str]) -> Object:
-    found = _object(platform, tenant, "v1", "ServiceAccount", SERVICE_ACCOUNT, automountServiceAccountToken=False)
+    found = _object(platform, tenant, *ACCOUNT, SERVICE_ACCOUNT, automountServiceAccountToken=False)
     access = _store_access(platform, tenant)
     annotations = dict(access.service_account_annotations or {}) if access else {}
     copied = [f"{copy.source}@{secrets.get(copy.source, '')}" for copy in secret_copies(platform, tenant)]

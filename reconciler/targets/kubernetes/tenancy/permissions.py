@@ -12,17 +12,25 @@ from enum import StrEnum
 
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects.identity import Object
+from reconciler.targets.kubernetes.objects.kinds import (
+    GATEWAY,
+    KINDS,
+    LEASE,
+    REPLICA_SET,
+    ROLE_BINDING,
+    WRITE,
+    ObjectKind,
+)
 from reconciler.targets.kubernetes.tenancy.admission import fence
 from reconciler.targets.kubernetes.tenancy.objects import PULL_SECRET, STORE_SECRET, WRITER
 from specs.models.cluster import StoreAccess
 from specs.models.platform import Platform, S3Store
 
 NAME = "kubeserve"
-RBAC = "rbac.authorization.k8s.io"
+RBAC = ROLE_BINDING.group
 
 READ = ("list",)
 WATCH = ("list", "watch")
-WRITE = ("get", "create", "patch", "delete")  # server-side apply of what is new needs both create and patch
 
 
 class Within(StrEnum):
@@ -58,85 +66,83 @@ class OperatorSecret:
     name: str
 
 
-PERMISSIONS = (
-    Permission(
-        Within.CLUSTER,
-        "",
-        ("namespaces",),
-        ("get", "list", "create", "patch", "delete"),
-        "A tenant is a namespace.",
-    ),
-    Permission(
-        Within.CLUSTER,
-        "",
-        ("resourcequotas", "limitranges", "serviceaccounts", "services"),
-        READ,
-        "One listing a kind, by our own labels, tells what is live.",
-    ),
-    Permission(Within.CLUSTER, "", ("pods",), WATCH, "How a rollout goes on, and why it does not."),
-    Permission(Within.CLUSTER, "apps", ("deployments", "replicasets"), WATCH, "The same."),
-    Permission(Within.CLUSTER, "networking.k8s.io", ("networkpolicies", "ingresses"), READ, "The same."),
-    Permission(Within.CLUSTER, "autoscaling", ("horizontalpodautoscalers",), READ, "The same."),
-    Permission(Within.CLUSTER, "policy", ("poddisruptionbudgets",), READ, "The same."),
-    Permission(Within.CLUSTER, "gateway.networking.k8s.io", ("httproutes",), READ, "The same."),
-    Permission(Within.CLUSTER, "monitoring.coreos.com", ("servicemonitors",), READ, "The same."),
-    Permission(
-        Within.CLUSTER,
-        "gateway.networking.k8s.io",
-        ("gateways",),
-        ("get",),
-        "`kubeserve doctor` looks whether the Gateway is there.",
-    ),
-    Permission(
-        Within.CLUSTER, RBAC, ("rolebindings",), READ, "The right to write in a tenant's namespace is live, too."
-    ),
-    Permission(
+LISTED = "What is live is read in one listing a kind, by our own labels."
+
+
+def permissions(kinds: Iterable[ObjectKind] = KINDS) -> tuple[Permission, ...]:
+    """Everything that has to be allowed: for each kind of the table, and beside them."""
+    kinds = tuple(kinds)
+    return (*_of_the_cluster(), *_listed(kinds), *_written(kinds), *_beside())
+
+
+def _of_the_cluster() -> Iterator[Permission]:
+    """Tenants' namespaces, the way into them, and objects of others that are read."""
+    yield Permission(
+        Within.CLUSTER, "", ("namespaces",), ("get", "create", "patch", "delete"), "A tenant is a namespace."
+    )
+    yield Permission(
         Within.CLUSTER,
         RBAC,
         ("rolebindings",),
         ("get", "create", "patch"),
         "KubeServe lets itself into a tenant's namespace.",
         (WRITER,),
-    ),
-    Permission(Within.CLUSTER, RBAC, ("clusterroles",), ("bind",), "By this role, and no other.", (WRITER,)),
-    Permission(
+    )
+    yield Permission(Within.CLUSTER, RBAC, ("clusterroles",), ("bind",), "By this role, and no other.", (WRITER,))
+    yield Permission(Within.CLUSTER, "", ("pods",), WATCH, "Why a rollout does not progress.")
+    yield Permission(Within.CLUSTER, REPLICA_SET.group, ("replicasets",), WATCH, "Which pods a rollout made.")
+    yield Permission(
+        Within.CLUSTER, GATEWAY.group, ("gateways",), ("get",), "Whether the Gateway of the routes exists."
+    )
+
+
+def _listed(kinds: Iterable[ObjectKind]) -> Iterator[Permission]:
+    plurals: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for kind in kinds:
+        plurals.setdefault((kind.api.group, WATCH if kind.watched else READ), []).append(kind.plural)
+    for (group, verbs), names in plurals.items():
+        yield Permission(Within.CLUSTER, group, tuple(names), verbs, LISTED)
+
+
+def _written(kinds: Iterable[ObjectKind]) -> Iterator[Permission]:
+    for kind in kinds:
+        if kind.verbs:
+            yield Permission(Within.TENANT, kind.api.group, (kind.plural,), kind.verbs, kind.why)
+
+
+def _beside() -> Iterator[Permission]:
+    """What belongs to no entry of the table."""
+    yield Permission(
         Within.TENANT,
-        "",
-        ("resourcequotas", "limitranges", "serviceaccounts", "services"),
-        WRITE,
-        "A tenant's limits and identity, and the Services of what it deploys.",
-    ),
-    Permission(Within.TENANT, "networking.k8s.io", ("networkpolicies", "ingresses"), WRITE, "What reaches what."),
-    Permission(Within.TENANT, "apps", ("deployments",), WRITE, "Variants."),
-    Permission(
-        Within.TENANT,
-        "apps",
+        REPLICA_SET.group,
         ("replicasets",),
         ("delete",),
-        "Those that lost their Deployment in the midst of a round.",
-    ),
-    Permission(Within.TENANT, "autoscaling", ("horizontalpodautoscalers",), WRITE, "Their number of replicas."),
-    Permission(Within.TENANT, "policy", ("poddisruptionbudgets",), WRITE, "How many may be away at once."),
-    Permission(Within.TENANT, "gateway.networking.k8s.io", ("httproutes",), WRITE, "Traffic, by weights."),
-    Permission(Within.TENANT, "monitoring.coreos.com", ("servicemonitors",), WRITE, "Metrics."),
-    Permission(
+        "ReplicaSets that a killed round left without their Deployment.",
+    )
+    yield Permission(
         Within.TENANT,
         "",
         ("secrets",),
         WRITE,
         "Copies of the operator's Secrets, by these names alone.",
         (STORE_SECRET, PULL_SECRET),
-    ),
-    Permission(Within.TENANT, "", ("pods/log",), ("get",), "The last lines of what failed, and `kubeserve logs`."),
-    Permission(Within.TENANT, "", ("events",), ("create",), "Rollouts are told on the objects that they touch."),
-    Permission(
+    )
+    yield Permission(
+        Within.TENANT, "", ("pods/log",), ("get",), "The last lines of a container that failed, and `kubeserve logs`."
+    )
+    yield Permission(
+        Within.TENANT, "", ("events",), ("create",), "Rollouts are recorded on the objects that they touch."
+    )
+    yield Permission(
         Within.HOME,
-        "coordination.k8s.io",
+        LEASE.group,
         ("leases",),
         ("get", "create", "update"),
         "The Lease that makes a round the only one.",
-    ),
-)
+    )
+
+
+PERMISSIONS = permissions()
 
 
 def operator_secrets(platform: Platform) -> tuple[OperatorSecret, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.model.resources import Desired, ResourceId
 from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGED_BY, MANAGER, TENANT, Object
-from reconciler.targets.kubernetes.planning.observe import GATEWAY_API
+from reconciler.targets.kubernetes.objects.kinds import HTTP_ROUTE
 from reconciler.targets.kubernetes.tenancy.objects import namespace_of, secret_copies
 from reconciler.targets.protocol import TargetError
 from specs.models.cluster import Routing
@@ -73,7 +73,7 @@ def _of_tenants(desired: Desired, platform: Platform, around: Surroundings) -> I
 
 def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> Iterator[tuple[ResourceId, TargetError]]:
     routing = platform.kubernetes.routing
-    lacks_gateway = routing is Routing.GATEWAY and not around.serves(GATEWAY_API, "HTTPRoute")
+    lacks_gateway = routing is Routing.GATEWAY and not around.serves(*HTTP_ROUTE)
     for deployment in desired.deployments.values():
         weighted = sum(1 for weight in deployment.weights.values() if weight) > 1
         if lacks_gateway:
