@@ -141,7 +141,18 @@ def _install(requirements: Sequence[Requirement], folder: Path, environment: Map
     pins = sorted(f"{item['metadata']['name']}=={item['metadata']['version']}" for item in found)
     _log.info("Installing what this runtime lacks: %s", ", ".join(pins))
     _pip(("install", "--no-deps", "--progress-bar", "off", "--target", str(partial), *pins), log, environment)
+    _refuse_own_name(partial)
     partial.rename(folder)
+
+
+def _refuse_own_name(folder: Path) -> None:
+    """In front of the server's own code, a package of its name would be started instead of it."""
+    if (folder / "runtime").exists() or (folder / "runtime.py").exists():
+        shutil.rmtree(folder)
+        raise RequirementsError(
+            "A module's name is taken",
+            "A package of the requirements installs a module called 'runtime', which is the server's own.",
+        )
 
 
 def _pip(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> bytes:

@@ -17,7 +17,7 @@ from reconciler.workspace import Workspace
 
 IMPORT_SECONDS = 60.0
 MODULES = (
-    *("aiohttp", "fastapi", "joblib", "numpy", "onnxruntime", "prometheus_client", "sklearn", "skops", "starlette"),
+    *("aiohttp", "joblib", "numpy", "onnxruntime", "prometheus_client", "sklearn", "skops", "starlette"),
     *("uvicorn", "uvloop"),
 )
 SHOWN = 5

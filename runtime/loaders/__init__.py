@@ -1,7 +1,7 @@
-"""A model's file, verified by the caller, becomes something that can be asked. One small file a format, each
-importing its library only when a model of that format is loaded.
+"""Turns a model's verified file into a Predictor. Each format has a module of its own, which imports its library only
+when a model of that format is loaded.
 
-Called by `server/startup.py`. Whatever goes wrong is a ModelError that quotes its cause.
+Called while the server starts. Whatever goes wrong is a ModelError that quotes its cause.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from runtime.errors import RuntimeFault
 from runtime.formats import Format
 from runtime.loaders.causes import explained
+from runtime.loaders.names import own_names_hidden
 from runtime.loaders.predictor import ModelInfo, Predictor
 
 __all__ = ["ModelInfo", "Predictor", "load"]
@@ -29,14 +30,15 @@ _LOADERS = {
 
 
 def load(path: Path, model_format: Format, *, threads: int = 1) -> Predictor:
-    """Loads a model: a file, or the folder of a Python predictor. `threads`: how many one prediction may use.
+    """Loads a model: a file, or the folder of a Python predictor. `threads`: how many threads one prediction may use.
 
-    Runs code that came with the model, as pickles and Python predictors do. Raises ModelError.
+    Pickles and Python predictors run code that came with the model. Raises ModelError.
     """
     try:
         module = import_module(f"runtime.loaders.{_LOADERS[model_format]}")
         loader: Callable[[Path, Format, int], Predictor] = module.load
-        return loader(path, model_format, threads)
+        with own_names_hidden():
+            return loader(path, model_format, threads)
     except RuntimeFault:
         raise
     except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""Why a model could not be loaded, in words that say how to mend it. Used by `load` for what libraries raise."""
+"""Why a model could not be loaded, in words that say how to fix it. `load` uses it for the errors of libraries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from runtime.errors import ModelError
 from runtime.formats import Format
+from runtime.loaders.names import OWN_PACKAGE, is_own
 
 _PACKAGES = {
     "sklearn": "scikit-learn",
@@ -16,7 +17,12 @@ _PACKAGES = {
     "yaml": "pyyaml",
     "xgboost": "xgboost-cpu",
 }
+_PICKLED = (Format.JOBLIB, Format.PICKLE)
 _MAX_QUOTE = 500
+_MISSING_ATTRIBUTE = re.compile(
+    r"Can't get attribute '(?P<attribute>[^']+)' on <module '(?P<module>[^']+)'"
+    r"|^module '(?P<older_module>[^']+)' has no attribute '(?P<older_attribute>[^']+)'"  # pickle protocols up to 3
+)
 
 
 def explained(error: BaseException, filename: str, model_format: Format) -> ModelError:
@@ -29,10 +35,14 @@ def explained(error: BaseException, filename: str, model_format: Format) -> Mode
 def _advice(error: BaseException, model_format: Format) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing_module(error.name)
-    if isinstance(error, AttributeError) and (
-        found := re.search(r"Can't get attribute '(\w+)' on <module '(\w+)", str(error))
+    if (
+        isinstance(error, AttributeError)
+        and model_format in _PICKLED
+        and (missing := _MISSING_ATTRIBUTE.search(str(error)))
     ):
-        return _missing_attribute(*found.groups())
+        return _missing_attribute(
+            missing["attribute"] or missing["older_attribute"], missing["module"] or missing["older_module"]
+        )
     if isinstance(error, EOFError):
         return "The file ends too early; save and upload it again"
     if isinstance(error, SystemExit):
@@ -41,6 +51,11 @@ def _advice(error: BaseException, model_format: Format) -> str:
 
 
 def _missing_module(name: str) -> str:
+    if is_own(name):
+        return (
+            f"The name '{OWN_PACKAGE}' is taken by the server, so the model can't have a module of that name: rename "
+            "the module or package, and save the model again"
+        )
     top = name.partition(".")[0]
     if top == name or find_spec(top) is None:
         return f"Add {_PACKAGES.get(top, top)} to the version's requirements"
@@ -60,7 +75,7 @@ def _missing_attribute(attribute: str, module: str) -> str:
 
 
 def _other_version(model_format: Format) -> str:
-    if model_format in (Format.JOBLIB, Format.PICKLE):
+    if model_format in _PICKLED:
         return "If it loads where it was trained, pin the library versions used there in its requirements"
     return ""
 

@@ -24,4 +24,13 @@ class Boosted:
 def load(path: Path, model_format: Format, threads: int) -> Predictor:
     import lightgbm
 
-    return Boosted(lightgbm.Booster(model_file=str(path)), threads, lightgbm.__version__)
+    return Boosted(_booster(path, lightgbm), threads, lightgbm.__version__)
+
+
+def _booster(path: Path, lightgbm: Any) -> Any:
+    """Windows line endings, as a Git checkout or an editor makes them, are taken out: LightGBM finds its trees by
+    their offsets in bytes, and aborts the process where they don't fit."""
+    content = path.read_bytes()
+    if b"\r\n" not in content:
+        return lightgbm.Booster(model_file=str(path))
+    return lightgbm.Booster(model_str=content.replace(b"\r\n", b"\n").decode())

@@ -20,6 +20,7 @@ from typing import Any
 
 from runtime.errors import InputError, ModelError
 from runtime.formats import Format
+from runtime.loaders.names import OWN_PACKAGE, taken_name
 from runtime.loaders.predictor import ModelInfo, Predictor
 
 PREDICTOR_FILE = "predictor.py"
@@ -54,6 +55,12 @@ def _import(folder: Path) -> ModuleType:
     file = folder / PREDICTOR_FILE
     if not file.is_file():
         raise ModelError("Not a Python predictor", f"There is no {PREDICTOR_FILE} at the top of the folder.")
+    if taken := taken_name(folder):
+        raise ModelError(
+            "A module's name is taken",
+            f"The name '{OWN_PACKAGE}' is taken by the server, so {taken} can't be imported: rename it, and its "
+            "imports.",
+        )
     spec = util.spec_from_file_location("predictor", file)
     if spec is None or spec.loader is None:
         raise ModelError("Not a Python predictor", f"Python can't import {PREDICTOR_FILE}.")

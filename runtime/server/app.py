@@ -1,7 +1,7 @@
 """The paths that the runtime answers, at the root and below each of its prefixes.
 
-Built by `host.py`. Plain Starlette routes and orjson: a prediction passes no validation layer but `inputs.py`.
-Every answer is JSON, but for /metrics; every error is {"error": {"code", "message", …}}.
+Built when the server starts. Plain Starlette routes and orjson: `inputs.py` is the only validation that a prediction
+passes. Every answer but that of /metrics is JSON, and every error is {"error": {"code", "message", …}}.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any
 
 import orjson
-from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -30,8 +30,8 @@ from runtime.settings import Settings
 
 _JSON = "application/json"
 _DROPPED_FACTOR = 4
-"""A body that is too large is read on and dropped up to so many times the limit: a client that is still
-sending when its connection closes sees an error of the network instead of the answer."""
+"""A body that is too large is read on and dropped up to this many times the limit, because a client
+that is still sending when its connection closes sees a network error instead of the answer."""
 
 
 class Paths:
@@ -73,7 +73,7 @@ class Paths:
         return self._respond(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
-        """What Starlette itself refuses: an unknown path, another method."""
+        """The answer to a request that Starlette refuses: an unknown path, or another method."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         phrase = HTTPStatus(status).phrase
         message = f"{request.method} {request.url.path}: {phrase}."
@@ -121,8 +121,8 @@ class Paths:
         return response
 
 
-def build_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
-    """The application, which answers from the first moment on; predictions once the model is loaded."""
+def build_app(settings: Settings, lifecycle: Lifecycle) -> Starlette:
+    """The application. It answers at once; predictions are refused until the model is loaded."""
     paths = Paths(settings, lifecycle)
     routes: list[BaseRoute] = [Route(prefix, paths.predict, methods=["POST"]) for prefix in settings.prefixes]
     for prefix in ("", *settings.prefixes):
@@ -132,7 +132,8 @@ def build_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
             Route(f"{prefix}/ready", paths.ready),
             Route(f"{prefix}/metrics", paths.metrics),
         ]
-    app = FastAPI(routes=routes, openapi_url=None)
-    app.add_exception_handler(HTTPException, paths.refuse)
-    app.add_exception_handler(Exception, paths.refuse)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: paths.refuse, Exception: paths.refuse})
+    # A redirect would be absolute, to http, and many clients don't repeat a POST: a path with a slash at its end is
+    # an unknown one.
+    app.router.redirect_slashes = False
     return app

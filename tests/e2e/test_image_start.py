@@ -106,6 +106,16 @@ def test_requirements_that_can_not_be_installed_are_the_reason(
         assert '{"code": "requirements", "reason": "' in container.reason_file.read_text()
 
 
+def test_a_package_of_the_servers_name_is_refused_before_it_takes_the_servers_place(
+    tmp_path: Path, index: PackageIndex
+) -> None:
+    write_wheel(tmp_path / "wheels", "runtime", "1.0")
+    write_version(tmp_path / "artifacts", write_python_predictor(tmp_path / "model"), "runtime\n")
+    with Container(tmp_path, index) as container:
+        assert container.wait() == 1
+        assert "installs a module called 'runtime', which is the server's own" in container.log.splitlines()[-1]
+
+
 def test_an_index_that_does_not_answer_is_told_from_one_that_lacks_the_package(
     tmp_path: Path, index: PackageIndex
 ) -> None:

@@ -131,6 +131,12 @@ def test_a_body_that_is_too_large_is_refused_though_it_was_sent_whole(runtime: R
         ("GET", "/predict", 405, "method_not_allowed"),
         ("GET", "/fraud/churn", 405, "method_not_allowed"),
         ("POST", "/ready", 405, "method_not_allowed"),
+        ("POST", "/predict/", 404, "not_found"),
+        ("POST", "/fraud/churn/", 404, "not_found"),
+        ("POST", "/fraud/churn/predict/", 404, "not_found"),
+        ("POST", "/api/v1/predict/fraud/churn/", 404, "not_found"),
+        ("GET", "/health/", 404, "not_found"),
+        ("POST", "//predict", 404, "not_found"),
     ],
 )
 def test_what_is_not_there_is_a_json_error(

@@ -19,7 +19,7 @@ from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.observe import GATEWAY_FIELD, URL_FIELD
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared, PreparedResource, TargetError
 
-REQUIRED_MODULES = ("aiohttp", "fastapi", "numpy", "orjson", "prometheus_client", "uvicorn")
+REQUIRED_MODULES = ("aiohttp", "numpy", "orjson", "prometheus_client", "starlette", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True)

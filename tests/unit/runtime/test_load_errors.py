@@ -1,9 +1,11 @@
-"""A model that can't be loaded says what is wrong with it and how to mend it."""
+"""A model that can't be loaded says what is wrong with it and how to fix it."""
 
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -26,12 +28,16 @@ def global_pickle(module: str, name: str) -> bytes:
         (global_pickle("cv2.ml", "SVM"), "Add opencv-python-headless to the version's requirements"),
         (global_pickle("sklearn.gone.away", "Tree"), r"The installed scikit-learn [\d.]+ has no 'sklearn.gone'"),
         (global_pickle("__main__", "MyModel"), "'MyModel' was defined in the script that trained the model"),
+        (global_pickle("__main__", "Outer.Inner"), "'Outer.*' was defined in the script that trained the model"),
+        (global_pickle("runtime", "Model"), "The name 'runtime' is taken by the server"),
+        (global_pickle("runtime.features", "Model"), "The name 'runtime' is taken by the server"),
+        (global_pickle("runtime.errors", "ModelError"), "The name 'runtime' is taken by the server"),
         (global_pickle("collections", "Gone"), "The installed 'collections' has no 'Gone': pin the version"),
         (pickle.dumps([1, 2, 3])[:-1], "ends too early|truncated"),
         (b"\x80\x04garbage", "If it loads where it was trained, pin the library versions"),
     ],
 )
-def test_a_pickle_that_fails_quotes_the_cause_and_says_how_to_mend_it(
+def test_a_pickle_that_fails_quotes_the_cause_and_says_how_to_fix_it(
     tmp_path: Path, content: bytes, advice: str
 ) -> None:
     import sklearn  # noqa: F401 - its version is known once it is imported
@@ -87,3 +93,45 @@ def test_a_predictor_that_is_none_says_why(tmp_path: Path, body: str, message: s
 def test_a_folder_without_a_predictor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no predictor\.py"):
         load(tmp_path, Format.PYTHON)
+
+
+@pytest.mark.parametrize("model_format", [Format.JOBLIB, Format.PICKLE], ids=str)
+@pytest.mark.parametrize("name", ["main", "Clip"])
+def test_a_name_of_the_notebook_is_never_mistaken_for_one_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_format: Format, name: str
+) -> None:
+    server = ModuleType("runtime.__main__", "as `python -m runtime` calls the main module")
+    server.main = server.Clip = print  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", server)
+    path = tmp_path / "model"
+    path.write_bytes(global_pickle("__main__", name))
+    with pytest.raises(ModelError, match=f"'{name}' was defined in the script that trained the model"):
+        load(path, model_format)
+    assert sys.modules["__main__"] is server
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        ({"runtime/__init__.py": "", "runtime/features.py": ""}, "runtime/"),
+        ({"runtime/deep/features.py": ""}, "runtime/"),
+        ({"runtime.py": "one = 1"}, r"runtime\.py"),
+    ],
+    ids=["package", "namespace", "module"],
+)
+def test_a_module_beside_the_predictor_can_not_have_the_servers_name(
+    tmp_path: Path, files: dict[str, str], taken: str
+) -> None:
+    with pytest.raises(ModelError, match=f"The name 'runtime' is taken by the server, so {taken} can't be imported"):
+        load(models.write_python_predictor(tmp_path / "p", files=files), Format.PYTHON)
+
+
+def test_a_folder_of_data_may_be_called_runtime(tmp_path: Path) -> None:
+    folder = models.write_python_predictor(tmp_path / "p", files={"runtime/words.txt": "one"})
+    assert load(folder, Format.PYTHON).predict(["x"]) == ["x"]
+
+
+def test_a_predictor_does_not_get_the_servers_modules(tmp_path: Path) -> None:
+    body = "from runtime import errors\nclass Predictor:\n def predict(self, inputs): ..."
+    with pytest.raises(ModelError, match="The name 'runtime' is taken by the server"):
+        load(models.write_python_predictor(tmp_path / "p", body), Format.PYTHON)

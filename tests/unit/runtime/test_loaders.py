@@ -74,6 +74,13 @@ def test_lightgbm_answers_probabilities(tmp_path: Path) -> None:
     assert predictor.n_features == 3
 
 
+def test_a_lightgbm_model_with_windows_line_endings_answers_the_same(tmp_path: Path) -> None:
+    unix, windows = models.train_lightgbm(tmp_path / "unix"), tmp_path / "windows"
+    windows.write_bytes(unix.read_bytes().replace(b"\n", b"\r\n"))
+    answers = [list(load(path, Format.LIGHTGBM).predict(models.ROWS)) for path in (unix, windows)]
+    assert answers[0] == answers[1]
+
+
 def test_a_python_predictor_gets_its_folder_and_the_inputs_as_they_came(tmp_path: Path) -> None:
     body = """
         import scoring_rules
