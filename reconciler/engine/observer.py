@@ -1,6 +1,6 @@
 """One thread that asks for the readiness of everything that waits, in a single call; used by `scheduler.py`.
 
-In: who waits for which handles. Out: whose wait is over, as soon as all that it is for is ready or one has failed.
+In: who waits for which variants. Out: whose wait is over, as soon as all its variants are ready or one has failed.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ import time
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 
+from reconciler.model.resources import ResourceId
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 
 POLL_SECONDS = 0.1  # between two looks at everything that waits
 
-Look = Callable[[Collection[str]], Mapping[str, Readiness]]
+Look = Callable[[Collection[ResourceId]], Mapping[ResourceId, Readiness]]
 
 
 @dataclass(slots=True)
 class _Waiting:
-    handles: tuple[str, ...]
+    variants: tuple[ResourceId, ...]
     token: int
-    seen: Mapping[str, Readiness]
+    seen: Mapping[ResourceId, Readiness]
 
 
 class Observer:
     """`done` is called, from its thread or from that of `expire`, with whose wait is over and what was seen last."""
 
-    def __init__(self, done: Callable[[Hashable, Mapping[str, Readiness]], None]) -> None:
+    def __init__(self, done: Callable[[Hashable, Mapping[ResourceId, Readiness]], None]) -> None:
         self._done = done
         self._waiting: dict[Hashable, _Waiting] = {}
         self._lock = threading.Lock()
@@ -44,10 +45,10 @@ class Observer:
         self._stopped = True
         self._wake.set()
 
-    def add(self, key: Hashable, handles: tuple[str, ...]) -> int:
+    def add(self, key: Hashable, variants: tuple[ResourceId, ...]) -> int:
         token = next(self._tokens)
         with self._lock:
-            self._waiting[key] = _Waiting(handles, token, {})
+            self._waiting[key] = _Waiting(variants, token, {})
         self._wake.set()
         return token
 
@@ -73,22 +74,22 @@ class Observer:
             else:
                 self._wake.wait()
 
-    def _ask(self, look: Look, waiting: Mapping[Hashable, _Waiting]) -> Mapping[str, Readiness]:
-        handles = {handle for wait in waiting.values() for handle in wait.handles}
+    def _ask(self, look: Look, waiting: Mapping[Hashable, _Waiting]) -> Mapping[ResourceId, Readiness]:
+        variants = {variant for wait in waiting.values() for variant in wait.variants}
         try:
-            return look(handles)
+            return look(variants)
         except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
             cause = error.sentence
         except Exception as error:  # a bug must not end the observer, for which everything waits
             cause = f"{type(error).__name__}: {error}"
-        return dict.fromkeys(handles, Readiness(ReadinessState.WAITING, cause))
+        return dict.fromkeys(variants, Readiness(ReadinessState.WAITING, cause))
 
-    def _settle(self, waiting: Mapping[Hashable, _Waiting], seen: Mapping[str, Readiness]) -> None:
+    def _settle(self, waiting: Mapping[Hashable, _Waiting], seen: Mapping[ResourceId, Readiness]) -> None:
         for key, wait in waiting.items():
-            wait.seen = {handle: seen[handle] for handle in wait.handles if handle in seen}
+            wait.seen = {variant: seen[variant] for variant in wait.variants if variant in seen}
             states = [readiness.state for readiness in wait.seen.values()]
             failed = ReadinessState.FAILED in states
-            ready = len(states) == len(wait.handles) and set(states) <= {ReadinessState.READY}
+            ready = len(states) == len(wait.variants) and set(states) <= {ReadinessState.READY}
             if failed or ready:
                 self._finish(key, wait)
 

@@ -143,12 +143,12 @@ class Run:
             return self.seen_serving[resource]
         return any(self.world.live.resources[variant].ready for variant in self._routed(resource))
 
-    def serving(self, deployment: ResourceId) -> tuple[str, ...]:
-        """The handles of what takes a deployment's traffic now."""
+    def serving(self, deployment: ResourceId) -> tuple[ResourceId, ...]:
+        """The variants that take a deployment's traffic now."""
         if deployment in self.moved:
             weights = self.world.desired.deployments[deployment].weights
-            return tuple(self.world.prepared.resources[variant].handle for variant, weight in weights.items() if weight)
-        return tuple(self.world.live.resources[variant].handle for variant in self._routed(deployment))
+            return tuple(variant for variant, weight in weights.items() if weight)
+        return self._routed(deployment)
 
     def _routed(self, deployment: ResourceId) -> tuple[ResourceId, ...]:
         """The variants that took its traffic when the round began."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.engine.observer import Look, Observer
+from reconciler.model.resources import ResourceId
 from reconciler.targets.protocol import Readiness
 from specs.errors import KubeServeError
 
@@ -54,9 +55,9 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Wait until all handles are ready, one has failed, or the time is over; the walk gets what is known."""
+    """Wait until all variants are ready, one has failed, or the time is over; the walk gets what is known."""
 
-    handles: tuple[str, ...]
+    variants: tuple[ResourceId, ...]
     seconds: float
 
 
@@ -154,7 +155,7 @@ class Scheduler:
             case Join():
                 self._join(key, effect)
             case Ready():
-                token = self._observer.add(key, effect.handles)
+                token = self._observer.add(key, effect.variants)
                 self._later(effect.seconds, lambda: self._observer.expire(key, token))
 
     def _perform(self, key: Hashable, function: Callable[[], Any]) -> None:
@@ -185,5 +186,5 @@ class Scheduler:
         self._joins.pop(key, None)
         self._resume(key, {k: self._ended.get(k) for k in join.keys})
 
-    def _looked(self, key: Hashable, seen: Mapping[str, Readiness]) -> None:
+    def _looked(self, key: Hashable, seen: Mapping[ResourceId, Readiness]) -> None:
         self._inbox.put(lambda: self._resume(key, seen))

@@ -82,7 +82,7 @@ def deletion_walk(run: Run, change: Change) -> Walk:
     with run.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
         if change.id.kind is Kind.TENANT:
             _check_parts((yield Join(run.deletions_of(change.id.tenant))))
-        if change.handle:
+        if change.fingerprint:  # something of it is live
             yield from _remove(run, change)
         yield from _retire(run, run.plan.variants_of.get(change.id, ()))
         run.gone(change.id)
@@ -129,10 +129,10 @@ def _parts(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, No
     _check_parts((yield Join(tuple(needed))))
 
 
-def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[str, DesiredVariant]]:
-    """Starts what is not there yet and adjusts what is otherwise than desired. Answers handle -> variant, those too
-    that an earlier round started and did not live to prove."""
-    started: dict[str, DesiredVariant] = {}
+def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[ResourceId, DesiredVariant]]:
+    """Starts new variants and adjusts those that differ. Answers all that have to be proved ready, including variants
+    that an earlier round started before it was killed."""
+    started: dict[ResourceId, DesiredVariant] = {}
     for variant in run.world.desired.variants_of[deployment.id]:
         if not run.plan.by_id[variant.id].is_work and run.is_routed(variant):
             continue
@@ -140,39 +140,41 @@ def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, di
         run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
         prepared = run.world.prepared.resources[variant.id]
         try:
-            handle = yield from retried(lambda p=prepared, r=replicas: run.target.ensure(p, r))
+            yield from retried(lambda p=prepared, r=replicas: run.target.ensure(p, r))
         except Interrupted:
             raise
         except Exception as error:
-            started[prepared.handle] = variant  # perhaps in part
+            started[variant.id] = variant  # perhaps in part
             failure = WalkError("NotStarted", _summary(error), getattr(error, "log", ()))
             yield from _give_up(run, deployment.id, started, failure)
             raise failure from error
-        started[handle] = variant
+        started[variant.id] = variant
     return started
 
 
 def _prove(
-    run: Run, deployment: DesiredDeployment, started: Mapping[str, DesiredVariant]
+    run: Run, deployment: DesiredDeployment, started: Mapping[ResourceId, DesiredVariant]
 ) -> Generator[Effect, Any, None]:
     """Waits until all that was started is ready. If not: records why, removes what is new, and fails."""
     if not started:
         return
     seconds = max(variant.ready_seconds for variant in started.values())
     run.note(deployment.id, "waiting until it answers")
-    seen: Mapping[str, Readiness] = yield Ready(tuple(started), seconds)
+    seen: Mapping[ResourceId, Readiness] = yield Ready(tuple(started), seconds)
     failure = _failure(started, seen, seconds)
     if failure is not None:
         yield from _give_up(run, deployment.id, started, failure)
         raise failure
 
 
-def _failure(started: Mapping[str, DesiredVariant], seen: Mapping[str, Readiness], seconds: float) -> WalkError | None:
+def _failure(
+    started: Mapping[ResourceId, DesiredVariant], seen: Mapping[ResourceId, Readiness], seconds: float
+) -> WalkError | None:
     """Why not all that was started is ready: what failed says more than what was only waited for."""
-    waiting = [h for h in started if h not in seen or seen[h].state is not ReadinessState.READY]
+    waiting = [v for v in started if v not in seen or seen[v].state is not ReadinessState.READY]
     if not waiting:
         return None
-    failed = [h for h in waiting if h in seen and seen[h].state is ReadinessState.FAILED]
+    failed = [v for v in waiting if v in seen and seen[v].state is ReadinessState.FAILED]
     worst = (failed or waiting)[0]
     readiness = seen.get(worst, Readiness(ReadinessState.WAITING))
     if failed:
@@ -184,9 +186,8 @@ def _failure(started: Mapping[str, DesiredVariant], seen: Mapping[str, Readiness
 
 def _route(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
     run.note(deployment.id, "moving traffic")
-    weights = {run.world.prepared.resources[variant].handle: weight for variant, weight in deployment.weights.items()}
     prepared = run.world.prepared.resources[deployment.id]
-    yield from retried(lambda: run.target.route(prepared, weights))
+    yield from retried(lambda: run.target.route(prepared))
     run.moved.add(deployment.id)
 
 
@@ -202,7 +203,7 @@ def _retire(run: Run, variants: Iterable[Change]) -> Generator[Effect, Any, None
             run.gone(change.id)
 
 
-def _settle(run: Run, started: Mapping[str, DesiredVariant]) -> Generator[Effect, Any, None]:
+def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Generator[Effect, Any, None]:
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
         if run.initial_replicas(variant) != variant.replicas.min:
@@ -211,16 +212,16 @@ def _settle(run: Run, started: Mapping[str, DesiredVariant]) -> Generator[Effect
 
 
 def _give_up(
-    run: Run, deployment: ResourceId, started: Mapping[str, DesiredVariant], failure: WalkError
+    run: Run, deployment: ResourceId, started: Mapping[ResourceId, DesiredVariant], failure: WalkError
 ) -> Generator[Effect, Any, None]:
     """Records why, then removes what this walk started and what never served; what served before stays."""
     run.blame(deployment, failure.reason, failure.summary, failure.log)
-    for handle, variant in started.items():
+    for variant in started.values():
         if run.is_routed(variant):
             continue
         run.note(deployment, f"removing {variant.name}, which failed")
         try:
-            yield from _gone(run, handle, None, variant.drain_seconds)
+            yield from _gone(run, variant.id, None, variant.drain_seconds)
         except Interrupted:
             raise
         except Exception as error:  # the failure itself matters more; still recorded, it goes with the next round
@@ -231,11 +232,11 @@ def _give_up(
 
 def _look_again(run: Run, deployment: ResourceId) -> Generator[Effect, Any, None]:
     """What served when the round began may have died meanwhile; what is new may serve by now."""
-    handles = run.serving(deployment)
-    if not handles:
+    serving = run.serving(deployment)
+    if not serving:
         return
     try:
-        seen: Mapping[str, Readiness] = yield Call(lambda: run.target.readiness(handles))
+        seen: Mapping[ResourceId, Readiness] = yield Call(lambda: run.target.readiness(serving))
     except Interrupted:
         raise
     except Exception:  # not to be seen: what was observed first stands
@@ -245,16 +246,18 @@ def _look_again(run: Run, deployment: ResourceId) -> Generator[Effect, Any, None
 
 def _remove(run: Run, change: Change) -> Generator[Effect, Any, None]:
     fingerprint = change.fingerprint if change.deployment is None else None  # a variant's moves during a rollout
-    yield from _gone(run, change.handle, fingerprint, run.drain_seconds(change.id))
+    yield from _gone(run, change.id, fingerprint, run.drain_seconds(change.id))
 
 
-def _gone(run: Run, handle: str, fingerprint: str | None, drain_seconds: float) -> Generator[Effect, Any, None]:
+def _gone(
+    run: Run, resource: ResourceId, fingerprint: str | None, drain_seconds: float
+) -> Generator[Effect, Any, None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
     waited, pause = 0.0, REMOVAL_POLL_SECONDS
-    while not (yield from retried(lambda f=fingerprint: run.target.remove(handle, f))):
+    while not (yield from retried(lambda f=fingerprint: run.target.remove(resource, f))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
-            raise WalkError("StuckRemoval", f"{handle} did not go within {waited:.0f} s")
+            raise WalkError("StuckRemoval", f"{resource} did not go within {waited:.0f} s")
         yield Pause(pause)
         waited, pause = waited + pause, min(1.5 * pause, LONGEST_REMOVAL_POLL_SECONDS)
 

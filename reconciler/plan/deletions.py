@@ -86,6 +86,5 @@ def _deletion(resource: LiveResource, *, note: str = "", deployment: ResourceId 
         Action.DELETE,
         note=note,
         deployment=deployment,
-        handle=resource.handle,
         fingerprint=resource.fingerprint,
     )

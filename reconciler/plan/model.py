@@ -49,8 +49,7 @@ class Change:
     drift: bool = False  # the specs did not change; what is live did
     error: Trouble | None = None
     deployment: ResourceId | None = None  # a variant's
-    handle: str = ""  # of what is live, for a deletion
-    fingerprint: str = ""
+    fingerprint: str = ""  # of what is live, for a deletion
     replacement: str = ""  # what of it is removed and made again, and what that means to who uses it
 
     @property

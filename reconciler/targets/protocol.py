@@ -1,7 +1,7 @@
 """The target's shape: what the engine may ask of where deployments run.
 
-`reconcile.py` calls observe and prepare before the plan, `execute.py` the rest. Handles and fingerprints
-are opaque strings to everything above. No call but `route` waits for anything slow: the engine polls
+`reconcile.py` calls observe and prepare before the plan, the engine calls the rest. Fingerprints are opaque
+strings to everything above. No call but `route` waits for anything slow: the engine polls
 `readiness` and `remove` for all that wait at once, so that a deployment that waits holds no worker.
 """
 
@@ -54,7 +54,6 @@ class LiveResource:
     """Something of ours that is really there: a tenant, a variant, or a deployment (its route)."""
 
     id: ResourceId
-    handle: str
     fingerprint: str  # changes whenever what the plan saw is no longer what is there
     fields: Mapping[str, str] = field(default_factory=dict)  # what a plan shows and compares, as applied
     deployment: ResourceId | None = None  # a variant's
@@ -86,7 +85,6 @@ class PreparedResource:
     can't be applied; `drift` when the specs did not change but the live side did."""
 
     id: ResourceId
-    handle: str
     changes: tuple[FieldChange, ...] = ()
     error: KubeServeError | None = None
     drift: bool = False
@@ -144,18 +142,19 @@ class Target(Protocol):
         """The objects of a resource that applying it would touch, for people; without `prepared`: that go with it.
         Told of what `observe` and `prepare` saw last; asks nothing, and shows no secret."""
 
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
-        """Makes a tenant or a variant be there (`replicas`: start with so many, else its minimum).
-        Returns its handle. Idempotent; does not wait until it is ready."""
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
+        """Creates or updates a tenant or a variant; a new variant starts with `replicas`, by default its minimum.
+        Idempotent; returns before the variant is ready."""
 
-    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
-        """One call for many variants; cheap enough to be asked several times a second."""
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        """The readiness of each variant; FAILED for one that does not exist. One call asks about many variants, and
+        may be repeated several times a second."""
 
-    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
-        """Sends a deployment's traffic to variants (handle -> percent). Returns when the data plane has
+    def route(self, resource: PreparedResource) -> None:
+        """Sends a deployment's traffic to its variants, in the desired shares. Returns when the data plane has
         confirmed that new requests go there."""
 
-    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
         """Asks a deployment's route, a variant (drained first) or a tenant to go; True once nothing of it
         is left. Idempotent and quick: asked again until True. With a fingerprint, TargetError when what is
         there is no longer what the plan saw."""

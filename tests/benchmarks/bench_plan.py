@@ -130,7 +130,7 @@ def fill(target: MemoryTarget, desired: Desired) -> None:
     for resource in (*desired.tenants, *desired.variants):
         target.ensure(prepared[resource])
     for deployment in desired.deployments.values():
-        target.route(prepared[deployment.id], {str(v): w for v, w in deployment.weights.items()})
+        target.route(prepared[deployment.id])
 
 
 def change_a_tenth(desired: Desired) -> Desired:

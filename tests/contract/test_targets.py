@@ -91,12 +91,12 @@ def test_preparing_covers_everything_and_changes_nothing(rig: Bench) -> None:
     assert rig.target.observe(EVERYTHING).resources == {}
 
 
-def test_what_was_applied_is_live_under_its_handle_and_needs_nothing_more(rig: Bench) -> None:
+def test_what_was_applied_is_live_under_its_id_and_needs_nothing_more(rig: Bench) -> None:
     variant = rig.variant(env={"LEVEL": "info"})
     desired = rig.desired(variant)
     prepared = rig.apply(desired)
     live = rig.target.observe(EVERYTHING).resources
-    assert {i: live[i].handle for i in live} == {i: r.handle for i, r in prepared.resources.items()}
+    assert live.keys() == prepared.resources.keys()
     assert (live[variant.id].replicas, live[variant.id].ready) == (1, 1)
     assert live[variant.id].deployment == variant.deployment
     assert live[variant.id].digest == variant.digest
@@ -181,11 +181,11 @@ def test_what_fails_says_why_and_spoils_no_others_answer(served: Bench) -> None:
     assert "the weights are missing" in failed.cause
     assert any("the weights are missing" in line for line in failed.log)
     served.wait_ready(good.id)
-    both = served.target.readiness([str(good.id), str(broken.id)])
-    assert [both[str(v.id)].state for v in (good, broken)] == [ReadinessState.READY, ReadinessState.FAILED]
+    both = served.target.readiness([good.id, broken.id])
+    assert [both[v.id].state for v in (good, broken)] == [ReadinessState.READY, ReadinessState.FAILED]
 
 
-def test_a_handle_that_nothing_bears_has_failed(rig: Bench) -> None:
+def test_the_readiness_of_an_unknown_variant_is_failed(rig: Bench) -> None:
     assert rig.readiness(rig.variant()).state is ReadinessState.FAILED
 
 
@@ -247,7 +247,7 @@ def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Ben
     assert rig.target.observe(EVERYTHING).resources == {}
     assert rig.target.url(variant.deployment) is None
     for resource in (*desired.deployments, *desired.variants, *desired.tenants):
-        assert rig.target.remove(str(resource))
+        assert rig.target.remove(resource)
 
 
 def test_what_changed_since_the_plan_is_not_removed(rig: Bench) -> None:
@@ -256,10 +256,10 @@ def test_what_changed_since_the_plan_is_not_removed(rig: Bench) -> None:
     fingerprint = rig.live(variant.id).fingerprint
     rig.lose_a_replica(variant)
     with pytest.raises(TargetError, match="Changed since it was planned"):
-        rig.target.remove(str(variant.id), fingerprint)
+        rig.target.remove(variant.id, fingerprint)
     assert rig.live(variant.id).replicas == 1
     current = rig.live(variant.id).fingerprint
-    eventually(lambda: rig.target.remove(str(variant.id), current))
+    eventually(lambda: rig.target.remove(variant.id, current))
 
 
 def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
@@ -267,7 +267,7 @@ def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
     desired = rig.desired(variant)
     rig.apply(desired)
     with pytest.raises(TargetError, match="Tenant is not empty"):
-        rig.target.remove(str(*desired.tenants))
+        rig.target.remove(next(iter(desired.tenants)))
     assert rig.ask(variant.deployment)[0] == 200
 
 
@@ -275,7 +275,7 @@ def test_what_is_desired_again_while_it_goes_comes_back(served: Bench) -> None:
     variant = served.variant()
     desired = served.desired(variant)
     served.apply(desired)
-    assert not served.target.remove(str(variant.id))
+    assert not served.target.remove(variant.id)
     going = served.target.observe(EVERYTHING).resources.get(variant.id)
     assert going is None or going.terminating
     assert served.prepare(desired).resources[variant.id].changes
@@ -304,7 +304,7 @@ def test_another_installations_things_are_neither_seen_nor_touched(rig: Bench) -
     assert other.observe(EVERYTHING).resources == {}
     for resource in (*desired.deployments, *desired.variants, *desired.tenants):
         with pytest.raises(TargetError, match="Not ours"):
-            other.remove(str(resource))
+            other.remove(resource)
     refused = other.prepare(desired, other.observe(EVERYTHING)).resources
     for tenant in desired.tenants:
         assert "another installation" in str(refused[tenant].error)

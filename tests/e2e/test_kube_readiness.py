@@ -136,8 +136,8 @@ def test_one_failure_spoils_no_others_answer(rig: KubeBench) -> None:
     by_name = {variant.deployment.name: variant.id for variant in desired.variants.values()}
     rig.wait_failed(by_name["risk"])
     rig.wait_ready(by_name["churn"])
-    both = rig.target.readiness([str(by_name["churn"]), str(by_name["risk"])])
-    assert [both[str(by_name[n])].state for n in ("churn", "risk")] == [ReadinessState.READY, ReadinessState.FAILED]
+    both = rig.target.readiness([by_name["churn"], by_name["risk"]])
+    assert [both[by_name[n]].state for n in ("churn", "risk")] == [ReadinessState.READY, ReadinessState.FAILED]
 
 
 def test_a_variant_that_is_gone_has_failed(rig: KubeBench) -> None:
@@ -156,7 +156,7 @@ def test_traffic_never_moves_to_what_is_not_ready(rig: KubeBench) -> None:
     rig.target.ensure(prepared[variant])
     rig.wait_failed(variant)
     with pytest.raises(TargetError, match="Traffic can't move"):
-        rig.target.route(prepared[deployment_id("fraud", "churn")], {str(variant): 100})
+        rig.target.route(prepared[deployment_id("fraud", "churn")])
     assert rig.get("v1", "Service", "churn")["spec"] == before
 
 
@@ -165,15 +165,15 @@ def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Kub
     rig.apply(desired, wait=True)
     (tenant,) = desired.tenants
     with pytest.raises(TargetError, match="Tenant is not empty"):
-        rig.target.remove(str(tenant))
+        rig.target.remove(tenant)
     resources = (*desired.deployments, *desired.variants, *desired.tenants)
     live = rig.target.observe(EVERYTHING).resources
     for resource in resources:
-        rig.target.remove(str(resource), live[resource].fingerprint)
+        rig.target.remove(resource, live[resource].fingerprint)
         rig.remove(resource)
     assert rig.target.observe(EVERYTHING).resources == {}
     assert rig.kube.list("v1", "Pod", namespace=rig.namespace()) == []
-    assert all(rig.target.remove(str(resource)) for resource in resources)
+    assert all(rig.target.remove(resource) for resource in resources)
 
 
 def test_a_tenant_that_is_wanted_again_waits_until_its_old_namespace_is_gone(rig: KubeBench) -> None:
@@ -181,7 +181,7 @@ def test_a_tenant_that_is_wanted_again_waits_until_its_old_namespace_is_gone(rig
     (tenant,) = desired.tenants
     rig.target.ensure(rig.prepare(desired).resources[tenant])
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":["example.org/held"]}}')
-    rig.target.remove(str(tenant))
+    rig.target.remove(tenant)
     going = rig.prepare(desired).resources[tenant]
     assert "Namespace is being removed" in str(going.error)
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":null}}')

@@ -259,7 +259,7 @@ def test_killed_in_between_and_no_longer_wanted_its_pods_go(rig: KubeBench) -> N
 def test_what_somebody_removes_alone_is_removed_with_its_pods_once_it_is_gone(rig: KubeBench) -> None:
     _, variant = applied(rig)
     remove_alone(rig, variant)
-    assert not rig.target.remove(str(variant))
+    assert not rig.target.remove(variant)
     release(rig, "deployment", variant.name)
     rig.remove(variant)
     assert pods(rig) == set()
@@ -270,7 +270,7 @@ def test_a_removal_that_is_killed_while_somebody_removes_it_alone_leaves_no_pods
 ) -> None:
     _, variant = applied(rig)
     remove_alone(rig, variant)
-    assert not rig.target.remove(str(variant))
+    assert not rig.target.remove(variant)
     release(rig, "deployment", variant.name)
     eventually(lambda: rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()) == [], "it is gone")
     remove_in_another_round(rig, variant)
@@ -282,7 +282,7 @@ def test_a_removal_that_is_killed_leaves_no_pods_that_nobody_sees(rig: KubeBench
     orphan(rig, variant)
     rig.kube.guard(dying_after(writes))
     with pytest.raises(Killed):
-        rig.target.remove(str(variant))
+        rig.target.remove(variant)
     rig.kube.guard(lambda: None)
     remove_in_another_round(rig, variant)
 
@@ -295,8 +295,8 @@ def test_a_variant_is_not_gone_while_something_may_yet_make_pods(rig: KubeBench)
     eventually(lambda: pods(rig) == set(), "no pod is left")
     (replica_set,) = rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace())
     hold(rig, "replicaset", replica_set["metadata"]["name"])
-    assert not rig.target.remove(str(variant))
-    assert not rig.target.remove(str(variant))
+    assert not rig.target.remove(variant)
+    assert not rig.target.remove(variant)
     release(rig, "replicaset", replica_set["metadata"]["name"])
     rig.remove(variant)
     assert rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace()) == []

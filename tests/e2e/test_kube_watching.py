@@ -263,15 +263,15 @@ def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pre
     pretended.sketch.images["d3"] = "registry.example.org/runtime:missing"
     desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
     pretended.apply(desired)
-    handles = {str(v.id): v.deployment.name for v in desired.variants.values()}
+    names_of = {v.id: v.deployment.name for v in desired.variants.values()}
 
     def done() -> bool:
-        seen = pretended.target.readiness(list(handles))
-        states = {handles[handle]: one.state for handle, one in seen.items()}
+        seen = pretended.target.readiness(list(names_of))
+        states = {names_of[variant]: one.state for variant, one in seen.items()}
         return states.pop("d3") is ReadinessState.FAILED and set(states.values()) == {ReadinessState.READY}
 
     eventually(done, "nine ready, one failed")
-    (failed,) = (handle for handle, name in handles.items() if name == "d3")
+    (failed,) = (variant for variant, name in names_of.items() if name == "d3")
     assert "can't be pulled" in pretended.target.readiness([failed])[failed].cause
 
 
@@ -291,15 +291,14 @@ def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench, monkey
     monkeypatch.setattr(watcher, "FRESH_SECONDS", -1.0)  # as if nothing had been heard for long
     pretended.kubectl("delete", "-n", pretended.namespace(), "deployment", running.name)
     with pytest.raises(TargetError, match="Traffic can't move"):
-        pretended.target.route(prepared.resources[deployment_id("fraud", "churn")], {str(running): 100})
+        pretended.target.route(prepared.resources[deployment_id("fraud", "churn")])
 
 
 def test_nothing_is_watched_once_the_target_is_closed(pretended: KubeBench) -> None:
     desired = pretended.graph({"fraud/churn": "v1"}, replicas=1)
     pretended.apply(desired)
-    handles = [str(variant) for variant in desired.variants]
     target = pretended.new_target()
-    target.readiness(handles)
+    target.readiness(desired.variants)
     target.close()
     with pytest.raises(KubeError, match="closed"):
-        target.readiness(handles)
+        target.readiness(desired.variants)

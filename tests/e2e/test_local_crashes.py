@@ -215,7 +215,7 @@ def test_a_removal_that_was_cut_short_goes_on(bench: Bench) -> None:
     variant = bench.variant()
     desired = bench.desired(variant)
     bench.apply(desired)
-    assert not bench.target.remove(str(variant.id))
+    assert not bench.target.remove(variant.id)
     bench.target = bench.new_target()
     assert bench.live(variant.id).terminating
     bench.destroy(desired)

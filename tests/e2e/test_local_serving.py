@@ -199,10 +199,10 @@ def test_two_installations_share_a_run_directory_and_its_gateway(bench: Bench) -
 def test_fifty_variants_are_asked_in_one_call_and_the_silent_ones_hide_no_ready_one(bench: Bench) -> None:
     variant = bench.variant()
     bench.apply(bench.desired(variant))
-    handles = [str(variant.id)]
+    variants = [variant.id]
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts in its backlog, and never answers
-        handles += [_variant_at(bench, silent.getsockname()[1], number) for number in range(50)]
-        states = [readiness.state for readiness in bench.target.readiness(handles).values()]
+        variants += [_variant_at(bench, silent.getsockname()[1], number) for number in range(50)]
+        states = [readiness.state for readiness in bench.target.readiness(variants).values()]
     assert states == [ReadinessState.READY] + [ReadinessState.WAITING] * 50
 
 
@@ -306,7 +306,7 @@ def _ask_until(bench: Bench, deployment: ResourceId, stopped: threading.Event, a
             answers.append(0)
 
 
-def _variant_at(bench: Bench, port: int, number: int) -> str:
+def _variant_at(bench: Bench, port: int, number: int) -> ResourceId:
     """A variant's folder as a start leaves it, whose process is this one and listens on `port`."""
     mark = VariantMark(
         "default", "fraud", "busy", f"busy-{number:010x}", "m", "v1", "sha256:0", {}, 1, 1, 1, 1.0, 1.0, ""
@@ -317,4 +317,4 @@ def _variant_at(bench: Bench, port: int, number: int) -> str:
     write(folder.mark_file, mark)
     write(folder.replica("token") / "start.json", Start(me.pid, me.started))
     (folder.replica("token") / "record.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
-    return str(mark.id)
+    return mark.id

@@ -178,9 +178,8 @@ class KubeBench:
         if wait:
             self.wait_ready(*desired.variants)
         for deployment in desired.deployments.values():
-            weights = {str(variant): weight for variant, weight in deployment.weights.items()}
             route = prepared.resources[deployment.id]
-            self.target.route(route, weights) if wait else self.target.ensure(route)
+            self.target.route(route) if wait else self.target.ensure(route)
         return prepared
 
     def changes(self, desired: Desired) -> list[str]:
@@ -192,7 +191,7 @@ class KubeBench:
         ]
 
     def readiness(self, variant: ResourceId) -> Readiness:
-        return self.target.readiness([str(variant)])[str(variant)]
+        return self.target.readiness([variant])[variant]
 
     def wait_ready(self, *variants: ResourceId) -> None:
         for variant in variants:
@@ -226,7 +225,7 @@ class KubeBench:
 
     def remove(self, *resources: ResourceId) -> None:
         for resource in resources:
-            eventually(partial(self.target.remove, str(resource)), f"removed: {resource}")
+            eventually(partial(self.target.remove, resource), f"removed: {resource}")
 
     def close(self) -> None:
         """Leaves no namespace behind, where there is a controller that empties them."""

@@ -198,23 +198,20 @@ class Bench:
 
     def route(self, desired: Desired, prepared: Prepared) -> None:
         for deployment in desired.deployments.values():
-            weights = {str(variant): weight for variant, weight in deployment.weights.items()}
-            self.target.route(prepared.resources[deployment.id], weights)
+            self.target.route(prepared.resources[deployment.id])
 
     def readiness(self, variant: DesiredVariant | ResourceId) -> Readiness:
-        handle = str(variant.id if isinstance(variant, DesiredVariant) else variant)
-        return self.target.readiness([handle])[handle]
+        resource = variant.id if isinstance(variant, DesiredVariant) else variant
+        return self.target.readiness([resource])[resource]
 
     def wait_ready(self, *variants: ResourceId) -> None:
-        handles = [str(variant) for variant in variants]
-
         def all_ready() -> bool:
-            found = self.target.readiness(handles)
-            failed = {h: r for h, r in found.items() if r.state is ReadinessState.FAILED}
+            found = self.target.readiness(variants)
+            failed = {v: r for v, r in found.items() if r.state is ReadinessState.FAILED}
             assert not failed, failed
             return all(readiness.state is ReadinessState.READY for readiness in found.values())
 
-        eventually(all_ready, f"ready: {handles}")
+        eventually(all_ready, f"ready: {variants}")
 
     def wait_failed(self, variant: DesiredVariant) -> Readiness:
         eventually(lambda: self.readiness(variant).state is ReadinessState.FAILED, f"failed: {variant.name}")
@@ -223,7 +220,7 @@ class Bench:
     def remove(self, *resources: ResourceId) -> None:
         """Asks until nothing is left of each, one after the other."""
         for resource in resources:
-            eventually(partial(self.target.remove, str(resource)), f"removed: {resource}")
+            eventually(partial(self.target.remove, resource), f"removed: {resource}")
 
     def live(self, resource: ResourceId) -> LiveResource:
         return self.target.observe(EVERYTHING).resources[resource]

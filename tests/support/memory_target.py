@@ -25,15 +25,16 @@ from reconciler.targets.protocol import (
 )
 
 READY = Readiness(ReadinessState.READY, ready=1)
+NOT_THERE = Readiness(ReadinessState.FAILED, "nothing of it is there")
 
 
 @dataclass
 class MemoryTarget:
     """`behaviour` says what becomes of a variant once it is started; `before` sees every call by its name; what goes is
-    asked `lingers` times more than once until it is gone."""
+    asked `lingers` times more than once until it is resource."""
 
     behaviour: Callable[[DesiredVariant], Readiness] = lambda variant: READY
-    before: Callable[[str, str], None] = lambda verb, handle: None
+    before: Callable[[str, str], None] = lambda verb, resource: None
     resources: dict[ResourceId, LiveResource] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     lingers: int = 0
@@ -43,7 +44,7 @@ class MemoryTarget:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._readiness: dict[str, Readiness] = {}
+        self._readiness: dict[ResourceId, Readiness] = {}
         self._asked: dict[ResourceId, int] = {}
         self._serial = 0
 
@@ -57,7 +58,7 @@ class MemoryTarget:
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         found: dict[ResourceId, PreparedResource] = {}
         for tenant in desired.tenants:
-            found[tenant] = PreparedResource(tenant, str(tenant))
+            found[tenant] = PreparedResource(tenant)
         for variant in desired.variants.values():
             found[variant.id] = self._prepare_variant(variant, live.resources.get(variant.id))
         for deployment in desired.deployments.values():
@@ -65,7 +66,7 @@ class MemoryTarget:
             changes: tuple[FieldChange, ...] = ()
             if route is not None and dict(route.weights) != dict(deployment.weights):
                 changes = (FieldChange("weights", str(route.weights), str(deployment.weights)),)
-            found[deployment.id] = PreparedResource(deployment.id, str(deployment.id), changes)
+            found[deployment.id] = PreparedResource(deployment.id, changes, payload=deployment)
         return Prepared(found)
 
     def _prepare_variant(self, variant: DesiredVariant, old: LiveResource | None) -> PreparedResource:
@@ -79,7 +80,7 @@ class MemoryTarget:
         if old is not None and old.terminating:
             changes += (FieldChange("state", "being removed", "running"),)
             drift = True
-        return PreparedResource(variant.id, str(variant.id), changes, None, drift, variant)
+        return PreparedResource(variant.id, changes, None, drift, variant)
 
     def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
         if prepared is None:
@@ -87,20 +88,19 @@ class MemoryTarget:
         action = ObjectAction.CHANGE if resource in self.resources else ObjectAction.CREATE
         return (ObjectChange(f"thing {resource.name}", action, prepared.changes),)
 
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
-        self._called("ensure", resource.handle)
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
+        self._called("ensure", str(resource.id))
         with self._lock:
             if resource.id.kind is Kind.TENANT:
-                self._put(LiveResource(resource.id, resource.handle, ""))
-                return resource.handle
+                self._put(LiveResource(resource.id, ""))
+                return
             variant: DesiredVariant = resource.payload
-            readiness = self._readiness[resource.handle] = self.behaviour(variant)
+            readiness = self._readiness[variant.id] = self.behaviour(variant)
             count = replicas or variant.replicas.min
             ready = count if readiness.state is ReadinessState.READY else 0
             self._put(
                 LiveResource(
                     variant.id,
-                    resource.handle,
                     "",
                     variant_fields(variant),
                     variant.deployment,
@@ -109,38 +109,36 @@ class MemoryTarget:
                     ready=ready,
                 )
             )
-            return resource.handle
 
-    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
-        return {handle: self._readiness[handle] for handle in handles if handle in self._readiness}
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        return {variant: self._readiness.get(variant, NOT_THERE) for variant in variants}
 
-    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
-        self._called("route", resource.handle)
+    def route(self, resource: PreparedResource) -> None:
+        self._called("route", str(resource.id))
         with self._lock:
-            by_id = {ResourceId.parse(handle): weight for handle, weight in weights.items()}
-            dead = [str(v) for v, weight in by_id.items() if weight and not self.resources[v].ready]
+            weights = resource.payload.weights
+            dead = [str(v) for v, weight in weights.items() if weight and not self.resources[v].ready]
             assert not dead, f"traffic would go to what is not ready: {dead}"
-            self._put(LiveResource(resource.id, resource.handle, "", weights=by_id))
+            self._put(LiveResource(resource.id, "", weights=dict(weights)))
 
-    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
-        self._called("remove", handle)
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
+        self._called("remove", str(resource))
         with self._lock:
-            gone = ResourceId.parse(handle)
             for route in self.resources.values():
-                assert not route.weights.get(gone), f"{gone} still takes traffic"
-            if gone.kind is Kind.TENANT:
-                left = [str(r) for r in self.resources if r.tenant == gone.tenant and r != gone]
-                assert not left, f"{gone} still has {left}"
-            there = self.resources.get(gone)
+                assert not route.weights.get(resource), f"{resource} still takes traffic"
+            if resource.kind is Kind.TENANT:
+                left = [str(r) for r in self.resources if r.tenant == resource.tenant and r != resource]
+                assert not left, f"{resource} still has {left}"
+            there = self.resources.get(resource)
             if there is None:
                 return True
             if fingerprint and not there.terminating and there.fingerprint != fingerprint:
                 raise TargetError("Changed since it was planned")
-            if self._asked.setdefault(gone, self.lingers):
-                self._asked[gone] -= 1
+            if self._asked.setdefault(resource, self.lingers):
+                self._asked[resource] -= 1
                 self._put(replace(there, terminating=True))
                 return False
-            del self._asked[gone], self.resources[gone]
+            del self._asked[resource], self.resources[resource]
             return True
 
     def close(self) -> None:
@@ -152,13 +150,13 @@ class MemoryTarget:
         self._put(replace(old, ready=old.ready - 1))
 
     def die(self, variant: ResourceId) -> None:
-        """All of its replicas are gone."""
+        """All of its replicas are resource."""
         self._put(replace(self.resources[variant], ready=0))
-        self._readiness[str(variant)] = Readiness(ReadinessState.FAILED, "killed from outside")
+        self._readiness[variant] = Readiness(ReadinessState.FAILED, "killed from outside")
 
-    def _called(self, verb: str, handle: str) -> None:
-        self.before(verb, handle)
-        self.calls.append((verb, handle))
+    def _called(self, verb: str, resource: str) -> None:
+        self.before(verb, resource)
+        self.calls.append((verb, resource))
 
     def _put(self, resource: LiveResource) -> None:
         self._serial += 1

@@ -84,7 +84,7 @@ class KubernetesTarget:
         live = self._live(resource)
         return tuple(touched(prepared.payload, live) if prepared else removed(live.values()))
 
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
         """`replicas` counts for what an autoscaler takes over: the others' number is among their objects."""
         if resource.error is not None:
             raise resource.error
@@ -105,18 +105,15 @@ class KubernetesTarget:
             if not known and payload.deployment in self._observed.objects:
                 self._events.started(_of_kind(applied, "Deployment"), resource.id.name)
         self._observed.objects[resource.id] = applied
-        return resource.handle
 
-    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
-        return self._watcher.look({handle: ResourceId.parse(handle) for handle in handles})
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        return self._watcher.look(variants)
 
-    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
-        """The weights are those of the rendered objects, which were made from the same desired graph."""
+    def route(self, resource: PreparedResource) -> None:
         if resource.error is not None:
             raise resource.error
-        serving = {handle: ResourceId.parse(handle) for handle, weight in weights.items() if weight}
-        check_ready(self._watcher.confirm(serving))
         payload: Payload = resource.payload
+        check_ready(self._watcher.confirm([variant for variant, weight in payload.weights.items() if weight]))
         self._rehearse(resource, resource.id)
         before = routed(self._live(resource.id).values())
         for stage in stages(payload.objects, self._live(resource.id)):
@@ -127,8 +124,7 @@ class KubernetesTarget:
             traffic = ", ".join(f"{name} {weight}%" for name, weight in after.items())
             self._events.succeeded(_of_kind(self._live(resource.id), "Service"), traffic)
 
-    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
-        resource = ResourceId.parse(handle)
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
         self._tell_failure(resource)
         gone = self._remover.remove(resource, fingerprint)
         self._observed.objects.pop(resource, None)

@@ -123,9 +123,7 @@ class Observer:
             fields[UNROUTED_FIELD] = str(unrouted)
         weights = {variant_id(route.tenant, variant.name): variant.weight for variant in route.variants}
         reachable = address is not None
-        return LiveResource(
-            identity, str(identity), route_fingerprint(route), fields, weights=weights, reachable=reachable
-        )
+        return LiveResource(identity, route_fingerprint(route), fields, weights=weights, reachable=reachable)
 
 
 def tenant_fingerprint(mark: TenantMark) -> str:
@@ -142,7 +140,7 @@ def route_fingerprint(route: Route) -> str:
 
 
 def _tenant(mark: TenantMark) -> LiveResource:
-    return LiveResource(mark.id, str(mark.id), tenant_fingerprint(mark))
+    return LiveResource(mark.id, tenant_fingerprint(mark))
 
 
 def _variant(variant: Variant, answers: Mapping[Address, Answer], unknown: Collection[Bearer]) -> LiveResource:
@@ -152,7 +150,6 @@ def _variant(variant: Variant, answers: Mapping[Address, Answer], unknown: Colle
     beside = {OVERDUE_FIELD: 0 if terminating else overdue, STRAY_FIELD: len(unknown)}
     return LiveResource(
         observed.mark.id,
-        str(observed.mark.id),
         variant_fingerprint(observed),
         {**observed.mark.fields, **{name: str(count) for name, count in beside.items() if count}},
         observed.mark.deployment_id,
@@ -168,7 +165,6 @@ def _unmarked(identity: ResourceId, unknown: Sequence[Bearer]) -> LiveResource:
     owner = Owner.of(unknown[0].environment)
     return LiveResource(
         identity,
-        str(identity),
         _digest(sorted(bearer.token for bearer in unknown)),
         {"version": owner.version if owner else "", STRAY_FIELD: str(len(unknown))},
         owner.deployment_id if owner else None,

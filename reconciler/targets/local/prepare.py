@@ -46,7 +46,7 @@ class Preparer:
                 f"{tenant.id.tenant} is run from {self.run_dir.root} by installation {mark.installation!r}, and this "
                 f"is {self.installation!r}. Use another tenant name or another directory.",
             )
-        return PreparedResource(tenant.id, str(tenant.id), error=error, payload=tenant)
+        return PreparedResource(tenant.id, error=error, payload=tenant)
 
     def _variant(self, variant: DesiredVariant, live: Live, lacking: TargetError | None) -> PreparedResource:
         wanted = variant_fields(variant)
@@ -58,7 +58,6 @@ class Preparer:
             errors = [lacking] if lacking else secret_errors(variant.env, self.secrets_dir)
         return PreparedResource(
             variant.id,
-            str(variant.id),
             (*changes, *drifted),
             errors[0] if errors else None,
             drift=bool(drifted) and not changes,
@@ -73,7 +72,6 @@ class Preparer:
         drifted = list(self._route_drift(route)) if route else []
         return PreparedResource(
             deployment.id,
-            str(deployment.id),
             (*changes, *drifted),
             error if changes or drifted else None,
             drift=bool(drifted) and not changes,

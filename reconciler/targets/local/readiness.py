@@ -43,12 +43,11 @@ def read_variant(run_dir: RunDir, variant: ResourceId) -> Observed | None:
     return Observed(mark, replicas_of(folder)) if mark is not None else None
 
 
-def readiness(run_dir: RunDir, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
-    """The readiness of every handle."""
-    found = {handle: read_variant(run_dir, variant) for handle, variant in variants.items()}
+def readiness(run_dir: RunDir, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
+    found = {variant: read_variant(run_dir, variant) for variant in variants}
     addresses = [address for observed in found.values() if observed for address in observed.addresses]
     answers = probe(addresses, QUICK_SECONDS)
-    return {handle: _judge(observed, answers) if observed else _NOT_THERE for handle, observed in found.items()}
+    return {variant: _judge(observed, answers) if observed else _NOT_THERE for variant, observed in found.items()}
 
 
 def _judge(observed: Observed, answers: Mapping[Address, Answer]) -> Readiness:

@@ -14,7 +14,15 @@ from functools import cached_property
 from pathlib import Path
 
 from reconciler.artifacts.protocol import ArtifactStore
-from reconciler.model.resources import Desired, DesiredTenant, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.model.resources import (
+    Desired,
+    DesiredDeployment,
+    DesiredTenant,
+    DesiredVariant,
+    Kind,
+    ResourceId,
+    Scope,
+)
 from reconciler.targets.local import access, processes
 from reconciler.targets.local.explain import touched
 from reconciler.targets.local.gateway_process import GatewayProcess
@@ -82,28 +90,26 @@ class LocalTarget:
             return ()  # only its variants are left
         return tuple(touched(resource, prepared))
 
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> str:
+    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
         """A variant has `replicas` processes when this returns, else its minimum: nothing scales them here."""
         if isinstance(resource.payload, DesiredTenant):
             self._ensure_tenant(resource.payload)
         elif isinstance(resource.payload, DesiredVariant):
             variant = resource.payload
             self._starter.ensure(variant, variant.replicas.min if replicas is None else replicas)
-        return resource.handle
 
-    def readiness(self, handles: Collection[str]) -> Mapping[str, Readiness]:
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
         processes.reap()
-        return readiness(self._run_dir, {handle: ResourceId.parse(handle) for handle in handles})
+        return readiness(self._run_dir, variants)
 
-    def route(self, resource: PreparedResource, weights: Mapping[str, int]) -> None:
-        found = {ResourceId.parse(handle): weight for handle, weight in weights.items()}
-        self._routing.set_route(resource.id, self._destinations(found))
-        for variant in found:
+    def route(self, resource: PreparedResource) -> None:
+        deployment: DesiredDeployment = resource.payload
+        self._routing.set_route(resource.id, self._destinations(deployment.weights))
+        for variant in deployment.weights:
             self._run_dir.variant(variant).served_file.touch(mode=0o600)
 
-    def remove(self, handle: str, fingerprint: str | None = None) -> bool:
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
         processes.reap()
-        resource = ResourceId.parse(handle)
         self._observer.check(resource, fingerprint)
         match resource.kind:
             case Kind.DEPLOYMENT:

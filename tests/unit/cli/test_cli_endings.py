@@ -152,7 +152,7 @@ class _Deployed:
         return State("x", resources=dict.fromkeys(self._recorded, Record(Phase.READY)))
 
     def observe(self, _: object) -> Live:
-        return Live({r: LiveResource(r, str(r), "") for r in self._running})
+        return Live({r: LiveResource(r, "") for r in self._running})
 
 
 def test_a_deployment_is_named_with_or_without_its_tenant() -> None:

@@ -13,7 +13,7 @@ from reconciler.engine.run import Event
 from reconciler.model.resources import DesiredVariant, Kind, ResourceId, deployment_id, tenant_id, version_id
 from reconciler.plan.model import Action
 from reconciler.state.model import Phase, Verdict
-from reconciler.targets.protocol import Readiness, ReadinessState
+from reconciler.targets.protocol import PreparedResource, Readiness, ReadinessState
 from specs.errors import KubeServeError
 from tests.support.graphs import graph, variant, version
 from tests.support.memory_target import READY
@@ -38,10 +38,10 @@ def crashes(name: str) -> Callable[[DesiredVariant], Readiness]:
 
 
 def refusing(
-    world: Sandbox, verb: str, handle: object, error: BaseException | None = None
+    world: Sandbox, verb: str, resource: object, error: BaseException | None = None
 ) -> Callable[[str, str], None]:
     def before(asked: str, of: str) -> None:
-        if (asked, of) == (verb, str(handle)):
+        if (asked, of) == (verb, str(resource)):
             raise error or KubeServeError("Refused")
 
     return before
@@ -79,7 +79,7 @@ def test_what_failed_and_can_not_be_removed_keeps_its_cause_and_goes_with_the_ne
     assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
     assert "no weights" in world.state.resources[CHURN].message
     assert NEW in world.state.resources
-    world.target.before = lambda verb, handle: None
+    world.target.before = lambda verb, resource: None
     world.apply(graph({"fraud/churn": "v1"}))
     assert NEW not in world.target.resources
     assert NEW not in world.state.resources
@@ -194,7 +194,7 @@ def test_a_tenant_stays_while_something_of_it_could_not_be_deleted(world: Sandbo
     assert world.apply(removed).verdict is Verdict.FAILED
     assert tenant_id("fraud") in world.target.resources
     assert world.state.resources[tenant_id("fraud")].phase is Phase.DELETING
-    world.target.before = lambda verb, handle: None
+    world.target.before = lambda verb, resource: None
     assert world.apply(removed).verdict is Verdict.SUCCEEDED
     assert not [r for r in (*world.target.resources, *world.state.resources) if r.tenant == "fraud"]
 
@@ -236,9 +236,9 @@ def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_siz
     sizes: list[tuple[str, int | None]] = []
     ensure = world.target.ensure
 
-    def seen(resource: object, replicas: int | None = None) -> str:
-        sizes.append((str(resource.id), replicas))  # type: ignore[attr-defined]
-        return ensure(resource, replicas)  # type: ignore[arg-type]
+    def seen(resource: PreparedResource, replicas: int | None = None) -> None:
+        sizes.append((str(resource.id), replicas))
+        ensure(resource, replicas)
 
     world.target.ensure = seen  # type: ignore[method-assign]
     desired = graph({"fraud/churn": "v2"})

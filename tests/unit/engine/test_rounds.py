@@ -106,8 +106,8 @@ def test_a_rollout_that_is_not_ready_in_time_says_so(world: Sandbox) -> None:
 
 
 def test_one_tenants_failure_is_its_own(world: Sandbox) -> None:
-    def refuse(verb: str, handle: str) -> None:
-        if handle == "tenant/fraud":
+    def refuse(verb: str, resource: str) -> None:
+        if resource == "tenant/fraud":
             raise KubeServeError("Quota is refused")
 
     world.target.before = refuse
@@ -132,7 +132,7 @@ def test_an_upload_that_fails_fails_only_what_needs_it(world: Sandbox) -> None:
 def test_a_call_that_says_a_retry_helps_is_tried_again(world: Sandbox) -> None:
     failures = iter([KubeServeError("busy", retryable=True)])
 
-    def once(verb: str, handle: str) -> None:
+    def once(verb: str, resource: str) -> None:
         if verb == "route" and (error := next(failures, None)):
             raise error
 
@@ -171,7 +171,7 @@ def test_what_is_no_longer_asked_for_is_deleted_route_first(world: Sandbox) -> N
     world.target.calls.clear()
     desired = graph({"fraud/risk": "v1", "fraud/keep": "v1"})
     assert world.apply(desired).verdict is Verdict.SUCCEEDED
-    assert [handle.split("/")[0] for _, handle in world.target.calls] == ["deployment", "variant"]
+    assert [resource.split("/")[0] for _, resource in world.target.calls] == ["deployment", "variant"]
     assert CHURN not in world.state.resources
     assert world.plan(desired).is_empty
 
@@ -219,7 +219,7 @@ def test_a_removed_tenant_goes_after_its_deployments(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
     world.target.calls.clear()
     world.apply(graph({"search/rank": "v1"}, removed=frozenset({"fraud"})))
-    assert [handle.split("/")[0] for _, handle in world.target.calls] == ["deployment", "variant", "tenant"]
+    assert [resource.split("/")[0] for _, resource in world.target.calls] == ["deployment", "variant", "tenant"]
     assert tenant_id("fraud") not in world.state.resources
 
 
@@ -243,9 +243,9 @@ def test_destroy_removes_all_of_it_and_leaves_an_empty_record(world: Sandbox) ->
 def test_every_id_is_in_the_state_file_before_the_thing_is_made(world: Sandbox) -> None:
     missing: list[str] = []
 
-    def known(verb: str, handle: str) -> None:
-        if verb == "ensure" and handle not in {str(r) for r in world.state.resources}:
-            missing.append(handle)
+    def known(verb: str, resource: str) -> None:
+        if verb == "ensure" and resource not in {str(r) for r in world.state.resources}:
+            missing.append(resource)
 
     world.target.before = known
     world.apply(graph({"fraud/churn": "v1", "search/rank": {"v1": 50, "v2": 50}}))
@@ -329,8 +329,8 @@ def test_what_could_not_be_started_whole_is_removed(world: Sandbox) -> None:
     new = graph({"fraud/churn": "v2"})
     (variant,) = new.variants
 
-    def refuse(verb: str, handle: str) -> None:
-        if (verb, handle) == ("ensure", str(variant)):
+    def refuse(verb: str, resource: str) -> None:
+        if (verb, resource) == ("ensure", str(variant)):
             raise KubeServeError("No space left")
 
     world.target.before = refuse

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 import pytest
 
 from reconciler.engine.scheduler import Call, Interrupted, Join, Pause, Ready, Scheduler, Walk
+from reconciler.model.resources import ResourceId, variant_id
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 
@@ -16,8 +17,12 @@ WAITING = Readiness(ReadinessState.WAITING, "loading")
 FAILED = Readiness(ReadinessState.FAILED, "crashed")
 
 
-def everything_ready(handles: Collection[str]) -> Mapping[str, Readiness]:
-    return dict.fromkeys(handles, READY)
+def named(name: str) -> ResourceId:
+    return variant_id("fraud", name)
+
+
+def everything_ready(variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+    return dict.fromkeys(variants, READY)
 
 
 def test_a_call_answers_its_walk() -> None:
@@ -88,18 +93,18 @@ def test_fifty_walks_that_never_get_ready_hold_no_worker() -> None:
     order: list[str] = []
     release = threading.Event()
 
-    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
-        return {h: READY if h == "good" or release.is_set() else WAITING for h in handles}
+    def look(variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        return {v: READY if v.name == "good" or release.is_set() else WAITING for v in variants}
 
     def stuck(name: str) -> Walk:
         yield Call(lambda: None)
-        yield Ready((name,), 600)
+        yield Ready((named(name),), 600)
         order.append(name)
 
     def good() -> Walk:
         for _ in range(20):
             yield Call(lambda: None)
-        yield Ready(("good",), 600)
+        yield Ready((named("good"),), 600)
         order.append("good")
         yield Call(release.set)
 
@@ -113,47 +118,47 @@ def test_fifty_walks_that_never_get_ready_hold_no_worker() -> None:
 
 
 def test_waiting_ends_with_the_first_failure() -> None:
-    seen: list[Mapping[str, Readiness]] = []
+    seen: list[Mapping[ResourceId, Readiness]] = []
 
     def walk() -> Walk:
-        seen.append((yield Ready(("slow", "bad"), 600)))
+        seen.append((yield Ready((named("slow"), named("bad")), 600)))
 
-    scheduler = Scheduler(lambda handles: {"slow": WAITING, "bad": FAILED}, workers=1)
+    scheduler = Scheduler(lambda variants: {named("slow"): WAITING, named("bad"): FAILED}, workers=1)
     scheduler.spawn("a", walk())
     scheduler.run()
-    assert seen[0]["bad"].cause == "crashed"
+    assert seen[0][named("bad")].cause == "crashed"
 
 
 def test_waiting_ends_when_its_time_is_over_and_says_what_was_seen_last() -> None:
-    seen: list[Mapping[str, Readiness]] = []
+    seen: list[Mapping[ResourceId, Readiness]] = []
 
     def walk() -> Walk:
-        seen.append((yield Ready(("slow",), 0.3)))
+        seen.append((yield Ready((named("slow"),), 0.3)))
 
-    scheduler = Scheduler(lambda handles: {"slow": WAITING}, workers=1)
+    scheduler = Scheduler(lambda variants: {named("slow"): WAITING}, workers=1)
     scheduler.spawn("a", walk())
     scheduler.run()
-    assert seen == [{"slow": WAITING}]
+    assert seen == [{named("slow"): WAITING}]
 
 
 @pytest.mark.parametrize("trouble", [KubeServeError("away"), ValueError("a bug")])
 def test_a_target_that_can_not_look_for_a_moment_fails_nobody(trouble: Exception) -> None:
     calls: Iterator[Exception | Readiness] = iter([trouble, READY])
-    seen: list[Mapping[str, Readiness]] = []
+    seen: list[Mapping[ResourceId, Readiness]] = []
 
-    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
+    def look(variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
         answer = next(calls)
         if isinstance(answer, Exception):
             raise answer
-        return dict.fromkeys(handles, answer)
+        return dict.fromkeys(variants, answer)
 
     def walk() -> Walk:
-        seen.append((yield Ready(("a",), 600)))
+        seen.append((yield Ready((named("a"),), 600)))
 
     scheduler = Scheduler(look, workers=1)
     scheduler.spawn("a", walk())
     scheduler.run()
-    assert seen == [{"a": READY}]
+    assert seen == [{named("a"): READY}]
 
 
 def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
@@ -161,7 +166,7 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
 
     def waiting(name: str) -> Walk:
         try:
-            yield Ready((name,), 600)
+            yield Ready((named(name),), 600)
         except Interrupted:
             told.append(name)
             raise
@@ -170,7 +175,7 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
         yield Pause(0.2)
         raise KeyboardInterrupt
 
-    scheduler = Scheduler(lambda handles: dict.fromkeys(handles, WAITING), workers=1)
+    scheduler = Scheduler(lambda variants: dict.fromkeys(variants, WAITING), workers=1)
     for name in ("a", "b"):
         scheduler.spawn(name, waiting(name))
     scheduler.spawn("c", interrupting())
@@ -181,14 +186,14 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
 
 def test_a_look_that_hangs_delays_nobody_beyond_his_own_time() -> None:
     release = threading.Event()
-    seen: list[Mapping[str, Readiness]] = []
+    seen: list[Mapping[ResourceId, Readiness]] = []
 
-    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
+    def look(variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
         release.wait(60)
-        return dict.fromkeys(handles, READY)
+        return dict.fromkeys(variants, READY)
 
     def walk() -> Walk:
-        seen.append((yield Ready(("a",), 0.2)))
+        seen.append((yield Ready((named("a"),), 0.2)))
         yield Call(release.set)
 
     scheduler = Scheduler(look, workers=1)
@@ -223,14 +228,14 @@ def test_a_worker_that_ends_the_process_ends_its_walk_only() -> None:
 def test_the_observer_looks_at_what_waits_and_rests_otherwise() -> None:
     looks: list[int] = []
 
-    def look(handles: Collection[str]) -> Mapping[str, Readiness]:
-        looks.append(len(handles))
-        return dict.fromkeys(handles, READY)
+    def look(variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        looks.append(len(variants))
+        return dict.fromkeys(variants, READY)
 
     def walk(name: str) -> Walk:
         for _ in range(20):
             yield Call(lambda: None)
-        yield Ready((name,), 600)
+        yield Ready((named(name),), 600)
         yield Pause(0.3)
 
     scheduler = Scheduler(look, workers=4)
@@ -264,7 +269,7 @@ def test_ten_thousand_walks_end_and_leave_nothing_behind() -> None:
     def walk(number: int) -> Walk:
         yield Join(("tenant",))
         yield Call(lambda: None)
-        yield Ready((str(number),), 600)
+        yield Ready((named(str(number)),), 600)
         ended.append(number)
 
     scheduler = Scheduler(everything_ready, workers=8)

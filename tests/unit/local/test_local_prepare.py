@@ -22,12 +22,11 @@ def preparer(tmp_path: Path) -> Preparer:
 
 def live_of(desired: Desired, *, gateway: str = "running") -> dict[ResourceId, LiveResource]:
     """What would be live had exactly this been applied."""
-    found = {tenant: LiveResource(tenant, str(tenant), "") for tenant in desired.tenants}
+    found = {tenant: LiveResource(tenant, "") for tenant in desired.tenants}
     for variant in desired.variants.values():
         count = variant.replicas.min
         found[variant.id] = LiveResource(
             variant.id,
-            str(variant.id),
             "",
             variant_fields(variant),
             variant.deployment,
@@ -37,9 +36,7 @@ def live_of(desired: Desired, *, gateway: str = "running") -> dict[ResourceId, L
         )
     for deployment in desired.deployments.values():
         fields = {"gateway": gateway}
-        found[deployment.id] = LiveResource(
-            deployment.id, str(deployment.id), "", fields, weights=dict(deployment.weights)
-        )
+        found[deployment.id] = LiveResource(deployment.id, "", fields, weights=dict(deployment.weights))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,8 +304,8 @@ def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is
     desired = graph({"fraud/churn": "v1"})
     write = world.target.route
 
-    def refused(resource: PreparedResource, weights: Mapping[str, int]) -> None:
-        write(resource, weights)
+    def refused(resource: PreparedResource) -> None:
+        write(resource)
         raise TargetError("The gateway does not take the route")
 
     monkeypatch.setattr(world.target, "route", refused)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.protocol import Readiness, ReadinessState, TargetError
@@ -20,11 +21,11 @@ MAX_BACKENDS = 16
 """Of one rule, by the schema of the Gateway API."""
 
 
-def check_ready(variants: Mapping[str, Readiness]) -> None:
+def check_ready(variants: Mapping[ResourceId, Readiness]) -> None:
     """TargetError unless each of these has a pod that is ready, or is to have none."""
-    for handle, readiness in variants.items():
+    for variant, readiness in variants.items():
         if readiness.state is not ReadinessState.READY and not readiness.ready:
-            raise TargetError("Traffic can't move", f"{handle} has no replica that is ready.", retryable=True)
+            raise TargetError("Traffic can't move", f"{variant} has no replica that is ready.", retryable=True)
 
 
 def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterator[Object]:

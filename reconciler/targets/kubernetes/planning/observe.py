@@ -101,9 +101,9 @@ def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
     if resource.kind is Kind.DEPLOYMENT:
         weights = {variant_id(resource.tenant, name): weight for name, weight in routed(objects).items()}
         reachable = bool(weights)  # else the stable Service is gone, and no route leads past it
-        return LiveResource(resource, str(resource), mark, weights=weights, terminating=going, reachable=reachable)
+        return LiveResource(resource, mark, weights=weights, terminating=going, reachable=reachable)
     if resource.kind is Kind.TENANT:
-        return LiveResource(resource, str(resource), mark, terminating=going)
+        return LiveResource(resource, mark, terminating=going)
     return _live_variant(resource, objects, mark, going=going)
 
 
@@ -125,7 +125,6 @@ def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, goi
     of = _deployment_of(resource, objects[0])
     return LiveResource(
         resource,
-        str(resource),
         mark,
         fields_of(described),
         of if of.kind is Kind.DEPLOYMENT else None,

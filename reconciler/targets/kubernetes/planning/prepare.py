@@ -46,6 +46,7 @@ class Payload:
     replaced: Mapping[ObjectRef, Propagation] = field(default_factory=dict)  # removed first, as the plan says
     deployment: ResourceId | None = None  # that a variant is of
     routed: bool = False  # whether requests are sent to a variant
+    weights: Mapping[ResourceId, int] = field(default_factory=dict)  # of a deployment's traffic, in percent
 
 
 def prepare(
@@ -66,9 +67,10 @@ def prepare(
         result = rendered[variant.id]
         objects = tuple(_described(one, variant) for one in result.objects)
         found[variant.id] = _prepared(variant.id, objects, observed, errors.get(variant.id) or result.error, variant)
-    for deployment in desired.deployments:
-        result = rendered[deployment]
-        found[deployment] = _prepared(deployment, result.objects, observed, errors.get(deployment) or result.error)
+    for deployment in desired.deployments.values():
+        result = rendered[deployment.id]
+        error = errors.get(deployment.id) or result.error
+        found[deployment.id] = _prepared(deployment.id, result.objects, observed, error, weights=deployment.weights)
     return Prepared(found)
 
 
@@ -89,10 +91,11 @@ def _prepared(
     error: KubeServeError | None,
     variant: DesiredVariant | None = None,
     note: str = "",
+    weights: Mapping[ResourceId, int] | None = None,
 ) -> PreparedResource:
     wanted, of = tuple(stamped(one) for one in objects), variant.deployment if variant else None
     if error is not None and not wanted:  # nobody knows what it should be, so nothing of it is obsolete
-        return PreparedResource(resource, str(resource), (), error, payload=Payload((), deployment=of))
+        return PreparedResource(resource, (), error, payload=Payload((), deployment=of, weights=weights or {}))
     live = observed.objects.get(resource, {})
     pairs = [(one, live.get(ObjectRef.of(one))) for one in wanted]
     different = [(one, there) for one, there in pairs if differences(one, there)]
@@ -103,10 +106,10 @@ def _prepared(
     there = observed.live.resources.get(resource)
     routed = _is_routed(there, observed)
     replaced = replacements(different, serves=routed and there is not None and bool(there.ready))
-    payload = Payload(wanted, obsolete, replaced.objects, of, routed)
+    payload = Payload(wanted, obsolete, replaced.objects, of, routed, weights or {})
     error = error or replaced.error
     digest = _digest(wanted)
-    return PreparedResource(resource, str(resource), changes, error, drift, payload, note, digest, replaced.note)
+    return PreparedResource(resource, changes, error, drift, payload, note, digest, replaced.note)
 
 
 def _digest(objects: Iterable[Object]) -> str:

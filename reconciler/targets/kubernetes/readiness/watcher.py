@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from reconciler.model.resources import ResourceId
@@ -36,29 +36,29 @@ class Watcher:
     _last: dict[ResourceId, Readiness] = field(default_factory=dict)  # of all that was ever waited for
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
-        """handle -> how it is. KubeError while the cluster does not tell."""
+    def look(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
+        """KubeError while the cluster can't be watched."""
         while True:
-            watch = self._covering(variants.values())
+            watch = self._covering(variants)
             try:
-                seen = watch.look(variants.values())
+                seen = watch.look(variants)
             except KubeError:
                 if watch.ended:  # by another look, which wanted a wider one
                     continue
                 raise
             self._last.update(seen)
-            return {handle: seen[variant] for handle, variant in variants.items()}
+            return seen
 
-    def confirm(self, variants: Mapping[str, ResourceId]) -> dict[str, Readiness]:
-        """The same, by nothing that may be out of date."""
-        watch = self._covering(variants.values())
+    def confirm(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
+        """The same, from nothing that may be out of date."""
+        watch = self._covering(variants)
         if watch.is_fresh:
             return self.look(variants)
         found: dict[ResourceId, Object] = {}
-        for one in self.kube.list(*WORKLOAD, labels=named(self.installation, {v.name for v in variants.values()})):
+        for one in self.kube.list(*WORKLOAD, labels=named(self.installation, {v.name for v in variants})):
             if (of := owner(one)) is not None:
                 found[of] = one
-        return {handle: readiness(self.kube, Parts(found.get(variant))) for handle, variant in variants.items()}
+        return {variant: readiness(self.kube, Parts(found.get(variant))) for variant in variants}
 
     def expect(self, variant: ResourceId, deployment: Object) -> None:
         """Its Deployment was just written like this."""
