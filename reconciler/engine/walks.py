@@ -13,11 +13,11 @@ from typing import Any
 from reconciler.engine.run import Run
 from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
-from reconciler.model.text import printable
 from reconciler.plan.model import Action, Change, Trouble
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
+from specs.untrusted import visible, visible_line
 
 RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds, before jitter, for errors that say a retry helps
 REMOVAL_POLL_SECONDS = 0.2  # at first; what takes long is asked less often
@@ -31,9 +31,9 @@ class WalkError(KubeServeError):
     code = "failed"
 
     def __init__(self, reason: str, summary: str, log: tuple[str, ...] = ()) -> None:
-        super().__init__(printable(summary))
+        super().__init__(visible(summary))
         self.reason = reason
-        self.log = tuple(map(printable, log))
+        self.log = tuple(map(visible_line, log))
 
 
 def tenant_walk(run: Run, change: Change) -> Walk:

@@ -53,10 +53,13 @@ def differences(rendered: Object, live: Object | None) -> tuple[FieldChange, ...
     found = _changes(rendered, live, MAX_VALUE)
     if not found and annotation(live, RENDERED) != annotation(rendered, RENDERED):
         return (FieldChange(f"{ref.kind} {ref.name}", "rendered before", "rendered now"),)
-    return tuple(
+    shown = [
         FieldChange(_WORDS.get((ref.kind, c.field)) or f"{ref.kind} {c.field}", c.old, c.new)
         for c in found[:MAX_CHANGES]
-    )
+    ]
+    if (more := len(found) - MAX_CHANGES) > 0:
+        shown.append(FieldChange(f"{ref.kind}: {more} more", "changed", "as rendered"))
+    return tuple(shown)
 
 
 def all_differences(rendered: Object, live: Object) -> tuple[FieldChange, ...]:

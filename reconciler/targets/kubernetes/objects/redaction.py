@@ -13,9 +13,9 @@ import orjson
 
 from reconciler.model.described import hidden
 from reconciler.model.resources import JSON
-from reconciler.model.text import printable
 from reconciler.targets.kubernetes.objects.identity import FIELDS
 from specs.credentials import hide_credentials, is_credential_name, looks_like_credential, may_hold_credential
+from specs.untrusted import cut, without_sequences
 
 MAX_VALUE = 200
 """Characters of a value, where differences of objects are asked for."""
@@ -33,6 +33,7 @@ _FIELD = re.compile(r"(?P<name>[^.\[\]]+)(?:\[[^\]]*\])*$")
 _ARGUMENT = re.compile(r"\.(?:args\[\d+\]|command\[[1-9]\d*\])$")  # the first of a command is the program
 _PLAIN_ARGUMENT = re.compile(r"--[A-Za-z].*|-[A-Za-z]|(?:/[a-z0-9._-]{1,40})+/?", re.DOTALL)  # a flag, a path
 _FLAG = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+\S+", re.IGNORECASE)
 _PAIRED = frozenset({"-u", "--user", "--proxy-user"})
 """Flags whose value may be `name:password`."""
@@ -42,12 +43,10 @@ _REFERENCE = re.compile(r"secret [a-z0-9.-]{1,253}/[\w.-]{1,253}")
 
 
 def text(value: JSON, path: str, limit: int) -> str | None:
-    """At most `limit` characters; None for what is not there."""
+    """At most `limit` characters, and how many are missing; None for what is not there."""
     if value is None:
         return None
-    found = printable(str(_safe(value, _name(path, value), chosen=path.rpartition(".")[2] in _CHOSEN)))
-    found = found.replace("\n", "\\n")
-    return found if len(found) <= limit else found[: limit - 3] + "..."
+    return cut(str(_safe(value, _name(path, value), chosen=path.rpartition(".")[2] in _CHOSEN)), limit)
 
 
 def _name(path: str, value: JSON) -> str:
@@ -97,7 +96,7 @@ def _items(values: Sequence[JSON], name: str) -> Iterator[JSON]:
 
 
 def _safe_text(value: str, name: str) -> str:
-    flag = _FLAG.fullmatch(printable(value))
+    flag = _FLAG.fullmatch(_plain(value))
     if flag and flag["value"] and not is_credential_name(name):
         return f"{flag['name']}={_judged(flag['value'], flag['name'])}"
     return _judged(value, name)
@@ -106,12 +105,17 @@ def _safe_text(value: str, name: str) -> str:
 def _judged(value: str, name: str) -> str:
     if _HIDDEN.fullmatch(value) or (name.startswith(f"{FIELDS}[") and _REFERENCE.fullmatch(value)):
         return value
-    plain = printable(value)
+    plain = _plain(value)
     if looks_like_credential(plain, name) or _SCHEME.fullmatch(plain) or (name in _PAIRED and ":" in plain):
         return hidden(value)
     if plain.startswith(("{", "[")) and (document := _safe_document(plain)) is not None:
         return document
     return hidden(value) if _holds_credential(plain, name) else value
+
+
+def _plain(value: str) -> str:
+    """What a credential is looked for in: control characters neither hide one nor stand between its parts."""
+    return _CONTROL.sub(" ", without_sequences(value))
 
 
 def _safe_document(value: str) -> str | None:
