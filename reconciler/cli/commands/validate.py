@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.console import verbosity
+from reconciler.cli.endings import ending
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import opened, output_option, workspace_options
+from specs.errors import KubeServeError
 
 if TYPE_CHECKING:
     from reconciler.desired.sources import Read
@@ -26,11 +29,27 @@ def command(source: str | None, ref: str | None, platform: Path | None, output: 
 
     Exits with 1 when there is an error.
     """
-    code = _check(source, ref, platform, output)
-    if watch:
-        with suppress(KeyboardInterrupt):  # the way to end it
-            for _ in _changes(source, ref, platform):
-                code = _check(source, ref, platform, output)
+    read = _read(source, ref, platform)
+    _show(read, output)
+    return _watch(read, source, ref, platform, output) if watch else _exit_code(read)
+
+
+def _watch(read: Read, source: str | None, ref: str | None, platform: Path | None, output: str) -> ExitCode:
+    """Checks again after every change. An interrupt ends it, with the exit code of the newest check.
+
+    That code is set before the result is shown, because whoever reads the result may interrupt at once.
+    """
+    code = _exit_code(read)
+    with suppress(KeyboardInterrupt):
+        for _ in _changes(source, ref, platform):
+            try:
+                read = _read(source, ref, platform)
+            except KubeServeError as error:  # such as a platform.yaml that is saved half-way through an edit
+                code = ExitCode.FAILED
+                ending(error, verbosity())
+            else:
+                code = _exit_code(read)
+                _show(read, output)
     return code
 
 
@@ -46,22 +65,28 @@ def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iter
     yield from watch(*folders)
 
 
-def _check(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
-    from reconciler.cli.console import show_problems
+def _read(source: str | None, ref: str | None, platform: Path | None) -> Read:
     from reconciler.cli.progress import working
     from reconciler.desired.sources import read_sources
 
     with opened(source, ref, platform) as workspace, working() as say:
         say("reading specs")
-        read = read_sources(workspace)
-    broken = any(problem.severity == "error" for problem in read.problems)
+        return read_sources(workspace)
+
+
+def _exit_code(read: Read) -> ExitCode:
+    return ExitCode.FAILED if any(problem.severity == "error" for problem in read.problems) else ExitCode.OK
+
+
+def _show(read: Read, output: str) -> None:
+    from reconciler.cli.console import show_problems
+
     if output == "json":
         _print_json(read, read.problems)
-    else:
-        show_problems(read.problems)
-        if not broken:
-            click.echo(f"Good: {_counts(read)}.")
-    return ExitCode.FAILED if broken else ExitCode.OK
+        return
+    show_problems(read.problems)
+    if _exit_code(read) is ExitCode.OK:
+        click.echo(f"Good: {_counts(read)}.")
 
 
 def _counts(read: Read) -> str:
