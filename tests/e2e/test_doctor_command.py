@@ -53,7 +53,7 @@ def test_a_taken_port_is_a_problem_in_words_and_code(desk: Desk) -> None:
         done = desk.run("doctor")
     assert done.code == 1
     assert f"problem  The gateway's port is taken\n         Another process listens on 127.0.0.1:{port}" in done.out
-    assert done.err.strip().endswith("1 problem, 0 warnings.")
+    assert done.err.strip().startswith("1 problem, ")  # how many warnings depends on the machine
 
 
 def test_this_machine_is_checked_even_where_the_platform_can_not_be_read(desk: Desk) -> None:
