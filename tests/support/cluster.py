@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
@@ -77,7 +79,7 @@ def _api_server(assets: Path, folder: Path) -> Iterator[Path]:
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     key = folder / "service-accounts.key"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    key.write_bytes(_rsa_key())
     processes = [
         _start(
             folder / "etcd.log",
@@ -111,6 +113,13 @@ def _api_server(assets: Path, folder: Path) -> Iterator[Path]:
         for process in processes:
             process.kill()  # nothing of it is kept
             process.wait()
+
+
+def _rsa_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
 
 
 def _start(log: Path, *command: str | Path) -> subprocess.Popen[bytes]:
