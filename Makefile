@@ -1,23 +1,30 @@
-# The two commands of the README are `make demo` and `make test`; `make check` is what a change has to pass.
-PYTHON ?= python3.11
-VENV := .venv
-BIN := $(VENV)/bin
+# The two commands of the README are `make demo` and `make test`; .ci/run has to pass before a change lands.
+export PYTHON ?= python3.11
+BIN := .venv/bin
 
-.PHONY: demo install test check
+.PHONY: demo install test test-all check lock
 
-install: $(VENV)/.installed
+# What `make demo` runs, and nothing else.
+.venv/.installed: pyproject.toml requirements-install.lock requirements.lock
+	@scripts/install requirements.lock
 
-$(VENV)/.installed: pyproject.toml requirements-dev.lock
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	touch $@
+# The same with the tools for tests.
+.venv/.installed-dev: pyproject.toml requirements-install.lock requirements-dev.lock
+	@scripts/install requirements-dev.lock .installed-dev
 
-demo: install
+install: .venv/.installed-dev
+
+demo: .venv/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
 test: install
+	$(BIN)/pytest -m "not slow"
+
+test-all: install
 	$(BIN)/pytest
+
+lock_options := --quiet --system-certs --universal --generate-hashes --no-header
+shell_files := .ci/run scripts/install examples/demo.sh runtime/start.sh $(wildcard runtime/bin/*)
 
 check: install
 	$(BIN)/ruff format --check .
@@ -25,3 +32,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/shellcheck $(shell_files)
+
+# Pins what pyproject.toml names and nothing pins yet. `uv pip compile --upgrade-package` moves a pin.
+lock: install
+	$(BIN)/uv pip compile $(lock_options) --extra local pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(lock_options) --extra local --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile $(lock_options) --group install -c requirements-dev.lock -o requirements-install.lock
