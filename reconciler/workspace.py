@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.model.paths import Paths
 from reconciler.sources.protocol import Source
 from specs.errors import KubeServeError
 from specs.loading.loader import load_platform
-from specs.models.platform import Platform, Target, default_platform
+from specs.models.platform import Platform, TargetKind, default_platform
 from specs.names import quoted
 from specs.problems import Refusal
 
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from reconciler.artifacts.protocol import ArtifactStore
     from reconciler.plan.options import Budget
     from reconciler.state.file import StateFile
-    from reconciler.targets.kubernetes.target import KubernetesTarget
-    from reconciler.targets.local.target import LocalTarget
+    from reconciler.targets.protocol import DeploymentTarget
 
 PLATFORM_FILE = "platform.yaml"
-HOME = ".kubeserve"
 MAX_PLATFORM_BYTES = 1 << 20
 
 
@@ -46,7 +45,7 @@ class Request:
     ref: str | None = None
     platform: Path | None = None
     progress: Callable[[str], None] | None = None  # told what a source is fetching
-    target: Target | None = None  # None: what platform.yaml says
+    target: TargetKind | None = None  # None: what platform.yaml says
     kubeconfig: Path | None = None  # None: what the environment says
     context: str | None = None  # None: what platform.yaml says, else the kubeconfig's current one
 
@@ -60,21 +59,8 @@ class Workspace:
     _opened: ExitStack = field(default_factory=ExitStack)
 
     @property
-    def home(self) -> Path:
-        """Where this installation keeps what it runs, caches and records, unless platform.yaml says otherwise."""
-        return self.base / HOME
-
-    @property
-    def run_dir(self) -> Path:
-        return self.home / "run"
-
-    @property
-    def cache_dir(self) -> Path:
-        return self.home / "cache"
-
-    @property
-    def secrets_dir(self) -> Path:
-        return self.home / "secrets"
+    def paths(self) -> Paths:
+        return Paths(self.base)
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -84,7 +70,7 @@ class Workspace:
             opened: tuple[Source, ...] = (self.named,)
         else:
             told = self.request.progress
-            opened = tuple(open_source(spec, self.base, self.cache_dir, told) for spec in self.platform.sources)
+            opened = tuple(open_source(spec, self.base, self.paths.cache, told) for spec in self.platform.sources)
         for source in opened:
             self._opened.callback(source.close)
         return opened
@@ -96,33 +82,13 @@ class Workspace:
         return open_store(self.platform.artifact_store, self.base)
 
     @cached_property
-    def target(self) -> LocalTarget | KubernetesTarget:
-        target = self._kubernetes_target() if self.platform.target is Target.KUBERNETES else self._local_target()
+    def target(self) -> DeploymentTarget:
+        from reconciler.targets.factory import open_target
+
+        asked = self.request
+        target = open_target(self.platform, self.paths, lambda: self.store, asked.kubeconfig, asked.context)
         self._opened.callback(target.close)
         return target
-
-    def _local_target(self) -> LocalTarget:
-        from reconciler.targets.local.target import LocalTarget
-
-        return LocalTarget(
-            self.run_dir,
-            self.platform.installation,
-            self.store,
-            cache_dir=self.cache_dir,
-            secrets_dir=self.secrets_dir,
-            host=self.platform.gateway.host,
-            port=self.platform.gateway.port,
-        )
-
-    def _kubernetes_target(self) -> KubernetesTarget:
-        from reconciler.targets.kubernetes.client import KubeClient
-        from reconciler.targets.kubernetes.client.settings import ClusterSettings
-        from reconciler.targets.kubernetes.rendering import Renderer
-        from reconciler.targets.kubernetes.target import KubernetesTarget
-
-        context = self.request.context or self.platform.kubernetes.context
-        kube = KubeClient(ClusterSettings(self.request.kubeconfig, context))
-        return KubernetesTarget(self.platform, kube, Renderer(self.platform, self.cache_dir, base=self.base))
 
     @cached_property
     def state_file(self) -> StateFile:
@@ -154,15 +120,16 @@ class Workspace:
 
     def prepare_home(self) -> None:
         """Makes `.kubeserve/`, which Git never sees and nobody else reads. WorkspaceError when that can't be."""
-        ignore = self.home / ".gitignore"
+        home = self.paths.home
+        ignore = home / ".gitignore"
         try:
-            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not ignore.exists() or not ignore.stat().st_size:
                 ignore.write_text("*\n")
         except OSError as error:
             raise WorkspaceError(
                 "Nothing can be kept here",
-                f"{self.home}: {error.strerror}. What runs, is stored and recorded is kept in that folder. Make it "
+                f"{home}: {error.strerror}. What runs, is stored and recorded is kept in that folder. Make it "
                 "writable, or name a platform.yaml that lies elsewhere with --platform.",
             ) from error
 
@@ -219,7 +186,7 @@ def _typed(request: Request, base: Path) -> Source:
     text = request.source or "."
     if Path(text).is_file():
         raise WorkspaceError("Not a directory", f"{quoted(text)} is a file. Name the directory that it is in.")
-    return source_from_argument(text, request.ref, base / HOME / "cache", request.progress)
+    return source_from_argument(text, request.ref, Paths(base).cache, request.progress)
 
 
 def _read_platform(path: Path) -> Platform:

@@ -86,12 +86,12 @@ def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterat
     """The workspace that these options name; closed at the end."""
     from reconciler.cli.progress import doing
     from reconciler.workspace import Request, open_workspace
-    from specs.models.platform import Target
+    from specs.models.platform import TargetKind
 
     kept = {
         name: click.get_current_context().meta.get(f"{__name__}.{name}") for name in ("target", "kubeconfig", "context")
     }
-    target = Target(kept["target"]) if kept["target"] else None
+    target = TargetKind(kept["target"]) if kept["target"] else None
     request = Request(source, ref, platform, doing, target, kept["kubeconfig"], kept["context"])
     with open_workspace(request) as workspace:
         yield workspace

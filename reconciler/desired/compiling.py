@@ -44,7 +44,7 @@ def ask_sources(workspace: Workspace, runtime: str, say: Callable[[str], None]) 
 
 
 def _digest(workspace: Workspace, read: Read, say: Callable[[str], None]) -> Digested:
-    cache = DigestCache(workspace.cache_dir / DIGEST_CACHE)
+    cache = DigestCache(workspace.paths.cache / DIGEST_CACHE)
     healthy = read.healthy
     parts = tuple(parts for parts in read.found.parts if parts.tenant in healthy)
     return digest_versions(replace(read.found, parts=parts), healthy, cache, _Reading(say))

@@ -12,7 +12,7 @@ from reconciler.doctor import machine, storage
 from reconciler.doctor.findings import Check
 from reconciler.workspace import Workspace
 from specs.models.cluster import Routing
-from specs.models.platform import DEFAULT_ARTIFACT_LIMIT, Target
+from specs.models.platform import DEFAULT_ARTIFACT_LIMIT, TargetKind
 
 CLUSTER = "cluster"
 
@@ -29,9 +29,9 @@ def machine_checks(folder: Path, artifact_bytes: int = DEFAULT_ARTIFACT_LIMIT) -
 
 def all_checks(workspace: Workspace) -> tuple[Check, ...]:
     platform = workspace.platform
-    chosen = _kubernetes(workspace) if platform.target is Target.KUBERNETES else _local(workspace)
+    chosen = _kubernetes(workspace) if platform.target is TargetKind.KUBERNETES else _local(workspace)
     return (
-        *machine_checks(workspace.home, platform.limits.artifact_bytes),
+        *machine_checks(workspace.paths.home, platform.limits.artifact_bytes),
         Check("artifact store", lambda: storage.store(platform.artifact_store, workspace.base)),
         Check("state file", lambda: storage.state(workspace.state_file)),
         *chosen,

@@ -49,7 +49,7 @@ def extra() -> Iterator[Finding]:
 
 def gateway(workspace: Workspace) -> Iterator[Finding]:
     named = workspace.platform.gateway
-    process = GatewayProcess(RunDir(workspace.run_dir.resolve()), named.host, named.port)
+    process = GatewayProcess(RunDir(workspace.paths.run.resolve()), named.host, named.port)
     trouble = process.trouble()
     if trouble is not None:
         yield problem(trouble.summary, trouble.detail)

@@ -66,17 +66,8 @@ class LiveResource:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a plan has to know of the target beside its resources."""
-
-    quota_used: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # tenant -> resource -> used
-    weighted_routing: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Live:
     resources: Mapping[ResourceId, LiveResource]
-    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +171,7 @@ class Access(Protocol):
         self, deployment: ResourceId, body: bytes, variant: str | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """POSTs a prediction. Answers (HTTP status, body, headers); TargetError when unreachable."""
+
+
+class DeploymentTarget(Target, Access, Protocol):
+    """What every target is: where rounds are carried out, and what the commands that read ask."""

@@ -36,7 +36,7 @@ __all__ = [
     "S3Store",
     "SourceSpec",
     "StoreAccess",
-    "Target",
+    "TargetKind",
     "TenantGrant",
     "TenantState",
     "default_platform",
@@ -54,7 +54,7 @@ MAX_SOURCES = 100
 IMAGE_PATTERN = r"^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$"
 
 
-class Target(StrEnum):
+class TargetKind(StrEnum):
     LOCAL = "local"
     KUBERNETES = "kubernetes"
 
@@ -208,7 +208,7 @@ class Platform(Model):
     """The language of this file."""
     installation: Annotated[str, AfterValidator(lambda name: check_label(name, "installation"))] = "default"
     """The name that everything is marked with, so that two of them can share a target."""
-    target: Target = Target.LOCAL
+    target: TargetKind = TargetKind.LOCAL
     """Where deployments run."""
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=MAX_SOURCES)] = (
         DirectorySource(name="default", path="."),
@@ -240,7 +240,7 @@ class Platform(Model):
         grant = self.tenants.get(tenant)
         return grant is not None and grant.may_speak_at(path)
 
-    def for_target(self, target: Target) -> Self:
+    def for_target(self, target: TargetKind) -> Self:
         """The same with another target. Raises a Refusal when it lacks what that one needs."""
         chosen = self.model_copy(update={"target": target})
         chosen._check_target()
@@ -263,7 +263,7 @@ class Platform(Model):
         return self
 
     def _check_target(self) -> None:
-        if self.target is Target.KUBERNETES and isinstance(self.artifact_store, FilesystemStore):
+        if self.target is TargetKind.KUBERNETES and isinstance(self.artifact_store, FilesystemStore):
             raise Refusal(
                 "store-of-target",
                 "A store that pods can't reach",
@@ -271,7 +271,7 @@ class Platform(Model):
                 "`artifactStore: {type: s3, bucket: …}`.",
                 ("artifactStore",),
             )
-        if self.target is Target.KUBERNETES and self.runtime.image is None:
+        if self.target is TargetKind.KUBERNETES and self.runtime.image is None:
             raise Refusal(
                 "no-image",
                 "No runtime image",

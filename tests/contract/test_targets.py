@@ -338,13 +338,6 @@ def test_a_secret_is_handed_to_the_model(served: Bench) -> None:
     assert served.ask(reading.deployment)[1] == {"predictions": ["open sesame"]}
 
 
-def test_quota_in_use_is_told_by_tenant(rig: Bench) -> None:
-    variant = rig.variant(replicas=2)
-    rig.apply(rig.desired(variant))
-    used = rig.target.observe(EVERYTHING).facts.quota_used
-    assert used == {"fraud": {"cpu": 1000, "memory": 2 * variant.memory_bytes, "pods": 2}}
-
-
 def test_logs_can_be_read(served: Bench) -> None:
     variant = served.variant()
     served.apply(served.desired(variant))

@@ -64,10 +64,10 @@ def command(
 
 def _image(workspace: Workspace) -> str:
     from reconciler.workspace import WorkspaceError
-    from specs.models.platform import Target
+    from specs.models.platform import TargetKind
 
     image = workspace.platform.runtime.image
-    if workspace.platform.target is not Target.KUBERNETES or image is None:
+    if workspace.platform.target is not TargetKind.KUBERNETES or image is None:
         raise WorkspaceError(
             "Nothing to render",
             f"The target is `{workspace.platform.target}`, which needs no manifests. Write `target: kubernetes`, with "
@@ -85,7 +85,7 @@ def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> Prep
     from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings
 
     platform = workspace.platform
-    rendered = Renderer(platform, workspace.cache_dir, base=workspace.base).render(desired, monitors=monitors)
+    rendered = Renderer(platform, workspace.paths.cache, base=workspace.base).render(desired, monitors=monitors)
     secrets = {f"{secret.namespace}/{secret.name}": "" for secret in operator_secrets(platform)}
     return prepare(desired, Observed(), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
 

@@ -29,7 +29,6 @@ from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.tenancy.quota import replicas_of
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState
-from specs.models.cluster import Routing
 from specs.models.platform import Platform
 
 
@@ -65,8 +64,7 @@ class KubernetesTarget:
         return self._platform.runtime.image or ""
 
     def observe(self, scope: Scope) -> Live:
-        weighted = self._platform.kubernetes.routing is Routing.GATEWAY
-        self._observed = observe(self._kube, self._installation, scope, weighted_routing=weighted)
+        self._observed = observe(self._kube, self._installation, scope)
         return self._observed.live
 
     def prepare(self, desired: Desired, live: Live) -> Prepared:

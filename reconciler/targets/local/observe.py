@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -25,7 +24,7 @@ from reconciler.targets.local.readiness import Observed, read_variant
 from reconciler.targets.local.replicas import replicas_of
 from reconciler.targets.local.routing import Routing
 from reconciler.targets.local.strays import strays
-from reconciler.targets.protocol import Facts, Live, LiveResource, TargetError
+from reconciler.targets.protocol import Live, LiveResource, TargetError
 
 PROBE_SECONDS = 1.0
 
@@ -67,8 +66,7 @@ class Observer:
             for identity, route in self.routing.routes().items()
             if identity in scope and route.tenant in tenants
         ]
-        used = _quota_used(v.observed for v in variants.values())
-        return Live({resource.id: resource for resource in found}, Facts(quota_used=used))
+        return Live({resource.id: resource for resource in found})
 
     def check(self, resource: ResourceId, fingerprint: str | None) -> None:
         """TargetError unless a resource is ours and still what a plan saw. One on its way out isn't compared:
@@ -180,16 +178,6 @@ def _unrouted(route: Route, variants: Mapping[ResourceId, Variant], answers: Map
         known = {(replica.host, replica.port) for replica in routed.replicas}
         count += len(set(variant.observed.ready(answers)) - known) if variant else 0
     return count
-
-
-def _quota_used(variants: Iterable[Observed]) -> dict[str, dict[str, int]]:
-    """Tenant -> cpu in millicores, memory in bytes, pods (replicas)."""
-    used: dict[str, Counter[str]] = {}
-    for observed in variants:
-        mark, count = observed.mark, sum(1 for replica in observed.replicas if replica.serves)
-        amounts = {"cpu": mark.cpu_millicores * count, "memory": mark.memory_bytes * count, "pods": count}
-        used.setdefault(mark.tenant, Counter()).update(amounts)
-    return {tenant: dict(amounts) for tenant, amounts in used.items()}
 
 
 def _digest(content: JSON) -> str:

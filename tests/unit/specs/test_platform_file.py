@@ -12,7 +12,7 @@ from specs.models.platform import (
     Platform,
     Routing,
     S3Store,
-    Target,
+    TargetKind,
     TenantState,
     default_platform,
 )
@@ -69,7 +69,7 @@ def refused(text: str) -> tuple[Problem, ...]:
 
 def test_the_whole_file_is_understood() -> None:
     platform = parse(WHOLE)
-    assert (platform.installation, platform.target) == ("prod", Target.KUBERNETES)
+    assert (platform.installation, platform.target) == ("prod", TargetKind.KUBERNETES)
     assert platform.sources == (
         GitSource(name="models", url="https://git.example.org/ml/models.git", ref="main", interval="60s"),  # type: ignore[arg-type]
         DirectorySource(name="here", path="."),
@@ -97,7 +97,7 @@ def test_the_whole_file_is_understood() -> None:
 
 def test_without_a_file_everything_is_local_and_small() -> None:
     platform = default_platform()
-    assert platform.target is Target.LOCAL
+    assert platform.target is TargetKind.LOCAL
     assert platform.sources == (DirectorySource(name="default", path="."),)
     assert platform.artifact_store == FilesystemStore(type="filesystem", path=".kubeserve/store")
     assert platform.state == ".kubeserve/state.json"

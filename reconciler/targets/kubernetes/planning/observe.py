@@ -30,8 +30,7 @@ from reconciler.targets.kubernetes.objects.identity import (
     workload,
 )
 from reconciler.targets.kubernetes.objects.kinds import OPTIONAL, ApiKind, kinds_of
-from reconciler.targets.kubernetes.objects.quantities import amount
-from reconciler.targets.protocol import Facts, Live, LiveResource
+from reconciler.targets.protocol import Live, LiveResource
 
 LISTING_THREADS = 4
 
@@ -44,16 +43,13 @@ class Observed:
     live: Live = field(default_factory=lambda: Live({}))
 
 
-def observe(kube: KubeClient, installation: str, scope: Scope, *, weighted_routing: bool = True) -> Observed:
+def observe(kube: KubeClient, installation: str, scope: Scope) -> Observed:
     """One listing a kind that the cluster serves."""
     kinds = served(kube, kinds_of())
     labels = selector(installation, scope.tenant)
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="observe") as pool:
         listed = pool.map(lambda kind: kube.list(*kind, labels=labels), kinds)
-        found = group((one for objects in listed for one in objects), scope)
-    facts = Facts(quota_used=_quota_used(found), weighted_routing=weighted_routing)
-    found.live = Live(found.live.resources, facts)
-    return found
+        return group((one for objects in listed for one in objects), scope)
 
 
 def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
@@ -144,18 +140,3 @@ def _content(found: Object, *, autoscaled: bool) -> bytes:
     if autoscaled and found["kind"] == "Deployment":
         rest["spec"] = {key: value for key, value in found["spec"].items() if key != "replicas"}
     return orjson.dumps([kept, rest], option=orjson.OPT_SORT_KEYS)
-
-
-def _quota_used(observed: Observed) -> dict[str, dict[str, int]]:
-    """Tenant -> cpu in millicores, memory in bytes, pods; as the cluster's own count has it."""
-    used: dict[str, dict[str, int]] = {}
-    for resource, objects in observed.objects.items():
-        for one in objects.values() if resource.kind is Kind.TENANT else ():
-            if one["kind"] == "ResourceQuota":
-                counted = (one.get("status") or {}).get("used") or {}
-                amounts = {
-                    key: amount(counted.get(key, "0")) or 0 for key in ("requests.cpu", "requests.memory", "pods")
-                }
-                cpu, memory, pods = amounts.values()
-                used[resource.tenant] = {"cpu": int(cpu * 1000), "memory": int(memory), "pods": int(pods)}
-    return used
