@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from specs.models.cluster import ChartValues, StoreAccess
 from specs.models.fields import Cpu, Integer, Memory, Model
-from specs.models.paths import matches_any
+from specs.models.paths import is_glob, matches_any, may_match_below
 from specs.names import LABEL_PATTERN, MAX_NAME, quoted
 from specs.problems import Refusal
 
@@ -78,6 +78,12 @@ def _check_glob(glob: str) -> str:
             "Not a glob of paths",
             f"{quoted(glob)} must be relative to the source's root, with slashes, like teams/fraud/**.",
         )
+    if not is_glob(glob):
+        raise Refusal(
+            "glob",
+            "Not a glob of paths",
+            f"{quoted(glob)}: `**` stands for whole folders, so write it between slashes, like teams/fraud/**.",
+        )
     return glob
 
 
@@ -107,6 +113,10 @@ class TenantGrant(Model):
     def may_speak_at(self, path: str) -> bool:
         """Whether a spec at this path of a source (POSIX, from its root) may be this tenant's."""
         return matches_any(path, self.paths)
+
+    def may_speak_below(self, folder: str) -> bool:
+        """Whether some spec below this folder of a source may be this tenant's."""
+        return may_match_below(folder, self.paths)
 
     @field_validator("egress")
     @classmethod

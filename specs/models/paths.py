@@ -6,9 +6,10 @@ Sources ask which files to read and what an `artifact:` points at; existence and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from posixpath import dirname, join, normpath
+from typing import TypeVar
 
 from specs.errors import KubeServeError
 from specs.names import quoted
@@ -16,9 +17,9 @@ from specs.names import quoted
 SPEC_NAMES = frozenset({"kubeserve.yaml", "kubeserve.yml"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 MAX_PATH = 1024
+ANY_FOLDERS = "**"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_GLOB_PARTS = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 
 
 class PathError(KubeServeError):
@@ -60,8 +61,23 @@ def resolve_path(spec_file: str, relative: str) -> str:
 
 
 def matches_any(path: str, globs: Iterable[str]) -> bool:
-    """Whether a path from a source's root matches a glob: `**` crosses folders, `*` and `?` do not."""
-    return any(_compiled(glob).fullmatch(path) for glob in globs)
+    """Whether a path from a source's root matches a glob: `**` crosses folders, `*` and `?` do not.
+
+    Takes at most length of the path times length of the glob steps: no wildcard is ever tried again.
+    """
+    segments = path.split("/")
+    return any(_matches(segments, _parsed(glob), _segment_matches) for glob in globs)
+
+
+def may_match_below(folder: str, globs: Iterable[str]) -> bool:
+    """Whether some path below a folder can match a glob; True in doubt."""
+    folders = folder.split("/")
+    return any(_may_match_below(folders, _parsed(glob)) for glob in globs)
+
+
+def is_glob(text: str) -> bool:
+    """Whether every `**` of a pattern stands between slashes, as `matches_any` needs it."""
+    return all(segment == ANY_FOLDERS or ANY_FOLDERS not in segment for segment in text.split("/"))
 
 
 def _check_characters(relative: str) -> None:
@@ -75,8 +91,66 @@ def _check_characters(relative: str) -> None:
         raise PathError("Control character in a path", f"{quoted(relative)} has characters that no path needs.")
 
 
+T = TypeVar("T")
+P = TypeVar("P")
+_Segment = list[str]  # the texts between the `*` of one segment of a glob; a "?" in them is any character
+
+
 @lru_cache(maxsize=4096)
-def _compiled(glob: str) -> re.Pattern[str]:
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = _GLOB_PARTS.findall(glob)
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
+def _parsed(glob: str) -> list[list[_Segment]]:
+    """The segments of a glob, in the groups that its `**` separate.
+
+    A `**` at the end stands for at least one segment, which is written as a segment `*` after it."""
+    groups: list[list[_Segment]] = [[]]
+    segments = glob.split("/")
+    for segment in segments:
+        if segment == ANY_FOLDERS:
+            groups.append([])
+        else:
+            groups[-1].append(segment.split("*"))
+    if segments[-1] == ANY_FOLDERS:
+        groups[-1].append(["", ""])
+    return groups
+
+
+def _matches(items: Sequence[T], groups: Sequence[Sequence[P]], same: Callable[[T, P], bool]) -> bool:
+    """Whether items consist of the groups in their order, with anything between two groups.
+
+    The first group begins the items and the last one ends them. Each group between takes the first place that it
+    fits: a later place would only leave less for the groups after it.
+    """
+    first, *others = groups
+    if not others:
+        return len(items) == len(first) and _fits(items, 0, first, same)
+    last = others.pop()
+    end = len(items) - len(last)
+    start = len(first)
+    if start > end or not _fits(items, 0, first, same) or not _fits(items, end, last, same):
+        return False
+    for group in others:
+        while start + len(group) <= end and not _fits(items, start, group, same):
+            start += 1
+        start += len(group)
+        if start > end:
+            return False
+    return True
+
+
+def _fits(items: Sequence[T], start: int, group: Sequence[P], same: Callable[[T, P], bool]) -> bool:
+    return all(same(items[start + offset], part) for offset, part in enumerate(group))
+
+
+def _segment_matches(name: str, segment: _Segment) -> bool:
+    return name == segment[0] if len(segment) == 1 and "?" not in segment[0] else _matches(name, segment, _is_character)
+
+
+def _is_character(character: str, wanted: str) -> bool:
+    return wanted in ("?", character)
+
+
+def _may_match_below(folders: Sequence[str], groups: Sequence[Sequence[_Segment]]) -> bool:
+    """By the segments before the first `**`: what follows it can match anything below."""
+    first = groups[0]
+    if len(groups) == 1 and len(folders) >= len(first):
+        return False
+    return all(map(_segment_matches, folders, first))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specs.errors import KubeServeError
-from specs.models.paths import PathError, is_spec_path, matches_any, resolve_path
+from specs.models import paths
+from specs.models.paths import PathError, is_glob, is_spec_path, matches_any, may_match_below, resolve_path
 
 
 @pytest.mark.parametrize("path", ["kubeserve.yaml", "kubeserve.yml", "a/b/c/kubeserve.yaml", "a.b/kubeserve.yml"])
@@ -80,3 +83,70 @@ def test_no_path_ever_leaves_its_source(written: str, spec: str) -> None:
 )
 def test_globs_say_where_a_tenant_may_speak(glob: str, path: str, matches: bool) -> None:
     assert matches_any(path, [glob]) is matches
+
+
+def reference(glob: str) -> str:
+    """The glob as a regular expression, which backtracks and so serves for short paths only."""
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", glob)
+    return "".join(meaning.get(part, re.escape(part)) for part in parts)
+
+
+segment = st.text(alphabet="ab*?", max_size=4).filter(lambda text: "**" not in text) | st.just("**")
+
+
+@given(st.lists(segment, min_size=1, max_size=5).map("/".join), st.text(alphabet="ab/", min_size=1, max_size=9))
+def test_a_glob_means_what_its_regular_expression_means(glob: str, path: str) -> None:
+    assert matches_any(path, [glob]) is bool(re.fullmatch(reference(glob), path))
+
+
+@given(
+    st.lists(segment, min_size=1, max_size=4).map("/".join),
+    st.lists(st.text(alphabet="ab", min_size=1, max_size=2), min_size=1, max_size=3).map("/".join),
+    st.lists(st.text(alphabet="ab", min_size=1, max_size=2), min_size=1, max_size=3).map("/".join),
+)
+def test_a_folder_below_which_a_path_matches_is_never_taken_for_foreign(glob: str, folder: str, rest: str) -> None:
+    if matches_any(f"{folder}/{rest}", [glob]):
+        assert may_match_below(folder, [glob])
+
+
+@pytest.mark.parametrize(
+    ("glob", "folder", "possible"),
+    [
+        *[("teams/fraud/**", "teams", True), ("teams/fraud/**", "teams/fraud/a/b", True)],
+        *[("teams/fraud/**", "teams/search", False), ("teams/*/kubeserve.yaml", "teams/a/b", False)],
+        *[("teams/*/kubeserve.yaml", "teams/a", True), ("**/x/kubeserve.yaml", "anywhere", True)],
+    ],
+)
+def test_what_a_folder_may_hold_follows_from_the_globs(glob: str, folder: str, possible: bool) -> None:
+    assert may_match_below(folder, [glob]) is possible
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("**/prod/**/kubeserve.yaml", "prod/" * 800 + "kubeserve.yml"),
+        ("**/fraud/**/prod/**/kubeserve.yaml", "fraud/prod/" * 90 + "kubeserve.yml"),
+        ("**/*-*-*-*-*/kubeserve.yaml", "-" * 200 + "/kubeserve.yml"),
+        ("/".join(["**", "a*a*a*a*"] * 30) + "/x", "a" * 200 + "/" + "aaaa/" * 500 + "y"),
+        ("*a" * 200 + "b", "a" * 4_000),
+    ],
+)
+def test_the_steps_of_a_match_are_at_most_the_product_of_both_lengths(
+    glob: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def counted(character: str, wanted: str) -> bool:
+        nonlocal steps
+        steps += 1
+        return wanted in ("?", character)
+
+    monkeypatch.setattr(paths, "_is_character", counted)
+    assert not matches_any(path, [glob])
+    assert steps <= len(glob) * len(path)
+
+
+@pytest.mark.parametrize(("text", "good"), [("**", True), ("a/**/b", True), ("a**", False), ("a/***/b", False)])
+def test_two_asterisks_stand_for_whole_folders_only(text: str, good: bool) -> None:
+    assert is_glob(text) is good
