@@ -100,10 +100,12 @@ def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: Fi
         artifact = sources[origin.source].artifact(origin.path)
         return Content(artifact.open, artifact.size)
     from reconciler.sources.remote import open_remote
+    from reconciler.sources.remote_access import remote_policy
 
     return open_remote(
         origin.path,
         origin.sha256,
+        policy=remote_policy(workspace.platform, origin.tenant),
         max_bytes=workspace.platform.limits.artifact_bytes,
         allow_private=workspace.platform.allow.private_addresses,
     )

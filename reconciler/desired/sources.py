@@ -64,7 +64,7 @@ def read_sources(workspace: Workspace) -> Read:
     loaded = load_tenants(files, workspace.platform)
     if not files:
         loaded = replace(loaded, problems=(*loaded.problems, _no_specs(sources.values())))
-    found = find_parts(loaded.tenants.values(), sources, workspace.platform.limits)
+    found = find_parts(loaded.tenants.values(), sources, workspace.platform)
     return Read(sources, loaded, found)
 
 

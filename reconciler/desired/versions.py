@@ -13,14 +13,16 @@ from typing import TypeVar
 from reconciler.model.resources import DesiredVersion, FileOrigin, ResourceId, version_id
 from reconciler.sources.digests import DigestCache, Report, digest_all
 from reconciler.sources.protocol import Revision, Source, SourceArtifact, SourceError
+from reconciler.sources.remote_access import remote_policy
 from runtime.errors import RuntimeFault
 from runtime.formats import Format, format_by_suffix, infer_format
 from runtime.manifest import Manifest
 from specs.errors import KubeServeError
 from specs.loading.loader import LoadedVersion, TenantSpec, resolve_path
-from specs.models.platform import Limits
+from specs.models.platform import Limits, Platform
 from specs.models.quantities import format_memory
-from specs.problems import Problem
+from specs.models.remote import RemotePolicy
+from specs.problems import Problem, Refusal
 
 T = TypeVar("T")
 
@@ -67,15 +69,17 @@ class Digested:
     broken: frozenset[str]
 
 
-def find_parts(tenants: Iterable[TenantSpec], sources: Mapping[str, OpenSource], limits: Limits) -> Found:
-    """Looks for every file that versions name: there, of a known format, within the limits."""
+def find_parts(tenants: Iterable[TenantSpec], sources: Mapping[str, OpenSource], platform: Platform) -> Found:
+    """Looks for every file that versions name: there, of a known format, within the limits. Remote artifacts are not
+    looked at; whether their tenant may fetch them is checked."""
     parts: list[Parts] = []
     problems: list[Problem] = []
     broken: set[str] = set()
     for tenant in tenants:
+        policy = remote_policy(platform, tenant.name)
         for model in tenant.models.values():
             for version in model.versions.values():
-                finder = _Finder(tenant, version, sources[version.source], limits)
+                finder = _Finder(tenant, version, sources[version.source], platform.limits, policy)
                 found = finder.find()
                 parts += [found] if found else []
                 problems += finder.problems
@@ -103,7 +107,10 @@ def digest_versions(found: Found, tenants: Mapping[str, TenantSpec], cache: Dige
 class _Finder:
     """Finds the files of one version and collects what is wrong with them."""
 
-    def __init__(self, tenant: TenantSpec, version: LoadedVersion, source: OpenSource, limits: Limits) -> None:
+    def __init__(
+        self, tenant: TenantSpec, version: LoadedVersion, source: OpenSource, limits: Limits, policy: RemotePolicy
+    ) -> None:
+        self._policy = policy
         self._tenant = tenant
         self._version = version
         self._source = source
@@ -117,6 +124,7 @@ class _Finder:
         named = Format(spec.format) if spec.format else None
         requirements = self._file("requirements", spec.requirements, self._limits.requirements_bytes)
         if spec.is_remote:
+            self._check_grant(spec.artifact or "")
             model_format = self._try("artifact", lambda: named or format_by_suffix(spec.artifact or ""))
             artifact = None
         else:
@@ -141,6 +149,12 @@ class _Finder:
         if key == "requirements" and found.is_folder:
             self._problem(key, "Not a file", f"'{path}' is a folder; name a requirements.txt.")
         return found
+
+    def _check_grant(self, url: str) -> None:
+        try:
+            self._policy.check(url)
+        except Refusal as refusal:
+            self._problem("artifact", refusal.summary, refusal.detail)
 
     def _format(self, artifact: SourceArtifact, named: Format | None) -> Format | None:
         if artifact.is_folder and self._try("artifact", lambda: self._predictor(artifact)) is None:
@@ -214,12 +228,12 @@ def _desired(parts: Parts, digests: Mapping[FileKey, str | SourceError]) -> Desi
         version.name,
         manifest.digest,
         manifest,
-        _origin(version, parts.artifact, str(artifact)),
-        _origin(version, parts.requirements, str(requirements)) if requirements else None,
+        _origin(parts, parts.artifact, str(artifact)),
+        _origin(parts, parts.requirements, str(requirements)) if requirements else None,
     )
 
 
-def _origin(version: LoadedVersion, found: SourceArtifact | None, sha256: str) -> FileOrigin:
+def _origin(parts: Parts, found: SourceArtifact | None, sha256: str) -> FileOrigin:
     if found is None:
-        return FileOrigin("", version.spec.artifact or "", sha256, None)
-    return FileOrigin(version.source, found.path, sha256, found.size)
+        return FileOrigin("", parts.version.spec.artifact or "", sha256, None, parts.tenant)
+    return FileOrigin(parts.version.source, found.path, sha256, found.size, parts.tenant)

@@ -90,6 +90,7 @@ class FileOrigin:
     path: str  # POSIX path from the source's root, or s3://… / https://…
     sha256: str
     size: int | None  # bytes; None where a remote does not tell beforehand
+    tenant: str = ""  # whose grants decide what may be fetched from a URL
 
 
 @dataclass(frozen=True, slots=True)

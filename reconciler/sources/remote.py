@@ -1,7 +1,8 @@
 """An artifact at an https:// or s3:// URL, as content that a store can take.
 
-In: a URL and the sha256 that its spec pins. Out: a Content whose stream ends with an error unless the bytes are
-those. Nothing is asked before the content is opened. Called by the execution of a plan, and by `kubeserve push`.
+In: a URL, the sha256 that its spec pins, and what its tenant may fetch. Out: a Content whose stream ends with an error
+unless the bytes are the pinned ones. Nothing is requested before the content is opened. The apply stage uploads it. No
+message says anything about bytes that were not pinned, since the tenant may have no right to read them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from urllib.parse import urljoin, urlsplit
 
 from reconciler.artifacts.protocol import Content, StoreError
 from reconciler.sources.protocol import CHUNK, SourceError
-from reconciler.sources.public_addresses import public_addresses
-from specs.names import quoted
+from reconciler.sources.remote_access import is_another_name_of, public_addresses
+from specs.models.remote import HTTPS_PORT, RemotePolicy, shown_url, split_s3
+from specs.problems import Refusal
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPSConnectionPool
@@ -47,20 +49,28 @@ class Reach:
 
 
 def open_remote(
-    url: str, sha256: str, *, max_bytes: int, allow_private: bool = False, reach: Reach | None = None
+    url: str,
+    sha256: str,
+    *,
+    policy: RemotePolicy,
+    max_bytes: int,
+    allow_private: bool = False,
+    reach: Reach | None = None,
 ) -> Content:
     """The content at a URL; `sha256` in hex. Opening and reading it raise SourceError.
+
+    `policy` is asked about the URL and about every redirect.
 
     Proxies are not used: they would look up the host themselves, and reach what is private from where they are.
     """
     scheme = urlsplit(url).scheme
     if scheme not in ("https", "s3"):
-        raise SourceError("Unsupported kind of URL", f"{_shown(url)}: artifacts are fetched from https:// or s3://.")
-    access = _Access(max_bytes, allow_private, reach or Reach())
+        raise SourceError("Unsupported kind of URL", f"{shown_url(url)}: artifacts are fetched from https:// or s3://.")
+    access = _Access(policy, max_bytes, allow_private, reach or Reach())
 
     @contextmanager
     def open_() -> Iterator[Iterator[bytes]]:
-        opened = _open_https(url, access) if scheme == "https" else _open_s3(url, access.reach)
+        opened = _open_https(url, access) if scheme == "https" else _open_s3(url, access)
         with opened as chunks:
             yield _pinned(chunks, url, sha256, max_bytes)
 
@@ -69,6 +79,7 @@ def open_remote(
 
 @dataclass(frozen=True, slots=True)
 class _Access:
+    policy: RemotePolicy
     max_bytes: int
     allow_private: bool
     reach: Reach
@@ -83,23 +94,23 @@ def _pinned(chunks: Iterator[bytes], url: str, sha256: str, max_bytes: int) -> I
             raise _too_large(url, max_bytes)
         hasher.update(chunk)
         yield chunk
-    if (found := hasher.hexdigest()) != sha256:
+    if hasher.hexdigest() != sha256:
         raise SourceError(
             "The bytes are not those that were pinned",
-            f"{_shown(url)}: the spec says sha256 {sha256}, and its {size} bytes have {found}. If the file was "
-            "replaced on purpose, name a new version with the new sha256.",
+            f"{shown_url(url)} does not have the sha256 of the spec, {sha256}. If the file was replaced on purpose, "
+            "name a new version with the sha256 of the new file, which `sha256sum FILE` prints.",
         )
 
 
 @contextmanager
-def _open_s3(url: str, reach: Reach) -> Iterator[Iterator[bytes]]:
+def _open_s3(url: str, access: _Access) -> Iterator[Iterator[bytes]]:
     from reconciler.artifacts.s3.bucket import Bucket
     from reconciler.artifacts.s3.client import S3Settings
 
-    parts = urlsplit(url)
-    bucket = Bucket(parts.netloc, reach.s3 or S3Settings())
-    # A key may hold '?' and '#', which mean nothing in it.
-    key = url.partition("://")[2].partition("/")[2]
+    with _refusals():
+        access.policy.check(url)
+    name, key = split_s3(url)
+    bucket = Bucket(name, access.reach.s3 or S3Settings())
     try:
         with bucket.open(key) as chunks:
             yield chunks
@@ -120,7 +131,7 @@ def _open_https(url: str, access: _Access) -> Iterator[Iterator[bytes]]:
                 yield _body(response, at, deadline)
                 return
             at = _redirected(at, response.headers.get("Location"))
-    raise SourceError("Too many redirects", f"{_shown(url)} leads on more than {MAX_REDIRECTS} times.")
+    raise SourceError("Too many redirects", f"{shown_url(url)} leads on more than {MAX_REDIRECTS} times.")
 
 
 def _body(response: BaseHTTPResponse, url: str, deadline: float) -> Iterator[bytes]:
@@ -129,7 +140,7 @@ def _body(response: BaseHTTPResponse, url: str, deadline: float) -> Iterator[byt
         while chunk := response.read1(CHUNK, decode_content=False):
             yield chunk
             if time.monotonic() > deadline:
-                raise SourceError("The download takes too long", f"{_shown(url)} was given up.", retryable=True)
+                raise SourceError("The download takes too long", f"{shown_url(url)} was given up.", retryable=True)
 
 
 @contextmanager
@@ -139,10 +150,15 @@ def _request(url: str, access: _Access) -> Iterator[BaseHTTPResponse]:
     with _as_source_error(url):
         parsed = parse_url(url)
     if parsed.scheme != "https" or parsed.auth is not None or not parsed.host:
-        raise SourceError("Unsupported kind of URL", f"{_shown(url)}: only https:// URLs without credentials are read.")
-    host = parsed.host.strip("[]")
-    addresses = public_addresses(host, parsed.port or 443, allow_private=access.allow_private)
-    pool, response = _connect(url, parsed, host, addresses, access)
+        raise SourceError(
+            "Unsupported kind of URL", f"{shown_url(url)}: only https:// URLs without credentials are read."
+        )
+    host, port = parsed.host.strip("[]"), parsed.port or HTTPS_PORT
+    with _refusals():
+        access.policy.check_https(url, host, port, parsed.path or "")
+    addresses = public_addresses(host, port, allow_private=access.allow_private)
+    _refuse_other_names_of_the_store(url, (host, port, parsed.path or ""), addresses, access.policy)
+    pool, response = _connect(url, parsed, addresses, access)
     try:
         yield response
     finally:
@@ -150,14 +166,33 @@ def _request(url: str, access: _Access) -> Iterator[BaseHTTPResponse]:
         pool.close()
 
 
+def _refuse_other_names_of_the_store(
+    url: str, at: tuple[str, int, str], addresses: list[str], policy: RemotePolicy
+) -> None:
+    host, port, path = at
+    store = policy.store
+    if store and store.holds_path(host, path, same_server=True) and is_another_name_of(store, addresses):
+        with _refusals():
+            policy.check_https(url, host, port, path, same_server=True)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        raise SourceError(refusal.summary, refusal.detail) from refusal
+
+
 def _connect(
-    url: str, parsed: Url, host: str, addresses: list[str], access: _Access
+    url: str, parsed: Url, addresses: list[str], access: _Access
 ) -> tuple[HTTPSConnectionPool, BaseHTTPResponse]:
     """The answer of the first of the addresses that can be connected to."""
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+    host, port = (parsed.host or "").strip("[]"), parsed.port or HTTPS_PORT
     for address in addresses:
-        pool = _pool(address, host, parsed.port or 443, access.reach)
+        pool = _pool(address, host, port, access.reach)
         try:
             with _as_source_error(url):
                 return pool, _get(pool, parsed)
@@ -198,19 +233,19 @@ def _get(pool: HTTPSConnectionPool, parsed: Url) -> BaseHTTPResponse:
 
 def _redirected(url: str, location: str | None) -> str:
     if not location:
-        raise SourceError("Not a file", f"{_shown(url)} redirects to nowhere.")
+        raise SourceError("Not a file", f"{shown_url(url)} redirects to nowhere.")
     return urljoin(url, location)
 
 
 def _require_ok(response: BaseHTTPResponse, url: str, max_bytes: int) -> None:
     status = response.status
     if status != 200:
-        mends = {401: "It wants a login. ", 403: "It refuses access. ", 404: "Nothing is there. "}
+        meanings = {401: "It requires a login. ", 403: "It refuses access. ", 404: "Nothing is there. "}
         busy = status == 429 or status >= 500
-        mend = "It is tried again." if busy else "Check the URL, or `kubeserve push` the file."
+        fix = "KubeServe will try again." if busy else "Check the URL, or `kubeserve push` the file."
         raise SourceError(
             "The remote artifact can't be read",
-            f"{_shown(url)} answered HTTP {status}. {mends.get(status, '')}{mend}",
+            f"{shown_url(url)} answered HTTP {status}. {meanings.get(status, '')}{fix}",
             retryable=busy,
         )
     length = response.headers.get("Content-Length", "")
@@ -221,7 +256,7 @@ def _require_ok(response: BaseHTTPResponse, url: str, max_bytes: int) -> None:
 def _too_large(url: str, max_bytes: int) -> SourceError:
     return SourceError(
         "The artifact is too large",
-        f"{_shown(url)} has more than {max_bytes} bytes. The operator may allow more: `limits:` in platform.yaml.",
+        f"{shown_url(url)} has more than {max_bytes} bytes. The operator may allow more: `limits:` in platform.yaml.",
     )
 
 
@@ -232,19 +267,13 @@ def _as_source_error(url: str) -> Iterator[None]:
     try:
         yield
     except LocationParseError as error:
-        raise SourceError("Not a URL", f"{_shown(url)} can't be read as one.") from error
+        raise SourceError("Not a URL", f"{shown_url(url)} can't be read as one.") from error
     except SSLError as error:
         raise SourceError(
             "No trusted connection",
-            f"{_shown(url)}: {error}. If its authority is your own, name its certificate in SSL_CERT_FILE.",
+            f"{shown_url(url)}: {error}. If its authority is your own, name its certificate in SSL_CERT_FILE.",
         ) from error
     except (HTTPError, OSError) as error:
         raise SourceError(
-            "The remote artifact can't be read", f"{_shown(url)}: {type(error).__name__}.", retryable=True
+            "The remote artifact can't be read", f"{shown_url(url)}: {type(error).__name__}.", retryable=True
         ) from error
-
-
-def _shown(url: str) -> str:
-    """A URL without its query, which after a redirect may be a signature, and without credentials."""
-    parts = urlsplit(url)
-    return quoted(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", limit=120)

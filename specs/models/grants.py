@@ -1,4 +1,5 @@
-"""What the operator grants a tenant: where it may speak, how much it may use, what it may reach, who belongs to it."""
+"""What the operator grants a tenant: which files and remote artifacts are its own, how much it may use, what it may
+reach, and who belongs to it."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 from specs.models.cluster import ChartValues, StoreAccess
 from specs.models.fields import Cpu, Integer, Memory, Model
 from specs.models.paths import is_glob, matches_any, may_match_below
+from specs.models.remote import DEFAULT_GRANTS, check_grant
 from specs.names import LABEL_PATTERN, MAX_NAME, quoted
 from specs.problems import Refusal
 
 MAX_GLOBS = 100
 MAX_GLOB = 512
+MAX_ARTIFACT_GRANTS = 100
 MAX_EGRESS_RULES = 50
 MAX_CIDRS = 100
 MAX_PORTS = 50
@@ -97,6 +100,10 @@ class TenantGrant(Model):
     """Globs of the files in which this tenant may speak, from a source's root; anywhere where it isn't said."""
     quota: Quota | None = None
     """The most that it may use."""
+    artifacts: Annotated[
+        tuple[Annotated[str, AfterValidator(check_grant)], ...], Field(max_length=MAX_ARTIFACT_GRANTS)
+    ] = DEFAULT_GRANTS
+    """Where its remote artifacts may come from: s3://bucket/prefix/, https://host, or https://* for every host."""
     egress: Annotated[tuple[Egress, ...], Field(max_length=MAX_EGRESS_RULES)] = ()
     """What its pods may reach: package-index, or rules."""
     store_access: StoreAccess | None = None

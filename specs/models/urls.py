@@ -46,7 +46,7 @@ def check_artifact(value: str) -> str:
         )
     url = _split(value, "artifact")
     if scheme == "s3":
-        _check_s3(url, "artifact")
+        _check_s3(url, value, "artifact")
     _refuse_credentials(url)
     return value
 
@@ -106,7 +106,7 @@ def check_state(value: str) -> str:
         if scheme != "s3":
             raise Refusal("state-url", "Unsupported place for state", "Write a path, or s3://bucket/key.")
         url = _split(value, "state")
-        _check_s3(url, "state")
+        _check_s3(url, value, "state")
         _refuse_credentials(url)
     return value
 
@@ -146,9 +146,16 @@ def _safe(reason: str, value: str) -> str:
     return reason if "@" not in value else "its host or port is malformed"
 
 
-def _check_s3(url: SplitResult, what: str) -> None:
-    if not re.fullmatch(BUCKET_PATTERN, url.netloc) or not url.path.strip("/") or url.path.endswith("/"):
+def _check_s3(url: SplitResult, value: str, what: str) -> None:
+    key = value.partition("://")[2].partition("/")[2]
+    if not re.fullmatch(BUCKET_PATTERN, url.netloc) or not url.path.strip("/"):
         raise Refusal("s3-url", "Not an S3 object", f"The {what} must be named as s3://bucket/key.")
+    if {"", ".", ".."}.intersection(key.split("/")):
+        raise Refusal(
+            "s3-url",
+            "Not an S3 object",
+            f"The {what} must be named as s3://bucket/key, with no part of the key empty, '.' or '..'.",
+        )
 
 
 def _refuse_credentials(url: SplitResult, *, user_is_secret: bool = True) -> None:

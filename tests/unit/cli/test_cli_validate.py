@@ -122,3 +122,63 @@ def test_warnings_alone_are_no_failure(call: Call, write_spec: Write) -> None:
     assert done.code == 0
     assert "warning: " in done.err
     assert "ghp_16C7" not in done.err + done.out
+
+
+REMOTE = """\
+apiVersion: kubeserve.io/v1
+tenant: search
+models:
+  stolen:
+    versions:
+      v1: {{artifact: "{url}", sha256: "{sha}", format: pickle}}
+"""
+S3_STORE = """\
+apiVersion: kubeserve.io/v1
+artifactStore: {type: s3, bucket: ml-models, prefix: models/, endpoint: "https://s3.example.org"}
+tenants: {fraud: {}, search: {artifacts: ["s3://ml-models/", "https://models.example.org"]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://operator-backups/prod/dump.bin", 'search: {artifacts: ["https://*", "s3://operator-backups/prod/"]}'),
+        ("https://models.example.org/x", None),
+    ],
+)
+def test_without_a_grant_only_https_is_fetched_from(call: Call, folder: Path, url: str, said: str | None) -> None:
+    (folder / "kubeserve.yaml").write_text(REMOTE.format(url=url, sha="0" * 64))
+    done = call("validate")
+    assert done.code == (1 if said else 0)
+    if said:
+        assert "kubeserve.yaml:6:22: error: Remote artifact is not granted\n" in done.err
+        assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "summary"),
+    [
+        ("s3://ml-models/models/fraud/churn/v1/0/model.tar", "The store's own objects are no remote artifacts"),
+        ("https://s3.example.org/ml-models/models/x", "The store's own objects are no remote artifacts"),
+        ("https://10.1.2.3/ml-models/models/x", "Remote artifact is not granted"),
+        ("s3://ml-models/datasets/x", None),
+    ],
+)
+def test_the_platform_decides_what_a_tenant_may_fetch(call: Call, folder: Path, url: str, summary: str | None) -> None:
+    (folder / "kubeserve.yaml").write_text(REMOTE.format(url=url, sha="0" * 64))
+    (folder / "platform.yaml").write_text(S3_STORE)
+    done = call("validate")
+    assert done.code == (1 if summary else 0), done.err
+    if summary:
+        assert f"kubeserve.yaml:6:22: error: {summary}\n" in done.err
+
+
+def test_an_endpoint_of_the_environment_is_the_stores_too(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio.example.org:9000")
+    url = "https://MINIO.example.org/ml-models/x/%2E%2E/models/fraud/y"
+    (folder / "kubeserve.yaml").write_text(REMOTE.format(url=url, sha="0" * 64))
+    (folder / "platform.yaml").write_text(S3_STORE.replace(', endpoint: "https://s3.example.org"', ""))
+    done = call("validate")
+    assert "error: The store's own objects are no remote artifacts" in done.err

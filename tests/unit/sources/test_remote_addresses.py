@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.sources.protocol import SourceError
-from reconciler.sources.public_addresses import is_public, public_addresses
 from reconciler.sources.remote import open_remote
+from reconciler.sources.remote_access import is_public, public_addresses
+from specs.models.remote import RemotePolicy
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
@@ -59,11 +60,12 @@ def test_a_host_is_what_it_resolves_to_however_it_is_written(host: str) -> None:
 @pytest.mark.parametrize("url", ["http://example.org/x", "ftp://example.org/x", "file:///etc/passwd", "/etc/passwd"])
 def test_only_https_and_s3_are_fetched_from(url: str) -> None:
     with pytest.raises(SourceError, match="Unsupported kind of URL"):
-        open_remote(url, "0" * 64, max_bytes=1)
+        open_remote(url, "0" * 64, policy=RemotePolicy("fraud"), max_bytes=1)
 
 
 def test_a_url_with_a_credential_is_refused_and_not_repeated() -> None:
-    content = open_remote("https://robot:hunter2@example.org/x?token=hunter2", "0" * 64, max_bytes=1)
+    url = "https://robot:hunter2@example.org/x?token=hunter2"
+    content = open_remote(url, "0" * 64, policy=RemotePolicy("fraud"), max_bytes=1)
     with pytest.raises(SourceError, match="without credentials") as caught, content.open():
         pass
     assert "hunter2" not in str(caught.value)

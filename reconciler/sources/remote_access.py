@@ -1,16 +1,51 @@
-"""Which addresses of the network a remote artifact may come from. Called by `remote.py`, which connects to what was
-checked here and asks no name server again.
+"""What a download for a tenant may reach: the places that its grants name, and public addresses.
+
+`remote.py` connects to the addresses that were checked here and asks no name server again; `desired/versions.py` checks
+the URLs of specs before anything is fetched.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from reconciler.sources.protocol import SourceError
+from specs.models.remote import DEFAULT_GRANTS, RemotePolicy, StoreLocation, normal_host
 from specs.names import quoted
 
+if TYPE_CHECKING:
+    from specs.models.platform import Platform
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def remote_policy(platform: Platform, tenant: str, environ: Mapping[str, str] = os.environ) -> RemotePolicy:
+    """What a tenant may fetch. `environ` may name the endpoint of the store, as AWS tools read it."""
+    grant = platform.tenants.get(tenant)
+    store = platform.artifact_store
+    location = None
+    if store.type == "s3":
+        endpoints = (store.endpoint, store.pod_endpoint, *map(environ.get, ENDPOINT_VARIABLES))
+        hosts = frozenset(normal_host(urlsplit(url).hostname or "") for url in endpoints if url)
+        location = StoreLocation(store.bucket, store.prefix, hosts)
+    return RemotePolicy(tenant, grant.artifacts if grant else DEFAULT_GRANTS, location)
+
+
+def is_another_name_of(location: StoreLocation, addresses: Iterable[str]) -> bool:
+    """Whether some address is one of the store's endpoints. An endpoint that can't be resolved has none."""
+    theirs: set[str] = set()
+    for host in location.hosts:
+        try:
+            theirs.update(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError):
+            continue
+    return not theirs.isdisjoint(addresses)
 
 
 def public_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
