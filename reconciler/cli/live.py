@@ -89,17 +89,17 @@ class _Listener:
                 self._go_on(event)
 
     def _go_on(self, event: Event) -> None:
-        task = self._tasks.get(event.id)
+        task = self._tasks.get(event.resource)
         if task is None:
-            total = self._sizes.get(event.id, 0)
+            total = self._sizes.get(event.resource, 0)
             task = self._bars.add_task(label(event), total=total or None, text=event.text, sends=bool(total))
-            self._tasks[event.id] = task
+            self._tasks[event.resource] = task
         if event.text:
             self._bars.update(task, text=event.text)
         self._bars.advance(task, event.sent)
 
     def _end(self, event: Event) -> None:
-        task = self._tasks.pop(event.id, None)
+        task = self._tasks.pop(event.resource, None)
         if task is not None:
             self._bars.remove_task(task)
         self._bars.console.print(Text.from_ansi(f"{label(event)}  {outcome_line(event)}"), soft_wrap=True)

@@ -84,5 +84,5 @@ def _draw(text: str) -> None:
 
 
 def label(event: Event) -> str:
-    name = f"{event.id.tenant}/{event.id.name}" if event.id.name else event.id.tenant
-    return f"{event.id.kind.value} {name}"
+    name = f"{event.resource.tenant}/{event.resource.name}" if event.resource.name else event.resource.tenant
+    return f"{event.resource.kind.value} {name}"

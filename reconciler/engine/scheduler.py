@@ -18,13 +18,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from reconciler.engine.observer import Look, Observer
 from reconciler.model.resources import ResourceId
 from reconciler.targets.protocol import Readiness
 from specs.errors import KubeServeError
 
+CANCEL_POLL_SECONDS = 0.1  # at most, until a round that was cancelled notices
 INTERRUPTED_SECONDS = 1.0  # that calls get to notice, once the round was asked to stop
 
 
@@ -34,40 +35,55 @@ class Interrupted(KubeServeError):  # noqa: N818 - no error, an end
     code = "interrupted"
 
 
+T = TypeVar("T")
+
+
+class Effect(Generic[T]):
+    """Something that a walk waits for: `outcome = yield from Call(...)`, as a coroutine awaits."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator[Effect[Any], Any, T]:
+        outcome: T = yield self
+        return outcome
+
+
+Steps = Generator[Effect[Any], Any, T]
+"""A part of a walk that answers a T."""
+Walk = Steps[None]
+
+
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Effect[T]):
     """Run this in the pool; the walk gets its result or its exception."""
 
-    function: Callable[[], Any]
+    function: Callable[[], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Effect[None]):
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class Join(Effect[Mapping[Hashable, BaseException | None]]):
     """Wait until these walks have ended; the walk gets the error that each of them ended with."""
 
     keys: tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Effect[Mapping[ResourceId, Readiness]]):
     """Wait until all variants are ready, one has failed, or the time is over; the walk gets what is known."""
 
     variants: tuple[ResourceId, ...]
     seconds: float
 
 
-Effect = Call | Pause | Join | Ready
-Walk = Generator[Effect, Any, None]
-
-
 class Scheduler:
     def __init__(self, readiness: Look, workers: int, cancelled: threading.Event | None = None) -> None:
-        """`cancelled` is set when the round is interrupted: for calls that take long, to end early."""
+        """`cancelled`: setting it from any thread stops the round; a KeyboardInterrupt sets it, so that calls that
+        take long can end early."""
         self._readiness = readiness
         self._cancelled = cancelled or threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
@@ -88,21 +104,31 @@ class Scheduler:
         self._inbox.put(lambda: self._resume(key))
 
     def run(self) -> None:
-        """Until every walk has ended. On KeyboardInterrupt: throws Interrupted into all, gives running calls a moment
-        to end, then raises it. What has not ended by then goes on until the process ends."""
+        """Until every walk has ended.
+
+        Interrupted when `cancelled` was set: every walk is ended by it, and every running call has returned, so that
+        the caller may give the target's lock back. On KeyboardInterrupt running calls get a moment; one that has not
+        returned by then goes on until the process ends.
+        """
+        wait = True
         try:
             self._observer.start(self._readiness)
             self._loop()
-        except BaseException:
+        except BaseException as error:
+            wait = isinstance(error, Interrupted)
             self._interrupt()
             raise
         finally:
             self._observer.stop()
-            self._pool.shutdown(wait=not self._stopping, cancel_futures=True)
+            self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _loop(self) -> None:
         while self._walks:
-            timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+            if self._cancelled.is_set():
+                raise Interrupted("Interrupted")
+            timeout = CANCEL_POLL_SECONDS
+            if self._timers:
+                timeout = min(timeout, max(0.0, self._timers[0][0] - time.monotonic()))
             with suppress(queue.Empty):
                 self._inbox.get(timeout=timeout)()
             while self._timers and self._timers[0][0] <= time.monotonic():
@@ -115,7 +141,7 @@ class Scheduler:
             self._resume(key, error=Interrupted("Interrupted"))
         self._walks.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        wait_for(self._calls, INTERRUPTED_SECONDS)
+        wait_for(set(self._calls), INTERRUPTED_SECONDS)
 
     def _resume(self, key: Hashable, value: Any = None, error: BaseException | None = None) -> None:
         walk = self._walks.get(key)
@@ -144,7 +170,7 @@ class Scheduler:
             if not outstanding:
                 self._resume_joined(waiting, join)
 
-    def _start(self, key: Hashable, effect: Effect) -> None:
+    def _start(self, key: Hashable, effect: Effect[Any]) -> None:
         match effect:
             case Call():
                 call = self._pool.submit(self._perform, key, effect.function)

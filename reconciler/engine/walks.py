@@ -7,17 +7,21 @@ passed -> traffic moves -> the old ones drain and go. Until traffic has moved no
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
+from typing import TypeVar
 
+from reconciler.engine.ledger import Failure
 from reconciler.engine.run import Run
-from reconciler.engine.scheduler import Call, Effect, Interrupted, Join, Pause, Ready, Walk
-from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId
+from reconciler.engine.scheduler import Call, Interrupted, Join, Pause, Ready, Steps, Walk
+from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId, tenant_id
 from reconciler.plan.model import Action, Change, Trouble
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 from specs.untrusted import visible, visible_line
+
+T = TypeVar("T")
 
 RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds, before jitter, for errors that say a retry helps
 REMOVAL_POLL_SECONDS = 0.2  # at first; what takes long is asked less often
@@ -50,7 +54,7 @@ def version_walk(run: Run, change: Change) -> Walk:
         _check(change.error)
         version = run.world.desired.versions[change.id]
         yield from retried(lambda: run.upload(version))
-        run.succeeded(change.id, "Stored", applied=version.digest)
+        run.succeeded(change.id, "Stored")
 
 
 def deployment_walk(run: Run, change: Change) -> Walk:
@@ -71,33 +75,34 @@ def deployment_walk(run: Run, change: Change) -> Walk:
 def adoption_walk(run: Run, change: Change) -> Walk:
     """Runs as desired already: only the record is brought up to date."""
     with run.failing_as(change.id, "RolloutFailed"):
-        yield Join(())
+        yield from Join(())
         url = run.url(change.id) if change.id.kind is Kind.DEPLOYMENT else ""
         run.succeeded(change.id, "TakenOver", url=url)
 
 
 def deletion_walk(run: Run, change: Change) -> Walk:
     """A deployment's route first, so that nothing asks for what goes; then its variants, drained."""
-    run.deleting(change.id)
+    run.ledger.deleting(change.id)
+    run.note(change.id, "removing")
     with run.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
         if change.id.kind is Kind.TENANT:
-            _check_parts((yield Join(run.deletions_of(change.id.tenant))))
+            _check_parts((yield from Join(_deployments_of(run, change.id.tenant))))
         if change.fingerprint:  # something of it is live
             yield from _remove(run, change)
         yield from _retire(run, run.plan.variants_of.get(change.id, ()))
         run.gone(change.id)
 
 
-def retried(function: Any) -> Generator[Effect, Any, Any]:
+def retried(function: Callable[[], T]) -> Steps[T]:
     """Runs a call; again after a pause when its error says that a retry helps."""
     for delay in RETRY_DELAYS:
         try:
-            return (yield Call(function))
+            return (yield from Call(function))
         except KubeServeError as error:
             if not error.retryable:
                 raise
-        yield Pause(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
-    return (yield Call(function))
+        yield from Pause(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+    return (yield from Call(function))
 
 
 def _check(error: Trouble | None) -> None:
@@ -111,7 +116,12 @@ def _check_parts(ended: Mapping[Hashable, BaseException | None]) -> None:
             raise WalkError("PartFailed", f"{part}: {_summary(error)}")
 
 
-def _roll_out(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+def _deployments_of(run: Run, tenant: str) -> tuple[ResourceId, ...]:
+    """The deployments of a tenant that are being deleted."""
+    return tuple(c.id for c in run.plan.deletions if c.id.tenant == tenant and c.id.kind is Kind.DEPLOYMENT)
+
+
+def _roll_out(run: Run, deployment: DesiredDeployment) -> Steps[None]:
     yield from _parts(run, deployment)
     started = yield from _start(run, deployment)
     yield from _prove(run, deployment, started)
@@ -120,27 +130,27 @@ def _roll_out(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any,
     yield from _settle(run, started)
 
 
-def _parts(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+def _parts(run: Run, deployment: DesiredDeployment) -> Steps[None]:
     """Waits for the tenant and the versions that this deployment is made of."""
-    needed = [run.tenant_of(deployment.id)]
+    needed = [tenant_id(deployment.id.tenant)]
     needed += [variant.version for variant in run.world.desired.variants_of[deployment.id]]
     if missing := [part.name for part in needed[1:] if run.plan.by_id[part].is_work]:
         run.note(deployment.id, f"waiting for {', '.join(missing)}")
-    _check_parts((yield Join(tuple(needed))))
+    _check_parts((yield from Join(tuple(needed))))
 
 
-def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, dict[ResourceId, DesiredVariant]]:
+def _start(run: Run, deployment: DesiredDeployment) -> Steps[dict[ResourceId, DesiredVariant]]:
     """Starts new variants and adjusts those that differ. Answers all that have to be proved ready, including variants
     that an earlier round started before it was killed."""
     started: dict[ResourceId, DesiredVariant] = {}
     for variant in run.world.desired.variants_of[deployment.id]:
-        if not run.plan.by_id[variant.id].is_work and run.is_routed(variant):
+        if not run.plan.by_id[variant.id].is_work and run.serving.is_routed(variant):
             continue
-        replicas = None if run.is_routed(variant) else run.initial_replicas(variant)
+        replicas = None if run.serving.is_routed(variant) else run.serving.initial_replicas(variant)
         run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
         prepared = run.world.prepared.resources[variant.id]
         try:
-            yield from retried(lambda p=prepared, r=replicas: run.target.ensure(p, r))
+            yield from retried(partial(run.target.ensure, prepared, replicas))
         except Interrupted:
             raise
         except Exception as error:
@@ -152,15 +162,13 @@ def _start(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, di
     return started
 
 
-def _prove(
-    run: Run, deployment: DesiredDeployment, started: Mapping[ResourceId, DesiredVariant]
-) -> Generator[Effect, Any, None]:
+def _prove(run: Run, deployment: DesiredDeployment, started: Mapping[ResourceId, DesiredVariant]) -> Steps[None]:
     """Waits until all that was started is ready. If not: records why, removes what is new, and fails."""
     if not started:
         return
     seconds = max(variant.ready_seconds for variant in started.values())
     run.note(deployment.id, "waiting until it answers")
-    seen: Mapping[ResourceId, Readiness] = yield Ready(tuple(started), seconds)
+    seen = yield from Ready(tuple(started), seconds)
     failure = _failure(started, seen, seconds)
     if failure is not None:
         yield from _give_up(run, deployment.id, started, failure)
@@ -184,18 +192,18 @@ def _failure(
     return WalkError(reason, f"version {started[worst].version_name}: {why}", readiness.log)
 
 
-def _route(run: Run, deployment: DesiredDeployment) -> Generator[Effect, Any, None]:
+def _route(run: Run, deployment: DesiredDeployment) -> Steps[None]:
     run.note(deployment.id, "moving traffic")
     prepared = run.world.prepared.resources[deployment.id]
     yield from retried(lambda: run.target.route(prepared))
-    run.moved.add(deployment.id)
+    run.serving.moved.add(deployment.id)
 
 
 def _replaced(run: Run, deployment: ResourceId) -> tuple[Change, ...]:
     return tuple(c for c in run.plan.variants_of.get(deployment, ()) if c.action is Action.DELETE)
 
 
-def _retire(run: Run, variants: Iterable[Change]) -> Generator[Effect, Any, None]:
+def _retire(run: Run, variants: Iterable[Change]) -> Steps[None]:
     for change in variants:
         if change.action is Action.DELETE:
             run.note(change.deployment or change.id, f"removing {change.id.name} ({change.note})")
@@ -203,21 +211,22 @@ def _retire(run: Run, variants: Iterable[Change]) -> Generator[Effect, Any, None
             run.gone(change.id)
 
 
-def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Generator[Effect, Any, None]:
+def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Steps[None]:
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
-        if run.initial_replicas(variant) != variant.replicas.min:
+        if run.serving.initial_replicas(variant) != variant.replicas.min:
             prepared = run.world.prepared.resources[variant.id]
-            yield from retried(lambda p=prepared: run.target.ensure(p))
+            yield from retried(partial(run.target.ensure, prepared))
 
 
 def _give_up(
     run: Run, deployment: ResourceId, started: Mapping[ResourceId, DesiredVariant], failure: WalkError
-) -> Generator[Effect, Any, None]:
+) -> Steps[None]:
     """Records why, then removes what this walk started and what never served; what served before stays."""
-    run.blame(deployment, failure.reason, failure.summary, failure.log)
+    blamed = Failure(failure.reason, failure.summary, failure.log)
+    run.ledger.blame(deployment, blamed, run.failed_phase(deployment))
     for variant in started.values():
-        if run.is_routed(variant):
+        if run.serving.is_routed(variant):
             continue
         run.note(deployment, f"removing {variant.name}, which failed")
         try:
@@ -230,35 +239,33 @@ def _give_up(
             run.gone(variant.id)
 
 
-def _look_again(run: Run, deployment: ResourceId) -> Generator[Effect, Any, None]:
+def _look_again(run: Run, deployment: ResourceId) -> Steps[None]:
     """What served when the round began may have died meanwhile; what is new may serve by now."""
-    serving = run.serving(deployment)
+    serving = run.serving.variants(deployment)
     if not serving:
         return
     try:
-        seen: Mapping[ResourceId, Readiness] = yield Call(lambda: run.target.readiness(serving))
+        seen = yield from Call(lambda: run.target.readiness(serving))
     except Interrupted:
         raise
-    except Exception:  # not to be seen: what was observed first stands
+    except Exception:  # the target is unreachable: keep the first observation
         return
-    run.seen_serving[deployment] = any(one.ready or one.state is ReadinessState.READY for one in seen.values())
+    run.serving.answering[deployment] = any(one.ready or one.state is ReadinessState.READY for one in seen.values())
 
 
-def _remove(run: Run, change: Change) -> Generator[Effect, Any, None]:
+def _remove(run: Run, change: Change) -> Steps[None]:
     fingerprint = change.fingerprint if change.deployment is None else None  # a variant's moves during a rollout
-    yield from _gone(run, change.id, fingerprint, run.drain_seconds(change.id))
+    yield from _gone(run, change.id, fingerprint, run.serving.drain_seconds(change.id))
 
 
-def _gone(
-    run: Run, resource: ResourceId, fingerprint: str | None, drain_seconds: float
-) -> Generator[Effect, Any, None]:
+def _gone(run: Run, resource: ResourceId, fingerprint: str | None, drain_seconds: float) -> Steps[None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
     waited, pause = 0.0, REMOVAL_POLL_SECONDS
-    while not (yield from retried(lambda f=fingerprint: run.target.remove(resource, f))):
+    while not (yield from retried(partial(run.target.remove, resource, fingerprint))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
             raise WalkError("StuckRemoval", f"{resource} did not go within {waited:.0f} s")
-        yield Pause(pause)
+        yield from Pause(pause)
         waited, pause = waited + pause, min(1.5 * pause, LONGEST_REMOVAL_POLL_SECONDS)
 
 

@@ -59,6 +59,7 @@ class Record:
     attempts: int = 0  # failures of this same desired content
     retry_after: str = ""  # not before this time does a daemon try again
     log: tuple[str, ...] = ()  # last lines of the failed start
+    round: str = ""  # id of the round that wrote this
 
 
 @validated(frozen=True, slots=True, config=ConfigDict(extra="forbid"))

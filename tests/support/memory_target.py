@@ -150,9 +150,14 @@ class MemoryTarget:
         self._put(replace(old, ready=old.ready - 1))
 
     def die(self, variant: ResourceId) -> None:
-        """All of its replicas are resource."""
+        """All of its replicas are gone."""
         self._put(replace(self.resources[variant], ready=0))
         self._readiness[variant] = Readiness(ReadinessState.FAILED, "killed from outside")
+
+    def revive(self, variant: ResourceId) -> None:
+        """It gets ready, if late."""
+        self._put(replace(self.resources[variant], ready=self.resources[variant].replicas))
+        self._readiness[variant] = READY
 
     def _called(self, verb: str, resource: str) -> None:
         self.before(verb, resource)

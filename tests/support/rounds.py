@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Sandbox:
     store: MemoryStore = field(default_factory=MemoryStore)
     events: list[Event] = field(default_factory=list)
     listen: Callable[[Event], None] = lambda event: None
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
     def file(self) -> StateFile:
@@ -65,8 +67,12 @@ class Sandbox:
             recorder=recorder,
             url_of=lambda deployment: f"http://test/{deployment.tenant}/{deployment.name}",
             listen=self._listen,
+            cancelled=self.cancelled,
         )
-        return execute(run)
+        try:
+            return execute(run)
+        finally:
+            self.cancelled = threading.Event()  # an event is set once: the next round has its own
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,8 +79,8 @@ def test_who_reads_no_more_is_told_nothing(capsys: pytest.CaptureFixture[str]) -
 
 def test_without_a_terminal_each_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress(plan()) as listen:
-        for event in EVENTS:
-            listen(event)
+        for each in EVENTS:
+            listen(each)
     assert capsys.readouterr().err.splitlines() == [
         "version fraud/churn/v1  uploading",
         "version fraud/churn/v1  Ready",
@@ -88,13 +89,17 @@ def test_without_a_terminal_each_step_is_a_line(capsys: pytest.CaptureFixture[st
     ]
 
 
+def event(resource: ResourceId, text: str = "", *, sent: int = 0, phase: Phase | None = None) -> Event:
+    return Event("a-round", datetime(2026, 11, 24, tzinfo=UTC), resource, text, sent, phase)
+
+
 EVENTS = (
-    Event(VERSION, "uploading"),
-    Event(VERSION, sent=600),
-    Event(VERSION, sent=400),
-    Event(VERSION, phase=Phase.READY),
-    Event(CHURN, "waiting until it answers"),
-    Event(CHURN, "version v1: no [weights]", phase=Phase.FAILED),
+    event(VERSION, "uploading"),
+    event(VERSION, sent=600),
+    event(VERSION, sent=400),
+    event(VERSION, phase=Phase.READY),
+    event(CHURN, "waiting until it answers"),
+    event(CHURN, "version v1: no [weights]", phase=Phase.FAILED),
 )
 
 
@@ -106,13 +111,13 @@ def test_on_a_terminal_what_is_under_way_is_gone_in_the_end(monkeypatch: pytest.
     screen = Terminal()
     monkeypatch.setattr(live, "Console", lambda **_: Console(file=screen, force_terminal=True, width=80, height=24))
     with live.live_round(plan()) as listen:
-        for event in EVENTS[:3]:
-            listen(event)
+        for each in EVENTS[:3]:
+            listen(each)
         drawn = rendered(listen)
         assert "version fraud/churn/v1" in drawn
         assert "100% of 1000 B" in drawn
-        for event in EVENTS[3:]:
-            listen(event)
+        for each in EVENTS[3:]:
+            listen(each)
         assert "fraud" not in rendered(listen)
     lines = click.unstyle(screen.getvalue()).splitlines()
     assert any(line.endswith("version fraud/churn/v1  Ready") for line in lines)
@@ -124,7 +129,7 @@ def test_more_than_fits_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "Console", lambda **_: Console(file=screen, force_terminal=True, width=80, height=8))
     with live.live_round(Plan(())) as listen:
         for number in range(20):
-            listen(Event(deployment_id("fraud", f"d{number}"), "waiting"))
+            listen(event(deployment_id("fraud", f"d{number}"), "waiting"))
         lines = rendered(listen).splitlines()
     assert len(lines) == 6
     assert lines[-1].strip() == "… and 15 more"

@@ -178,7 +178,7 @@ def test_an_interrupted_round_tells_every_walk_that_was_starting_something(world
     second = deployment_id("fraud", "risk")
 
     def interrupt(event: Event) -> None:
-        if event.id == second and event.text.startswith("starting"):
+        if event.resource == second and event.text.startswith("starting"):
             raise KeyboardInterrupt
 
     world.listen = interrupt

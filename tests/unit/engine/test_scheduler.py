@@ -29,7 +29,7 @@ def test_a_call_answers_its_walk() -> None:
     seen: list[int] = []
 
     def walk() -> Walk:
-        seen.append((yield Call(lambda: 6 * 7)))
+        seen.append((yield from Call(lambda: 6 * 7)))
 
     scheduler = Scheduler(everything_ready, workers=1)
     scheduler.spawn("a", walk())
@@ -45,7 +45,7 @@ def test_an_error_of_a_call_is_raised_inside_its_walk() -> None:
 
     def walk() -> Walk:
         try:
-            yield Call(fail)
+            yield from Call(fail)
         except KubeServeError as error:
             caught.append(error.summary)
 
@@ -59,15 +59,15 @@ def test_a_walk_that_fails_stops_only_itself_and_tells_who_joins_it() -> None:
     ended: list[str] = []
 
     def failing() -> Walk:
-        yield Pause(0)
+        yield from Pause(0)
         raise KubeServeError("broken")
 
     def joining() -> Walk:
-        errors = yield Join(("bad", "good"))
+        errors = yield from Join(("bad", "good"))
         ended.append(f"{errors['bad']} {errors['good']}")
 
     def good() -> Walk:
-        yield Call(lambda: None)
+        yield from Call(lambda: None)
 
     scheduler = Scheduler(everything_ready, workers=2)
     for key, walk in (("joiner", joining()), ("bad", failing()), ("good", good())):
@@ -80,7 +80,7 @@ def test_joining_what_has_ended_or_never_was_goes_on_at_once() -> None:
     ended = []
 
     def walk() -> Walk:
-        ended.append((yield Join(("nobody",))))
+        ended.append((yield from Join(("nobody",))))
 
     scheduler = Scheduler(everything_ready, workers=1)
     scheduler.spawn("a", walk())
@@ -97,16 +97,16 @@ def test_fifty_walks_that_never_get_ready_hold_no_worker() -> None:
         return {v: READY if v.name == "good" or release.is_set() else WAITING for v in variants}
 
     def stuck(name: str) -> Walk:
-        yield Call(lambda: None)
-        yield Ready((named(name),), 600)
+        yield from Call(lambda: None)
+        yield from Ready((named(name),), 600)
         order.append(name)
 
     def good() -> Walk:
         for _ in range(20):
-            yield Call(lambda: None)
-        yield Ready((named("good"),), 600)
+            yield from Call(lambda: None)
+        yield from Ready((named("good"),), 600)
         order.append("good")
-        yield Call(release.set)
+        yield from Call(release.set)
 
     scheduler = Scheduler(look, workers=8)
     for number in range(50):
@@ -121,7 +121,7 @@ def test_waiting_ends_with_the_first_failure() -> None:
     seen: list[Mapping[ResourceId, Readiness]] = []
 
     def walk() -> Walk:
-        seen.append((yield Ready((named("slow"), named("bad")), 600)))
+        seen.append((yield from Ready((named("slow"), named("bad")), 600)))
 
     scheduler = Scheduler(lambda variants: {named("slow"): WAITING, named("bad"): FAILED}, workers=1)
     scheduler.spawn("a", walk())
@@ -133,7 +133,7 @@ def test_waiting_ends_when_its_time_is_over_and_says_what_was_seen_last() -> Non
     seen: list[Mapping[ResourceId, Readiness]] = []
 
     def walk() -> Walk:
-        seen.append((yield Ready((named("slow"),), 0.3)))
+        seen.append((yield from Ready((named("slow"),), 0.3)))
 
     scheduler = Scheduler(lambda variants: {named("slow"): WAITING}, workers=1)
     scheduler.spawn("a", walk())
@@ -153,7 +153,7 @@ def test_a_target_that_can_not_look_for_a_moment_fails_nobody(trouble: Exception
         return dict.fromkeys(variants, answer)
 
     def walk() -> Walk:
-        seen.append((yield Ready((named("a"),), 600)))
+        seen.append((yield from Ready((named("a"),), 600)))
 
     scheduler = Scheduler(look, workers=1)
     scheduler.spawn("a", walk())
@@ -166,13 +166,13 @@ def test_an_interrupt_reaches_every_walk_and_is_raised_on() -> None:
 
     def waiting(name: str) -> Walk:
         try:
-            yield Ready((named(name),), 600)
+            yield from Ready((named(name),), 600)
         except Interrupted:
             told.append(name)
             raise
 
     def interrupting() -> Walk:
-        yield Pause(0.2)
+        yield from Pause(0.2)
         raise KeyboardInterrupt
 
     scheduler = Scheduler(lambda variants: dict.fromkeys(variants, WAITING), workers=1)
@@ -193,8 +193,8 @@ def test_a_look_that_hangs_delays_nobody_beyond_his_own_time() -> None:
         return dict.fromkeys(variants, READY)
 
     def walk() -> Walk:
-        seen.append((yield Ready((named("a"),), 0.2)))
-        yield Call(release.set)
+        seen.append((yield from Ready((named("a"),), 0.2)))
+        yield from Call(release.set)
 
     scheduler = Scheduler(look, workers=1)
     scheduler.spawn("a", walk())
@@ -210,12 +210,12 @@ def test_a_worker_that_ends_the_process_ends_its_walk_only() -> None:
 
     def leaving() -> Walk:
         try:
-            yield Call(leave)
+            yield from Call(leave)
         except RuntimeError as error:
             ended.append(str(error))
 
     def staying() -> Walk:
-        yield Pause(0.05)
+        yield from Pause(0.05)
         ended.append("stayed")
 
     scheduler = Scheduler(everything_ready, workers=1)
@@ -234,9 +234,9 @@ def test_the_observer_looks_at_what_waits_and_rests_otherwise() -> None:
 
     def walk(name: str) -> Walk:
         for _ in range(20):
-            yield Call(lambda: None)
-        yield Ready((named(name),), 600)
-        yield Pause(0.3)
+            yield from Call(lambda: None)
+        yield from Ready((named(name),), 600)
+        yield from Pause(0.3)
 
     scheduler = Scheduler(look, workers=4)
     for number in range(100):
@@ -248,7 +248,7 @@ def test_the_observer_looks_at_what_waits_and_rests_otherwise() -> None:
 
 def test_no_thread_is_left_of_a_round() -> None:
     def walk() -> Walk:
-        yield Call(lambda: None)
+        yield from Call(lambda: None)
 
     for _ in range(200):  # the observer may be stopped at any moment of its start
         scheduler = Scheduler(everything_ready, workers=1)
@@ -264,12 +264,12 @@ def test_ten_thousand_walks_end_and_leave_nothing_behind() -> None:
     ended: list[int] = []
 
     def tenant() -> Walk:
-        yield Pause(0)
+        yield from Pause(0)
 
     def walk(number: int) -> Walk:
-        yield Join(("tenant",))
-        yield Call(lambda: None)
-        yield Ready((named(str(number)),), 600)
+        yield from Join(("tenant",))
+        yield from Call(lambda: None)
+        yield from Ready((named(str(number)),), 600)
         ended.append(number)
 
     scheduler = Scheduler(everything_ready, workers=8)
@@ -296,9 +296,9 @@ def test_an_interrupt_at_any_moment_reaches_all_and_ends_the_round_soon(moment: 
     def walk(number: int) -> Walk:
         try:
             step()
-            yield Call(lambda: None)
+            yield from Call(lambda: None)
             step()
-            yield Call(lambda: release.wait(60))  # an upload, which does not notice
+            yield from Call(lambda: release.wait(60))  # an upload, which does not notice
         except (Interrupted, KeyboardInterrupt):
             told.add(number)
             raise
