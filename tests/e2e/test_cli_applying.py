@@ -58,6 +58,7 @@ def test_another_round_is_refused_with_the_name_of_the_one_that_runs(desk: Desk)
     assert desk.run("destroy", "--yes").code == 0, "the lock of the dead is free"
 
 
+@pytest.mark.slow
 def test_a_broken_tenant_stops_only_itself(desk: Desk) -> None:
     desk.spec({"d": "v1"}, tenant="bad", path="bad/kubeserve.yaml")
     desk.apply()
@@ -76,6 +77,7 @@ def test_a_broken_tenant_stops_only_itself(desk: Desk) -> None:
     assert desk.ask("good/d") == ["v1"]
 
 
+@pytest.mark.slow
 def test_only_leaves_alone_what_lies_outside(desk: Desk) -> None:
     desk.spec({"a": "v1", "b": "v1"})
     desk.apply("--only", "demo/a")
@@ -166,6 +168,7 @@ TELLS_ITS_LENGTH = """
 """
 
 
+@pytest.mark.slow
 def test_no_secret_is_ever_said_or_recorded(desk: Desk) -> None:
     desk.secret("hub", "password", SECRET + "\n")
     desk.predictor("v1", TELLS_ITS_LENGTH)
@@ -211,6 +214,7 @@ def test_what_a_model_can_not_find_is_told_before_anything_is_touched(desk: Desk
     assert desk.ask("d") == ["v1"]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_an_error_and_no_other_url(desk: Desk) -> None:
     desk.spec({"d": "v1"})
     desk.apply()

@@ -43,6 +43,7 @@ def interrupted_at(desk: Desk, moment: str, number: signal.Signals, *arguments: 
     return said + rest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_round_that_waits_is_interrupted_recorded_and_gone_on_with(desk: Desk, number: signal.Signals) -> None:
     desk.predictor("v1", SLEEPS)
@@ -61,6 +62,7 @@ def test_a_round_that_waits_is_interrupted_recorded_and_gone_on_with(desk: Desk,
     assert desk.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.slow
 def test_an_upload_is_interrupted_and_begun_anew(desk: Desk) -> None:
     desk.spec({"d": "v1"})
     with (desk.folder / "v1/weights.bin").open("wb") as weights:
@@ -178,6 +180,7 @@ def test_colours_are_left_out_where_nobody_wants_them(desk: Desk) -> None:
         assert ("\x1b[31merror:" in terminal.output.decode()) is coloured, variables
 
 
+@pytest.mark.slow
 def test_progress_is_lines_where_there_is_no_terminal(desk: Desk) -> None:
     desk.spec({"d": "v1"})
     applied = desk.apply("-o", "json")

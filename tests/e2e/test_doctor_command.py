@@ -34,6 +34,7 @@ def test_a_directory_in_which_nothing_was_done_yet_is_good_and_stays_empty(desk:
     assert list(desk.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_runs_is_known_until_its_state_is_lost(desk: Desk) -> None:
     desk.spec({"d": "v1"})
     desk.apply()

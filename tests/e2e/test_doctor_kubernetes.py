@@ -152,6 +152,7 @@ def test_a_secret_that_the_platform_names_is_there_or_a_problem(server: Server, 
     admin.kubectl("delete", "secret", name)
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_where_the_cluster_is_away(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     away = {"server": f"https://127.0.0.1:{free_port()}"}

@@ -34,7 +34,9 @@ ASKED: dict[str, dict[str, tuple[list[Any], list[Any]]]] = {
 }
 
 
-@pytest.fixture(params=sorted(ASKED))
+@pytest.fixture(
+    params=[pytest.param(name, marks=() if name == "quickstart" else pytest.mark.slow) for name in sorted(ASKED)]
+)
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     folder = tmp_path / request.param
     shutil.copytree(EXAMPLES / request.param, folder, ignore=shutil.ignore_patterns(".kubeserve"))

@@ -42,6 +42,7 @@ def name_of(value: object) -> str | None:
     return str(value.relative_to(EXAMPLES)) if isinstance(value, Path) else ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("artifact", "checks"), ARTIFACTS, ids=name_of)
 def test_the_committed_model_is_served_and_passes_its_checks(
     tmp_path: Path, artifact: Path, checks: list[dict[str, Any]]
@@ -52,6 +53,7 @@ def test_the_committed_model_is_served_and_passes_its_checks(
         assert "WARNING" not in runtime.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/train.py")))
 def test_training_again_makes_models_that_answer_alike(
     tmp_path: Path, example: str, monkeypatch: pytest.MonkeyPatch

@@ -74,6 +74,7 @@ def test_nothing_is_asked_of_an_index_where_nothing_is_missing(tmp_path: Path, i
     assert not (tmp_path / "overlay").exists()
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_installed_and_only_once(tmp_path: Path, index: PackageIndex) -> None:
     model = write_python_predictor(tmp_path / "model", USES_PACKAGE)
     write_version(tmp_path / "artifacts", model, "tinypackage<2\nnumpy>=1.20\n")

@@ -51,7 +51,7 @@ MOMENTS = [
 SEED = 4
 RANDOM_KILLS = 6
 
-pytestmark = pytest.mark.timeout(300)  # seconds; each takes a tenth of that on a machine of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # seconds; each takes a tenth of that on a machine of its own
 
 
 @pytest.fixture

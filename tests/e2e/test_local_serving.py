@@ -99,6 +99,7 @@ def test_everything_written_is_closed_to_others(bench: Bench) -> None:
     assert open_to_others == []
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_installed_and_only_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     wheels = bench.root / "wheels"
     wheel = write_wheel(wheels, "tinypackage", "1.0", body="NAME = 'tiny'", requires=["numpy"])
@@ -237,6 +238,7 @@ def test_of_many_failures_the_newest_logs_are_kept(bench: Bench, monkeypatch: py
     assert list(bench.target.failed_logs(variants[0].deployment, lines=1))
 
 
+@pytest.mark.slow
 def test_ten_rollouts_under_load_lose_no_request(bench: Bench) -> None:
     variant = bench.variant(env={"N": "0"})
     bench.apply(bench.desired(variant))

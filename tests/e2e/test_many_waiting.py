@@ -13,7 +13,7 @@ from tests.support.cli import PATIENCE_SECONDS, SLEEPS, Desk, desk_at, eventuall
 
 WAITING = 50
 
-pytestmark = pytest.mark.timeout(300)  # seconds; each takes a tenth of that on a machine of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # seconds; each takes a tenth of that on a machine of its own
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.load import load_on
 ROLLOUTS = 10
 VERSIONS = ("v1", "v2")
 
-pytestmark = pytest.mark.timeout(300)  # seconds; each takes a tenth of that on a machine of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # seconds; each takes a tenth of that on a machine of its own
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def streamed(origin: Repository, cache: Path, path: str) -> dict[str, int]:
     return answer
 
 
+@pytest.mark.slow
 def test_a_large_file_is_fetched_and_streamed_in_flat_memory(tmp_path: Path) -> None:
     small = Repository.create(tmp_path / "small")
     small.write("model.onnx", b"x" * 1000)

@@ -106,6 +106,7 @@ def test_processes_that_put_the_same_version_at_once_all_succeed(place: Place, t
     verify_folder(place.store.fetch(big.ref, tmp_path / "cache"), big.ref.digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["folder", "rclone"], indirect=True)
 def test_memory_does_not_grow_with_the_size_of_a_model(place: Place, tmp_path: Path) -> None:
     size = 256
@@ -117,6 +118,7 @@ def test_memory_does_not_grow_with_the_size_of_a_model(place: Place, tmp_path: P
     assert fetched["grown"] < 96 * MIB
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_uploads(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     place, size = place_on(rclone, monkeypatch), 64
     crowd = finish(start("crowd", place.name, size, environment=place.environment))

@@ -19,7 +19,7 @@ from tests.support.load import load_on
 from tests.support.real_predictors import RAISES, TALKS, WORKS
 from tests.support.whole_path import Installation, eventually, installation
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 VISIT = "import urllib.request; urllib.request.urlopen('http://{host}/ready', timeout=3)"

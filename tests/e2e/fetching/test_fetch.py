@@ -95,6 +95,7 @@ def test_a_fetch_that_was_stopped_is_continued_where_it_was(any_place: Place) ->
     verify_folder(any_place.folder, any_place.version.ref.digest)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_size_of_a_model(any_place: Place, moto: S3Server) -> None:
     large = Version(some_bytes(96 * MIB), name="large")
     large.put(moto.store(any_place.bucket))
