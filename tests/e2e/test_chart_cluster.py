@@ -81,13 +81,13 @@ def test_every_object_is_taken_as_it_is_and_read_back_unchanged(kube: KubeClient
 
 
 def test_the_pods_are_admitted_under_the_restricted_standard(kube: KubeClient, objects: tuple[Object, ...]) -> None:
-    for one in objects:
-        if one["kind"] == "Deployment":
-            template = one["spec"]["template"]
-            metadata = {**template["metadata"], "name": one["metadata"]["name"], "namespace": NAMESPACE}
-            kube.apply(
-                {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, dry_run=True
-            )
+    deployments = [each for each in objects if each["kind"] == "Deployment"]
+    assert deployments
+    for deployment in deployments:
+        template = deployment["spec"]["template"]
+        metadata = {**template["metadata"], "name": deployment["metadata"]["name"], "namespace": NAMESPACE}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        assert kube.apply(pod, dry_run=True)["metadata"]["name"] == metadata["name"]
 
 
 @pytest.mark.parametrize("major", [3, 4])

@@ -91,8 +91,10 @@ def test_every_object_is_valid_for_the_last_four_versions(values: str) -> None:
     ],
 )
 def test_whatever_is_asked_for_is_valid(values: Object) -> None:
-    for one in with_values(**values):
-        assert_valid(one)
+    objects = with_values(**values)
+    assert objects
+    for each in objects:
+        assert_valid(each)
 
 
 def test_what_one_model_consists_of(snapshot: SnapshotAssertion) -> None:

@@ -73,8 +73,14 @@ def test_the_second_is_told_who_the_first_is(kubeconfig: Path, new_client: Calla
 
 
 def test_installations_do_not_wait_for_each_other(kubeconfig: Path, new_client: Callable[[], KubeClient]) -> None:
-    with another_holder(kubeconfig, "one"), held_lease(new_client(), NAMESPACE, "other", "kubeserve apply", 0.0):
-        pass
+    kube = new_client()
+    with another_holder(kubeconfig, "one"), held_lease(kube, NAMESPACE, "other", "kubeserve apply", 0.0) as owner:
+        assert owner.token == 1
+        leases = [
+            ObjectRef("coordination.k8s.io/v1", "Lease", NAMESPACE, f"kubeserve-{name}") for name in ("one", "other")
+        ]
+        holders = {(kube.get(lease) or {})["spec"]["holderIdentity"] for lease in leases}
+        assert len(holders) == 2
 
 
 def test_a_killed_owners_lease_is_taken_over(kubeconfig: Path, new_client: Callable[[], KubeClient]) -> None:
@@ -167,10 +173,15 @@ def test_who_only_writes_on_it_does_not_end_the_round(new_client: Callable[[], K
     kube, other = new_client(), new_client()
     ref = ObjectRef("coordination.k8s.io/v1", "Lease", NAMESPACE, "kubeserve-annotated")
     with held_lease(kube, NAMESPACE, "annotated", "kubeserve apply", 0.0, seconds=SECONDS):
-        other.apply(_bare(ref, {"example.org/note": "seen"}), manager="somebody")
+        written = other.apply(_bare(ref, {"example.org/note": "seen"}), manager="somebody")
         time_of_two_renewals = time.monotonic() + SECONDS
         while time.monotonic() < time_of_two_renewals:
             kube.apply(_config_map())
+        renewed = other.get(ref)
+    assert renewed is not None
+    assert renewed["metadata"]["annotations"]["example.org/note"] == "seen"
+    assert renewed["spec"]["holderIdentity"] == written["spec"]["holderIdentity"]
+    assert renewed["spec"]["renewTime"] > written["spec"]["renewTime"]
 
 
 def _steal(kube: KubeClient, ref: ObjectRef) -> None:

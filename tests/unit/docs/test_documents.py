@@ -64,6 +64,15 @@ def test_json_is_json(page: Path) -> None:
         json.loads(text)
 
 
+def test_the_pages_show_specs_platform_files_and_json() -> None:
+    shown = [text for page in PAGES for text in blocks(page, "yaml")]
+    whole = [text for text in shown if text.startswith("apiVersion:")]
+    specs = [text for text in whole if re.search(r"^tenant:", text, re.MULTILINE)]
+    assert specs
+    assert len(whole) > len(specs), "no page shows a whole platform.yaml"
+    assert any(True for page in PAGES for _ in blocks(page, "json"))
+
+
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(prose(page)):
         if link.startswith(("https://", "http://")):
