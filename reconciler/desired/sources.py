@@ -62,7 +62,7 @@ def read_sources(workspace: Workspace) -> Read:
         for file in opened.source.spec_files(opened.revision)
     ]
     loaded = load_tenants(files, workspace.platform)
-    if not files:
+    if not loaded.problems and all(file.unread for file in files):
         loaded = replace(loaded, problems=(*loaded.problems, _no_specs(sources.values())))
     found = find_parts(loaded.tenants.values(), sources, workspace.platform)
     return Read(sources, loaded, found)

@@ -1,29 +1,30 @@
 """A directory as a source: the working tree as it is, committed or not.
 
 In: a folder on this machine. Out: its specs and, for each path that they name, the artifact there. Nothing outside of
-the folder is read, no symlink is followed. Built by `opening.py`, read by `reconcile.py`.
+the folder is read, no symlink is followed. `factory.py` opens it for the first stage of a round.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reconciler.sources.paths import SourcePath, shown
+from reconciler.sources.paths import SourcePath, printable
 from reconciler.sources.protocol import CHUNK, Revision, SourceArtifact, SourceError
-from reconciler.sources.safe_open import Stamp, names_in, open_file, open_folder, open_folder_in, unreadable
-from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
+from reconciler.sources.safe_open import Stamp, open_file, open_folder, unreadable
+from reconciler.sources.specfiles import TOO_MUCH, affordable, misplaced, missing_submodule, unread
+from reconciler.sources.walk import Walk
 from reconciler.sources.worktree import Clock, directory_artifact
-from specs.loading.loader import SpecFile
-from specs.models.paths import is_skipped_folder, is_spec_path
+from specs.loading.loader import SpecFile, Unread
 from specs.syntax.reader import MAX_FILE_BYTES
 
-MAX_ENTRIES = 1_000_000
-"""Files and folders that are looked at for specs: who has more has named his home, or /."""
+MAX_GITMODULES = 64 * 1024
+
+_SUBMODULE_PATH = re.compile(r'^\s*path\s*=\s*"?(.+?)"?\s*$', re.MULTILINE)
 
 
 class DirectorySource:
@@ -49,6 +50,7 @@ class DirectorySource:
         for spec in specs:
             hasher.update(f"{len(spec.path)} {len(spec.content)} {spec.path}".encode(errors="surrogateescape"))
             hasher.update(spec.content)
+            hasher.update(repr(spec.unread).encode())
         revision = Revision(f"sha256:{hasher.hexdigest()}", "this directory")
         self._read = (revision.id, specs)
         return revision
@@ -70,20 +72,34 @@ class DirectorySource:
 
     def _read_specs(self) -> list[SpecFile]:
         with open_folder(self._root, SourcePath(())) as folder:
-            found = dict(_Walk(self._root).specs(folder, SourcePath(())))
-        read = affordable({str(path): status.st_size for path, status in found.items()})
-        specs = [
-            SpecFile(printable(str(path)), self._content(path, status, read), self._name)
-            for path, status in found.items()
-        ]
+            walk = Walk(self._root)
+            places = dict(walk.places(folder, SourcePath(())))
+        sizes = {str(path): place.st_size for path, place in places.items() if isinstance(place, os.stat_result)}
+        read = affordable(sizes)
+        specs = [self._spec(path, place, str(path) in read) for path, place in places.items()]
+        specs += [self._unread(path, missing_submodule(path)) for path in self._submodules() if path in walk.empty]
         return sorted(specs, key=lambda spec: spec.path)
 
-    def _content(self, path: SourcePath, status: os.stat_result, read: frozenset[str]) -> bytes:
+    def _spec(self, path: SourcePath, place: os.stat_result | Unread, is_affordable: bool) -> SpecFile:
+        if isinstance(place, Unread):
+            return self._unread(str(path), place)
+        if not is_affordable:
+            return self._unread(str(path), TOO_MUCH)
+        try:
+            content = self._content(path)
+        except SourceError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise path.changed("it was removed") from error
+            if error.retryable:
+                raise
+            return self._unread(str(path), unread(error))
+        return SpecFile(printable(str(path)), content, self._name, unread=misplaced(str(path), content))
+
+    def _unread(self, path: str, why: Unread) -> SpecFile:
+        return SpecFile(printable(path), b"", self._name, unread=why)
+
+    def _content(self, path: SourcePath) -> bytes:
         """The file, or its beginning up to just above what a spec may have, so that the loader refuses it."""
-        if not stat.S_ISREG(status.st_mode):
-            return IRREGULAR
-        if str(path) not in read:
-            return TOO_MUCH
         with open_file(self._root, path) as (descriptor, before):
             try:
                 content = b"".join(_chunks(descriptor, MAX_FILE_BYTES + 1))
@@ -93,36 +109,14 @@ class DirectorySource:
                 raise path.changed("somebody wrote to it")
         return content
 
-
-class _Walk:
-    """One look at a whole directory. What can't be read is an error and not left out: a spec that nobody sees would
-    look as if its deployments were to be deleted."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._left = MAX_ENTRIES
-
-    def specs(self, folder: int, at: SourcePath) -> Iterator[tuple[SourcePath, os.stat_result]]:
-        """Every file, link or other thing with the name of a spec, and its status."""
-        names = names_in(folder, at)
-        self._left -= len(names)
-        if self._left < 0:
-            raise SourceError(
-                "Too large a directory",
-                f"{shown(str(self._root))} has more than {MAX_ENTRIES} files. Name the folder with the specs.",
-            )
-        for name in names:
-            path = at / name
-            try:
-                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # deleted since the folder was listed
-            if stat.S_ISDIR(status.st_mode):
-                if not is_skipped_folder(name):
-                    with open_folder_in(folder, path) as inner:
-                        yield from self.specs(inner, path)
-            elif is_spec_path(str(path)):
-                yield path, status
+    def _submodules(self) -> list[str]:
+        """The folders that .gitmodules names, as far as it can be read."""
+        try:
+            with open_file(self._root, SourcePath((".gitmodules",))) as (descriptor, _):
+                text = b"".join(_chunks(descriptor, MAX_GITMODULES)).decode(errors="surrogateescape")
+        except (SourceError, OSError):
+            return []
+        return _SUBMODULE_PATH.findall(text)
 
 
 def _chunks(descriptor: int, limit: int) -> Iterator[bytes]:

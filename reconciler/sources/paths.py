@@ -111,6 +111,11 @@ def shown(path: str) -> str:
     return quoted(path, limit=SHOWN)
 
 
+def printable(path: str) -> str:
+    """A path whose bytes needn't be UTF-8 (surrogates stand for those) as text that can be shown and stored."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def is_packed(name: str) -> bool:
     """Whether a file or folder of this name belongs to the folder artifact that holds it.
 

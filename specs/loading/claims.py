@@ -1,4 +1,4 @@
-"""Whose spec a file is that can't be understood, so that nothing of that tenant is deleted for it.
+"""Whose spec a file is that can't be read or understood, so that nothing of that tenant is deleted because of it.
 
 Called by `loader.py`. Doubt is resolved towards protecting more: a name is only believed if no other can be meant.
 """
@@ -34,6 +34,13 @@ def tenants_at(path: str, platform: Platform) -> frozenset[str] | None:
     if not platform.tenants:
         return None
     return frozenset(name for name in platform.tenants if platform.may_speak_at(name, path))
+
+
+def tenants_below(folder: str, platform: Platform) -> frozenset[str] | None:
+    """The tenants whose paths may hold a file in this folder; None when no tenants are listed."""
+    if not platform.tenants:
+        return None
+    return frozenset(name for name, grant in platform.tenants.items() if grant.may_speak_below(folder))
 
 
 def tenants_in(text: str) -> frozenset[str] | None:

@@ -14,13 +14,24 @@ from specs.syntax.documents import Key, Places
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a file or folder that may hold a spec is not read."""
+
+    summary: str
+    detail: str
+    is_folder: bool = False  # what is in it is unknown
+
+
+@dataclass(frozen=True, slots=True)
 class SpecFile:
-    """One kubeserve.yaml. `path` is POSIX, from the root of its source: its identity there."""
+    """One kubeserve.yaml, or a place where one may be that is not read. `path` is POSIX, from the root of its source:
+    its identity there."""
 
     path: str
     content: bytes
     source: str = ""  # the source's name, where several are loaded together
-    shown: str = ""  # how the user finds it from where he stands, where that isn't `path`
+    shown: str = ""  # the path that the user can open from his working directory, where that isn't `path`
+    unread: Unread | None = None  # `content` is what is known of it all the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from specs.loading.claims import claimants, tenants_at, tenants_in
+from specs.loading.claims import claimants, tenants_at, tenants_below, tenants_in
 from specs.loading.faults import Part, empty_fields, problems_of
 from specs.loading.joining import check_names_once, check_references, join
-from specs.loading.loaded import Loaded, LoadedDeployment, LoadedModel, LoadedVersion, SpecFile, TenantSpec
+from specs.loading.loaded import Loaded, LoadedDeployment, LoadedModel, LoadedVersion, SpecFile, TenantSpec, Unread
 from specs.loading.tenant_document import TenantDocument, read_document
 from specs.models.paths import is_spec_path, resolve_path
 from specs.models.platform import Platform, TenantState
@@ -30,6 +30,7 @@ __all__ = [
     "LoadedVersion",
     "SpecFile",
     "TenantSpec",
+    "Unread",
     "is_spec_path",
     "load_platform",
     "load_tenants",
@@ -96,6 +97,8 @@ class _ReadFile:
 
 
 def _read(file: SpecFile, platform: Platform) -> _ReadFile:
+    if file.unread:
+        return _not_read(file, file.unread, platform)
     reading = read_yaml(file.shown or file.path, file.content)
     read = _ReadFile(problems=list(reading.problems))
     documents = [read_document(file, document) for document in reading.documents if document.data is not None]
@@ -111,6 +114,23 @@ def _read(file: SpecFile, platform: Platform) -> _ReadFile:
             problem.code == "duplicate-key" for problem in reading.problems
         ):  # it may be `tenant:` that is there twice
             _protect(read, tenants_in(reading.text.text) or frozenset(), platform, file.path)
+    return read
+
+
+def _not_read(file: SpecFile, why: Unread, platform: Platform) -> _ReadFile:
+    """Protects whoever may speak there. A folder where no tenant may speak is nobody's place."""
+    if why.is_folder:
+        tenants = tenants_below(file.path, platform)
+    else:
+        tenants = claimants(file.content.decode(errors="replace"), file.path, platform)
+    read = _ReadFile()
+    if tenants != frozenset():
+        place = Place(file.shown or file.path, 0, 0)
+        read.problems.append(Problem(Severity.ERROR, "unread-spec", place, why.summary, why.detail))
+    if tenants is not None and (why.is_folder or not is_spec_path(file.path)):
+        read.claimed |= _not_removed(tenants, platform)  # what their other files say is applied all the same
+    else:
+        _lose(read, tenants, platform, file.path)
     return read
 
 
@@ -134,11 +154,15 @@ def _lose(read: _ReadFile, tenants: frozenset[str] | None, platform: Platform, p
 
 def _protect(read: _ReadFile, tenants: frozenset[str], platform: Platform, path: str) -> frozenset[str]:
     """Keeps what is theirs; answers who of them may speak in this file, and so is broken."""
-    kept = tenants - {name for name, grant in platform.tenants.items() if grant.state is TenantState.REMOVED}
+    kept = _not_removed(tenants, platform)
     own = frozenset(tenant for tenant in kept if platform.may_speak_at(tenant, path))
     read.broken |= own
     read.claimed |= kept - own
     return own
+
+
+def _not_removed(tenants: frozenset[str], platform: Platform) -> frozenset[str]:
+    return tenants - {name for name, grant in platform.tenants.items() if grant.state is TenantState.REMOVED}
 
 
 def _admit(document: TenantDocument, platform: Platform, read: _ReadFile) -> None:

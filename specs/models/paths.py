@@ -15,7 +15,7 @@ from specs.errors import KubeServeError
 from specs.names import quoted
 
 SPEC_NAMES = frozenset({"kubeserve.yaml", "kubeserve.yml"})
-SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
+TOOL_FOLDERS = frozenset({".git", ".kubeserve", "node_modules", "__pycache__"})
 MAX_PATH = 1024
 ANY_FOLDERS = "**"
 
@@ -31,12 +31,17 @@ class PathError(KubeServeError):
 def is_spec_path(path: str) -> bool:
     """Whether a POSIX path from a source's root is a spec: kubeserve.yaml at any depth, no dot-folder on the way."""
     *folders, name = path.split("/")
-    return name in SPEC_NAMES and not any(is_skipped_folder(folder) for folder in folders)
+    return name in SPEC_NAMES and not any(map(is_skipped_folder, folders))
+
+
+def is_spec_name(name: str) -> bool:
+    """Whether a file of this name is a spec, or was meant to be one: upper and lower case don't count."""
+    return name.casefold() in SPEC_NAMES
 
 
 def is_skipped_folder(name: str) -> bool:
-    """Whether specs are not looked for in folders of this name: .git, .venv, node_modules, …"""
-    return name.startswith(".") or name in SKIPPED_FOLDERS
+    """Whether specs in folders of this name are not read: .git, .venv, node_modules, …"""
+    return name.startswith(".") or name in TOOL_FOLDERS
 
 
 def resolve_path(spec_file: str, relative: str) -> str:

@@ -73,7 +73,7 @@ def test_specs_are_found_at_any_depth_and_in_path_order(tree: Repository, open_s
     assert source.spec_files(source.resolve()) == [SpecFile(path, path.encode(), "models") for path in paths]
 
 
-@pytest.mark.parametrize("folder", [".hidden", "node_modules", "__pycache__", "deep/.hidden"])
+@pytest.mark.parametrize("folder", ["node_modules", "__pycache__", "deep/node_modules/x", ".hidden/node_modules"])
 def test_specs_in_the_folders_of_tools_are_not_read(tree: Repository, open_source: Open, folder: str) -> None:
     tree.write(f"{folder}/kubeserve.yaml")
     source = open_source()
@@ -94,21 +94,85 @@ def test_a_spec_that_is_too_large_is_cut_above_the_limit(tree: Repository, open_
     assert small.content == b"tenant: b"
 
 
+def unread(source: Source) -> dict[str, str]:
+    """The places of a source that are not read, and why."""
+    files = source.spec_files(source.resolve())
+    assert [file.path for file in files] == sorted(file.path for file in files)
+    return {file.path: file.unread.summary for file in files if file.unread}
+
+
 def test_a_spec_that_is_a_symlink_is_never_followed_nor_left_out(tree: Repository, open_source: Open) -> None:
     secret = tree.write("secret", b"tenant: secret")
     (tree.path / "kubeserve.yaml").symlink_to(secret)
     source = open_source()
+    assert unread(source) == {"kubeserve.yaml": "Symlinks are refused"}
     (spec,) = source.spec_files(source.resolve())
-    assert spec.path == "kubeserve.yaml"
-    assert spec.content == specfiles.IRREGULAR
+    assert spec.content == b""
+    (problem,) = load_tenants([spec], default_platform()).problems
+    assert problem.render().startswith("kubeserve.yaml: error: Symlinks are refused\n")
+    assert problem.excerpt == ""
 
 
-@pytest.mark.parametrize("content", [specfiles.IRREGULAR, specfiles.TOO_MUCH])
-def test_what_stands_for_a_spec_is_refused_and_shown_and_deletes_nothing(content: bytes) -> None:
-    loaded = load_tenants([SpecFile("kubeserve.yaml", content)], default_platform())
-    (problem,) = loaded.problems
-    assert problem.excerpt.startswith(content.decode()[:60])
-    assert loaded.protected is None
+@pytest.mark.parametrize(
+    "target", ["../../outside/b", "/nowhere/at/all", "gone", "self", "a/kubeserve.yaml/x", ".hidden/b"]
+)
+def test_a_symlink_that_may_hide_a_folder_of_specs_is_a_place_that_is_not_read(
+    tree: Repository, open_source: Open, target: str
+) -> None:
+    (tree.path.parent / "outside" / "b").mkdir(parents=True)
+    tree.write("services/.hidden/b/model.joblib")
+    tree.write("services/a/kubeserve.yaml", b"tenant: a")
+    (tree.path / "services" / "self").symlink_to("self")
+    (tree.path / "services" / "b").symlink_to(target)
+    places = unread(open_source())
+    assert places["services/b"] == "Symlinks are refused"
+    assert places.keys() == {"services/b", "services/self"}
+
+
+def test_a_symlink_to_what_is_read_anyway_hides_nothing(tree: Repository, open_source: Open) -> None:
+    tree.write("services/a/kubeserve.yaml", b"tenant: a")
+    tree.write("model.joblib")
+    links = {"b": "services/a", "services/c": "../b", "services/top": "..", "file": "model.joblib", ".d": "/nowhere"}
+    for link, target in links.items():
+        (tree.path / link).symlink_to(target)
+    source = open_source()
+    assert [spec.path for spec in source.spec_files(source.resolve())] == ["services/a/kubeserve.yaml"]
+    assert unread(source) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "summary"),
+    [
+        (".b/kubeserve.yaml", "Spec in a hidden folder"),
+        ("services/.b/c/kubeserve.yml", "Spec in a hidden folder"),
+        ("services/Kubeserve.yaml", "Misspelled name of a spec"),
+        ("services/kubeserve.YML", "Misspelled name of a spec"),
+    ],
+)
+def test_a_spec_that_is_in_the_wrong_place_is_named_with_its_tenant(
+    tree: Repository, open_source: Open, path: str, summary: str
+) -> None:
+    tree.write(path, b"apiVersion: kubeserve.io/v1\ntenant: fraud\n")
+    source = open_source()
+    assert unread(source) == {path: summary}
+    loaded = load_tenants(source.spec_files(source.resolve()), default_platform())
+    assert loaded.protected == frozenset({"fraud"})
+
+
+@pytest.mark.parametrize("mark", ["pyvenv.cfg", "CACHEDIR.TAG"])
+def test_specs_in_environments_and_caches_are_nobodys(tree: Repository, open_source: Open, mark: str) -> None:
+    tree.write(f".tools/x/{mark}")
+    tree.write(".tools/x/lib/kubeserve.yaml")
+    tree.write(f"venv/{mark}")  # a folder that is not hidden is read all the same
+    tree.write("venv/kubeserve.yaml")
+    source = open_source()
+    assert [spec.path for spec in source.spec_files(source.resolve())] == ["venv/kubeserve.yaml"]
+
+
+def test_a_pointer_of_git_lfs_is_no_spec(tree: Repository, open_source: Open) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 5\n"
+    tree.write("kubeserve.yaml", pointer.encode())
+    assert unread(open_source()) == {"kubeserve.yaml": "A Git LFS pointer instead of a spec"}
 
 
 def test_specs_that_are_too_large_together_cost_the_largest_their_place(
@@ -118,8 +182,9 @@ def test_specs_that_are_too_large_together_cost_the_largest_their_place(
     for number, size in enumerate((60, 10, 70, 10)):
         tree.write(f"{number}/kubeserve.yaml", b"#" * size)
     source = open_source()
-    contents = [spec.content for spec in source.spec_files(source.resolve())]
-    assert contents == [b"#" * 60, b"#" * 10, specfiles.TOO_MUCH, b"#" * 10]
+    files = source.spec_files(source.resolve())
+    assert [spec.content for spec in files] == [b"#" * 60, b"#" * 10, b"", b"#" * 10]
+    assert [spec.unread for spec in files] == [None, None, specfiles.TOO_MUCH, None]
 
 
 @pytest.mark.parametrize("name", ["new\nline", "-rf", "--upload-pack=x", "Modèle", "with space", "a;b", "$HOME", "*"])

@@ -52,14 +52,16 @@ def test_a_submodule_is_refused_wherever_it_is_on_the_way(origin: Repository, op
     for path in ("sub", "sub/model.joblib", "folder/sub", "folder"):
         with pytest.raises(SourceError, match="is a submodule"):
             source.artifact(revision, path)
-    assert source.spec_files(revision) == []
+    unread = {file.path: file.unread.summary for file in source.spec_files(revision) if file.unread}
+    assert unread == {"folder/sub": "Submodules are refused", "sub": "Submodules are refused"}
 
 
 def test_a_submodule_that_is_named_like_a_spec_is_not_left_out(origin: Repository, open_git: Open) -> None:
     origin.commit_tree(("160000", "a" * 40, "kubeserve.yaml"))
     source = open_git()
     (spec,) = source.spec_files(source.resolve())
-    assert spec.content.startswith(b"This is a symlink or no regular file")
+    assert spec.unread is not None
+    assert spec.unread.summary == "Submodules are refused"
 
 
 @pytest.mark.parametrize("path", ["../outside", "a/../../outside", ".git/config", "./a", "a//b", "/etc/passwd"])

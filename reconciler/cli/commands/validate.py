@@ -113,8 +113,8 @@ def _print_json(read: Read, problems: tuple[Problem, ...]) -> None:
                 "severity": problem.severity,
                 "code": problem.code,
                 "file": problem.place.file if problem.place else None,
-                "line": problem.place.line if problem.place else None,
-                "column": problem.place.column if problem.place else None,
+                "line": (problem.place.line or None) if problem.place else None,
+                "column": (problem.place.column or None) if problem.place else None,
                 "summary": problem.summary,
                 "detail": problem.detail,
             }

@@ -38,12 +38,16 @@ class Entry(NamedTuple):
         return self.mode.startswith("100")
 
     @property
+    def is_symlink(self) -> bool:
+        return self.mode == "120000"
+
+    @property
     def is_executable(self) -> bool:
         return self.mode == "100755"
 
     def refuse_special(self, path: SourcePath, depth: int) -> None:
         """SourceError unless it is a file; `depth` is its component of `path`."""
-        if self.mode == "120000":
+        if self.is_symlink:
             raise path.symlink(depth)
         if not self.is_file:
             raise path.submodule(depth)

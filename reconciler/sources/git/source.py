@@ -1,6 +1,6 @@
 """What the round sees of a Git repository: its newest commit, the specs of it, and its artifacts.
 
-In: a URL and a ref. Out: as `sources/protocol.py` says. Built by `opening.py`, read by `reconcile.py`.
+In: a URL and a ref. Out: as `sources/protocol.py` says. `factory.py` opens it for the first stage of a round.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from reconciler.sources.git.command import GitFailed, Progress
 from reconciler.sources.git.contents import Contents
 from reconciler.sources.git.credentials import find_credentials
 from reconciler.sources.git.mirror import GitLimits, Mirror
-from reconciler.sources.git.objects import Entry, Listing, read_listing
+from reconciler.sources.git.objects import Listing, read_listing
+from reconciler.sources.git.specs import SpecReader
 from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
-from reconciler.sources.specfiles import IRREGULAR, TOO_MUCH, affordable, printable
 from specs.loading.loader import SpecFile
-from specs.models.paths import is_spec_path
-from specs.syntax.reader import MAX_FILE_BYTES
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -72,25 +70,13 @@ class GitSource:
         return Revision(commit, label)
 
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
-        entries = {path: entry for path, entry in self._listing(revision).entries.items() if is_spec_path(path)}
-        read = affordable({path: entry.size for path, entry in entries.items()})
-        return [
-            SpecFile(printable(path), self._spec(path, entry, read), self._name)
-            for path, entry in sorted(entries.items())
-        ]
+        return SpecReader(self._listing(revision), self._contents, self._name).read()
 
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
         return git_artifact(self._listing(revision), self._contents, SourcePath.parse(path))
 
     def close(self) -> None:
         self._contents.close()
-
-    def _spec(self, path: str, entry: Entry, read: frozenset[str]) -> bytes:
-        if not entry.is_file:
-            return IRREGULAR
-        if path not in read:
-            return TOO_MUCH
-        return self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_FILE_BYTES + 1)
 
     def _listing(self, revision: Revision) -> Listing:
         if self._newest and self._newest.commit == revision.id:

@@ -182,3 +182,23 @@ def test_an_endpoint_of_the_environment_is_the_stores_too(
     (folder / "platform.yaml").write_text(S3_STORE.replace(', endpoint: "https://s3.example.org"', ""))
     done = call("validate")
     assert "error: The store's own objects are no remote artifacts" in done.err
+
+
+def test_a_folder_that_became_a_symlink_is_an_error_there(call: Call, write_spec: Write, folder: Path) -> None:
+    write_spec("repo/a/kubeserve.yaml", tenant="a")
+    write_spec("repo/b/kubeserve.yaml", tenant="b")
+    (folder / "repo/b").rename(folder / "elsewhere")
+    (folder / "repo/b").symlink_to("../elsewhere")
+    done = call("validate", "repo", "-o", "json")
+    assert done.code == 1
+    (problem,) = done.data["problems"]
+    assert (problem["file"], problem["line"], problem["summary"]) == ("repo/b", None, "Symlinks are refused")
+    assert done.data["tenants"] == ["a"]
+
+
+def test_a_source_of_which_only_unread_places_are_left_is_not_called_empty(call: Call, folder: Path) -> None:
+    (folder / "services").symlink_to("/nowhere")
+    done = call("validate")
+    assert done.code == 1
+    assert "services: error: Symlinks are refused" in done.err
+    assert "No kubeserve.yaml" not in done.err

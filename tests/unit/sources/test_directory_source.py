@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources import directory, safe_open, worktree
+from reconciler.sources import safe_open, walk, worktree
 from reconciler.sources.digests import DigestCache, artifact_sha256
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.protocol import CHUNK, Revision, SourceArtifact, SourceError
@@ -79,7 +79,7 @@ def test_specs_are_those_that_were_resolved_whatever_is_written_since(root: Path
     assert [spec.content for spec in opened.spec_files(revision)] == [b"tenant: a"]
 
 
-@pytest.mark.parametrize("folder", [".git", ".kubeserve", ".venv", "node_modules", "__pycache__", "a/.hidden"])
+@pytest.mark.parametrize("folder", [".git", ".kubeserve", "node_modules", "a/__pycache__"])
 def test_specs_are_not_looked_for_in_tools_folders(root: Path, folder: str) -> None:
     (root / folder).mkdir(parents=True)
     (root / folder / "kubeserve.yaml").write_text("tenant: a")
@@ -87,13 +87,27 @@ def test_specs_are_not_looked_for_in_tools_folders(root: Path, folder: str) -> N
     assert opened.spec_files(opened.resolve()) == []
 
 
-def test_a_folder_that_is_a_symlink_is_not_entered_for_specs(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "kubeserve.yaml").write_text("tenant: a")
-    (root / "link").symlink_to(tmp_path / "outside")
-    (root / "loop").symlink_to(root)
+def test_another_working_tree_in_a_hidden_folder_is_nobodys(root: Path) -> None:
+    (root / ".worktrees" / "fix").mkdir(parents=True)
+    (root / ".worktrees" / "fix" / ".git").write_text("gitdir: elsewhere")
+    (root / ".worktrees" / "fix" / "kubeserve.yaml").write_text("tenant: a")
     opened = source(root)
     assert opened.spec_files(opened.resolve()) == []
+
+
+def unread(root: Path) -> dict[str, str]:
+    opened = source(root)
+    return {file.path: file.unread.detail for file in opened.spec_files(opened.resolve()) if file.unread}
+
+
+def test_a_submodule_that_is_not_checked_out_is_a_place_that_is_not_read(root: Path) -> None:
+    (root / ".gitmodules").write_text('[submodule "s"]\n\tpath = libs/s\n[submodule "t"]\n\tpath = libs/t\n')
+    (root / "libs" / "s").mkdir(parents=True)
+    (root / "libs" / "t").mkdir()
+    (root / "libs" / "t" / "kubeserve.yaml").write_text("tenant: a")
+    (place,) = unread(root).items()
+    assert place[0] == "libs/s"
+    assert "git submodule update --init" in place[1]
 
 
 def test_the_path_to_the_root_may_be_a_symlink(root: Path, tmp_path: Path) -> None:
@@ -122,14 +136,66 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_one(
         source(root).resolve()
 
 
-def test_a_directory_of_endless_depth_is_refused(root: Path) -> None:
+def test_a_folder_that_cannot_be_looked_into_is_a_place_that_is_not_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").mkdir()
+    (root / "a" / "kubeserve.yaml").write_text("tenant: a")
+    (root / "locked").mkdir()
+    (root / ".locked").mkdir()
+    (root / "b.kubeserve").mkdir()
+    open_ = os.open
+
+    def refuse(path: object, *arguments: int, **options: int) -> int:  # permissions would not stop root
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    opened = source(root)
+    assert [file.path for file in opened.spec_files(opened.resolve())] == ["a/kubeserve.yaml", "locked"]
+    assert "Permission denied" in unread(root)["locked"]
+
+
+def test_a_spec_that_cannot_be_read_is_refused_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (root / name).mkdir()
+        (root / name / "kubeserve.yaml").write_text("tenant: a")
+    read = os.read
+
+    def fail(descriptor: int, length: int) -> bytes:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().parent.name == "b":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(descriptor, length)
+
+    monkeypatch.setattr(os, "read", fail)
+    (path, detail) = next(iter(unread(root).items()))
+    assert path == "b/kubeserve.yaml"
+    assert "Input/output error" in detail
+
+
+def test_a_folder_of_endless_depth_is_a_place_that_is_not_read(root: Path) -> None:
     root.joinpath(*"d" * (safe_open.MAX_DEPTH + 1)).mkdir(parents=True)
-    with pytest.raises(SourceError, match="folders deep"):
-        source(root).resolve()
+    (root / "kubeserve.yaml").write_text("tenant: a")
+    places = unread(root)
+    assert list(places) == ["/".join("d" * (safe_open.MAX_DEPTH + 1))]
+    assert "folders deep" in next(iter(places.values()))
+
+
+def test_a_pipe_that_is_named_like_a_spec_is_refused(root: Path) -> None:
+    os.mkfifo(root / "kubeserve.yaml")
+    assert "device, pipe or socket" in unread(root)["kubeserve.yaml"]
+
+
+def test_a_place_that_is_not_read_any_more_changes_the_revision(root: Path) -> None:
+    (root / "a").mkdir()
+    before = source(root).resolve().id
+    (root / "b").symlink_to("/nowhere")
+    assert source(root).resolve().id != before
 
 
 def test_a_directory_of_endless_size_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "MAX_ENTRIES", 9)
+    monkeypatch.setattr(walk, "MAX_ENTRIES", 9)
     for number in range(10):
         (root / f"{number}").touch()
     with pytest.raises(SourceError, match="more than 9 files"):

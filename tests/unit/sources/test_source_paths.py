@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.sources.paths import SourcePath, is_packed
+from reconciler.sources.paths import SourcePath, is_packed, printable
 from reconciler.sources.protocol import SourceError
-from reconciler.sources.specfiles import printable
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specs.loading.loader import SpecFile, load_tenants
+from specs.loading.loader import SpecFile, Unread, load_tenants
 from specs.models.platform import default_platform
 from specs.problems import Severity
 from tests.support.specs_text import HEAD, load, load_files, platform_with
@@ -189,3 +189,40 @@ def test_files_of_several_sources_keep_their_source() -> None:
     assert fraud.models["churn"].source == "one"
     assert fraud.models["churn"].versions["v1"].source == "one"
     assert fraud.deployments["churn"].source == "two"
+
+
+FOLDER = Unread("Symlinks are refused", "It is not followed.", is_folder=True)
+FILE = Unread("Symlinks are refused", "It is not followed.")
+
+
+def test_a_folder_that_is_not_read_protects_everybody_where_no_tenants_are_listed() -> None:
+    files = [SpecFile("kubeserve.yaml", PAYMENTS.encode()), SpecFile("services/b", b"", unread=FOLDER)]
+    loaded = load_tenants(files, default_platform())
+    assert [problem.render() for problem in loaded.problems] == [
+        "services/b: error: Symlinks are refused\n  It is not followed."
+    ]
+    assert loaded.protected is None
+    assert set(loaded.tenants) == {"payments"}, "the others are applied all the same"
+
+
+def test_a_folder_that_is_not_read_protects_the_tenants_whose_paths_lead_into_it() -> None:
+    paths = {"fraud": ["services/b/**"], "search": ["services/*/*/kubeserve.yaml"], "payments": ["pay/**"]}
+    tenants: dict[str, object] = {name: {"paths": globs} for name, globs in paths.items()}
+    tenants["gone"] = {"state": "removed"}
+    files = [SpecFile("pay/kubeserve.yaml", PAYMENTS.encode()), SpecFile("services/b", b"", unread=FOLDER)]
+    loaded = load_tenants(files, platform_with(tenants))
+    assert loaded.protected == frozenset({"fraud", "search"})
+    assert not loaded.broken
+    assert len(loaded.problems) == 1
+
+
+def test_a_folder_where_nobody_may_speak_is_nobodys_problem() -> None:
+    loaded = load_tenants([SpecFile("vendor/b", b"", unread=FOLDER)], platform_with({"fraud": {"paths": ["teams/**"]}}))
+    assert (loaded.problems, loaded.protected) == ((), frozenset())
+
+
+def test_a_spec_that_is_not_read_breaks_the_tenant_whose_place_it_is() -> None:
+    platform = platform_with({"fraud": {"paths": ["fraud/**"]}, "search": {"paths": ["search/**"]}})
+    loaded = load_tenants([SpecFile("fraud/kubeserve.yaml", b"", unread=FILE)], platform)
+    assert loaded.broken == {"fraud"}
+    assert load_tenants([SpecFile("kubeserve.yaml", b"", unread=FILE)], default_platform()).protected is None
