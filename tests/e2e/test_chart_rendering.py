@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from reconciler.model.resources import Desired, Replicas, ResourceId
 from reconciler.targets.kubernetes.objects.identity import DIGEST, FIELDS, RENDERED, annotation, owner, rendered_digest
-from reconciler.targets.kubernetes.rendering import FenceError, HelmMissing, Rendered, Renderer, RenderError
+from reconciler.targets.kubernetes.objects.rendered import Rendered
+from reconciler.targets.kubernetes.rendering import FenceError, HelmMissing, Renderer, RenderError
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
 from specs.models.platform import Platform

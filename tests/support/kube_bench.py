@@ -19,6 +19,7 @@ from reconciler.model.resources import Desired, DesiredVariant, Kind, Replicas, 
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef, marks
+from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT
 from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
@@ -31,12 +32,6 @@ EVERYTHING = Scope()
 IMAGE = "registry.example.org/runtime:1"
 
 
-@dataclass(frozen=True)
-class Sketched:
-    objects: tuple[Object, ...]
-    error: KubeServeError | None = None
-
-
 @dataclass
 class Sketch:
     """Renders the kinds of the chart. `change` may alter each object; `images` names a deployment's image; `fails` says
@@ -47,9 +42,9 @@ class Sketch:
     images: dict[str, str] = field(default_factory=dict)
     fails: KubeServeError | None = None
 
-    def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Sketched]:
+    def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Rendered]:
         del monitors  # the chart's own tests see to them
-        found: dict[ResourceId, Sketched] = {}
+        found: dict[ResourceId, Rendered] = {}
         for variant in desired.variants.values():
             found[variant.id] = self._sketched(self._variant(variant))
         for deployment in desired.deployments.values():
@@ -57,8 +52,8 @@ class Sketch:
             found[deployment.id] = self._sketched(self._route(deployment.id, names))
         return found
 
-    def _sketched(self, objects: Iterator[Object]) -> Sketched:
-        return Sketched(() if self.fails else tuple(self.change(one) for one in objects), self.fails)
+    def _sketched(self, objects: Iterator[Object]) -> Rendered:
+        return Rendered(() if self.fails else tuple(self.change(one) for one in objects), self.fails)
 
     def _object(self, api: str, kind: str, resource: ResourceId, deployment: str, **content: Any) -> Object:
         variant = resource.name if resource.kind is Kind.VARIANT else ""

@@ -12,20 +12,20 @@ from dataclasses import replace
 
 from reconciler.model.resources import Desired, Kind, ResourceId, Scope, deployment_id
 from reconciler.targets.kubernetes.access import Access
-from reconciler.targets.kubernetes.applying.apply import Applier, Objects
+from reconciler.targets.kubernetes.applying.apply import Applier
 from reconciler.targets.kubernetes.applying.events import Events
 from reconciler.targets.kubernetes.applying.provision import Provisioner
 from reconciler.targets.kubernetes.applying.removal import Remover
 from reconciler.targets.kubernetes.applying.routing import await_acceptance, check_ready, stages
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.lease import held_lease
-from reconciler.targets.kubernetes.objects.changes import removed, touched
-from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, Object, ObjectRef, workload
+from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, Object, ObjectRef, Objects, workload
 from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, MONITOR
+from reconciler.targets.kubernetes.objects.rendered import Renders
+from reconciler.targets.kubernetes.planning.changes import removed, touched
 from reconciler.targets.kubernetes.planning.observe import Observed, observe, routed
 from reconciler.targets.kubernetes.planning.prepare import Payload, prepare
 from reconciler.targets.kubernetes.readiness.watcher import Watcher
-from reconciler.targets.kubernetes.rendered import Renders
 from reconciler.targets.kubernetes.tenancy.quota import replicas_of
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState

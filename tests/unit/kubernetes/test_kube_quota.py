@@ -30,7 +30,7 @@ def wanted(deployments: Mapping[str, Any], replicas: tuple[int, int] = (1, 1), c
 
 
 def check(desired: Desired, observed: Observed = NOTHING) -> Quotas:
-    return check_quotas(desired, observed, Sketch(PLATFORM).render(desired), PLATFORM)
+    return check_quotas(desired, observed.objects, Sketch(PLATFORM).render(desired), PLATFORM)
 
 
 def live(desired: Desired, replicas: int | None = None) -> Observed:

@@ -6,7 +6,7 @@ Called by `target.py` for one tenant, variant or deployment at a time, in a work
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.targets.kubernetes.applying.orphans import replicas_of_orphans
@@ -20,6 +20,7 @@ from reconciler.targets.kubernetes.objects.identity import (
     VARIANT,
     Object,
     ObjectRef,
+    Objects,
     Propagation,
     selector,
 )
@@ -38,8 +39,6 @@ _IMMUTABLE = ("field is immutable", "may not change once set")
 
 MAX_NAME = 63
 _REHEARSAL = "-rehearsal"
-
-Objects = Mapping[ObjectRef, Object]
 
 
 class ConflictError(TargetError):

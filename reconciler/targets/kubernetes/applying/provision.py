@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from reconciler.model.resources import Desired, ResourceId
-from reconciler.targets.kubernetes.applying.apply import Applier, Objects
+from reconciler.targets.kubernetes.applying.apply import Applier
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
-from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks
+from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Objects, marks
 from reconciler.targets.kubernetes.objects.kinds import ACCOUNT, NAMESPACE, ROLE_BINDING, SECRET
 from reconciler.targets.kubernetes.planning.observe import Observed
 from reconciler.targets.kubernetes.planning.prepare import Payload

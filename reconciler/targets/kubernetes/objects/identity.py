@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import orjson
 
-from reconciler.model.resources import JSON, ResourceId, deployment_id, tenant_id, variant_id
+from reconciler.model.resources import JSON, Kind, ResourceId, deployment_id, tenant_id, variant_id
 from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD, ApiKind
 
 MANAGER = "kubeserve"
@@ -51,6 +51,10 @@ class ObjectRef:
         return ApiKind(self.api_version, self.kind)
 
 
+Objects = Mapping[ObjectRef, Object]
+"""The objects of one resource."""
+
+
 def marks(installation: str, tenant: str, deployment: str = "", variant: str = "") -> dict[str, str]:
     """The labels of an object of this installation."""
     found = {MANAGED_BY: MANAGER, INSTALLATION: installation, TENANT: tenant}
@@ -76,6 +80,12 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
     if labels.get(VARIANT):
         return variant_id(tenant, labels[VARIANT])
     return deployment_id(tenant, labels[DEPLOYMENT]) if labels.get(DEPLOYMENT) else tenant_id(tenant)
+
+
+def deployment_of(resource: ResourceId, content: Mapping[str, JSON]) -> ResourceId:
+    """The deployment that a variant belongs to, by the labels of one of its objects; any other resource is its own."""
+    name = content["metadata"]["labels"].get(DEPLOYMENT)
+    return deployment_id(resource.tenant, name) if name and resource.kind is Kind.VARIANT else resource
 
 
 class Propagation(StrEnum):

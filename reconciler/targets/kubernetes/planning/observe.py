@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from reconciler.model.resources import JSON, Kind, ResourceId, Scope, deployment_id, variant_id
+from reconciler.model.resources import JSON, Kind, ResourceId, Scope, variant_id
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import (
-    DEPLOYMENT,
     DIGEST,
     FIELDS,
     PREFIX,
@@ -23,6 +22,7 @@ from reconciler.targets.kubernetes.objects.identity import (
     Object,
     ObjectRef,
     annotation,
+    deployment_of,
     is_autoscaled,
     owner,
     recorded,
@@ -62,7 +62,7 @@ def group(found: Iterable[Object], scope: Scope) -> Observed:
     observed = Observed()
     for one in found:
         resource = owner(one)
-        if resource is not None and _deployment_of(resource, one) in scope:
+        if resource is not None and deployment_of(resource, one) in scope:
             observed.objects.setdefault(resource, {})[ObjectRef.of(one)] = one
     observed.live = Live({resource: live(resource, objects.values()) for resource, objects in observed.objects.items()})
     return observed
@@ -108,17 +108,11 @@ def fields_of(described: Object) -> dict[str, str]:
     return recorded(annotation(described, FIELDS))
 
 
-def _deployment_of(resource: ResourceId, one: Object) -> ResourceId:
-    """What `--only` is held against: a variant follows its deployment."""
-    name = one["metadata"]["labels"].get(DEPLOYMENT)
-    return deployment_id(resource.tenant, name) if name and resource.kind is Kind.VARIANT else resource
-
-
 def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, going: bool) -> LiveResource:
     running = workload(objects)
     described = running or next((one for one in objects if annotation(one, FIELDS)), objects[0])
     status: Mapping[str, JSON] = (running or {}).get("status") or {}
-    of = _deployment_of(resource, objects[0])
+    of = deployment_of(resource, objects[0])
     return LiveResource(
         resource,
         mark,

@@ -26,9 +26,9 @@ from reconciler.targets.kubernetes.objects.identity import (
     workload,
 )
 from reconciler.targets.kubernetes.objects.kinds import DESCRIBED
+from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.planning.observe import Observed, fields_of
 from reconciler.targets.kubernetes.planning.replacement import replacements
-from reconciler.targets.kubernetes.rendered import Rendered
 from reconciler.targets.kubernetes.tenancy.objects import tenant_objects
 from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, refusals
 from reconciler.targets.kubernetes.tenancy.quota import check_quotas
@@ -57,7 +57,7 @@ def prepare(
     around: Surroundings,
 ) -> Prepared:
     """Every tenant, variant and deployment; what can't be applied carries the reason."""
-    quotas = check_quotas(desired, observed, rendered, platform)
+    quotas = check_quotas(desired, observed.objects, rendered, platform)
     errors: dict[ResourceId, KubeServeError] = {**quotas.errors, **refusals(desired, platform, around)}
     found: dict[ResourceId, PreparedResource] = {}
     for tenant in desired.tenants:

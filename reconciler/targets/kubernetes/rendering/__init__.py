@@ -4,6 +4,6 @@ Called by the Kubernetes target before a plan, and by `kubeserve render`; asks n
 """
 
 from reconciler.targets.kubernetes.rendering.errors import FenceError, HelmMissing, RenderError
-from reconciler.targets.kubernetes.rendering.renderer import Rendered, Renderer
+from reconciler.targets.kubernetes.rendering.renderer import Renderer
 
-__all__ = ["FenceError", "HelmMissing", "RenderError", "Rendered", "Renderer"]
+__all__ = ["FenceError", "HelmMissing", "RenderError", "Renderer"]

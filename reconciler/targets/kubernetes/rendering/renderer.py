@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import orjson
 
 from reconciler.model.resources import Desired, DesiredDeployment, DesiredVariant, ResourceId
-from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
+from reconciler.targets.kubernetes.objects.identity import ObjectRef
+from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.rendering.batch import Batch, Outcome, render_each
 from reconciler.targets.kubernetes.rendering.cache import RenderCache
 from reconciler.targets.kubernetes.rendering.chart import chart_digest, own_chart
@@ -22,20 +22,11 @@ from reconciler.targets.kubernetes.rendering.errors import RenderError
 from reconciler.targets.kubernetes.rendering.helm import find_helm
 from reconciler.targets.kubernetes.rendering.job import Job, deployment_job, variant_job
 from reconciler.targets.kubernetes.rendering.values import Values, shared_values
-from specs.errors import KubeServeError
 from specs.models.platform import Platform
 
 FORMAT = 1  # of what is cached; another one whenever the fence, or what is added after rendering, changes
 
 R = TypeVar("R", DesiredVariant, DesiredDeployment)
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The objects of one variant or deployment in the order in which they are applied, or why there are none."""
-
-    objects: tuple[Object, ...] = ()
-    error: KubeServeError | None = None
 
 
 class Renderer:

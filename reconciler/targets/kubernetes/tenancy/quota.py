@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from reconciler.model.resources import JSON, Desired, DesiredVariant, Kind, ResourceId
-from reconciler.targets.kubernetes.objects.identity import Object, workload
+from reconciler.targets.kubernetes.objects.identity import Object, Objects, deployment_of, workload
 from reconciler.targets.kubernetes.objects.quantities import amount
-from reconciler.targets.kubernetes.planning.observe import Observed
-from reconciler.targets.kubernetes.rendered import Rendered
+from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.tenancy.objects import DEFAULT_CONTAINER_CPU, DEFAULT_CONTAINER_MEMORY, quota_of
 from reconciler.targets.protocol import TargetError
 from specs.models.grants import Quota
@@ -59,10 +58,10 @@ class Quotas:
 
 
 def check_quotas(
-    desired: Desired, observed: Observed, rendered: Mapping[ResourceId, Rendered], platform: Platform
+    desired: Desired, live: Mapping[ResourceId, Objects], rendered: Mapping[ResourceId, Rendered], platform: Platform
 ) -> Quotas:
     """Every tenant's pods at the height of this plan's rollouts, old beside new, held against its quota."""
-    sums = _sums(desired, observed, rendered)
+    sums = _sums(desired, live, rendered)
     found = Quotas()
     for tenant in desired.tenants:
         total, quota = sums.get(tenant.tenant, _Sum()), quota_of(platform, tenant.tenant)
@@ -93,16 +92,18 @@ def replicas_of(found: Object | None) -> int:
     return int(1 if replicas is None else replicas)
 
 
-def _sums(desired: Desired, observed: Observed, rendered: Mapping[ResourceId, Rendered]) -> dict[str, _Sum]:
+def _sums(
+    desired: Desired, live: Mapping[ResourceId, Objects], rendered: Mapping[ResourceId, Rendered]
+) -> dict[str, _Sum]:
     serving: dict[ResourceId, int] = {}  # deployment -> replicas of its largest live variant
     sums: dict[str, _Sum] = {}
-    for resource, objects in observed.objects.items():
+    for resource, objects in live.items():
         running = workload(objects.values()) if resource.kind is Kind.VARIANT else None
         if running is None:
             continue
         count = replicas_of(running)
-        if (of := observed.live.resources[resource].deployment) is not None:
-            serving[of] = max(serving.get(of, 0), count)
+        deployment = deployment_of(resource, running)
+        serving[deployment] = max(serving.get(deployment, 0), count)
         if resource not in desired.variants:
             total = sums.setdefault(resource.tenant, _Sum())
             total.replaced += pod_need(running["spec"]["template"]) * count
@@ -111,14 +112,14 @@ def _sums(desired: Desired, observed: Observed, rendered: Mapping[ResourceId, Re
         if made is not None:
             need = pod_need(made["spec"]["template"])
             total = sums.setdefault(variant.id.tenant, _Sum())
-            total.wanted += need * _replicas(variant, observed, serving)
+            total.wanted += need * _replicas(variant, live, serving)
             total.most += need * variant.replicas.max
     return sums
 
 
-def _replicas(variant: DesiredVariant, observed: Observed, serving: Mapping[ResourceId, int]) -> int:
+def _replicas(variant: DesiredVariant, live: Mapping[ResourceId, Objects], serving: Mapping[ResourceId, int]) -> int:
     """A new variant starts with as many as the old one has; one that is there keeps what its autoscaler gave it."""
-    running = workload(observed.objects.get(variant.id, {}).values())
+    running = workload(live.get(variant.id, {}).values())
     now = replicas_of(running) if running else serving.get(variant.deployment, 0)
     return max(variant.replicas.min, min(now, variant.replicas.max))
 

@@ -1,8 +1,9 @@
-"""What the target asks of whoever renders: the objects of every variant and deployment, in one call."""
+"""What the target asks of a renderer: the objects of every variant and deployment, in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.model.resources import Desired, ResourceId
@@ -10,14 +11,12 @@ from reconciler.targets.kubernetes.objects.identity import Object
 from specs.errors import KubeServeError
 
 
-class Rendered(Protocol):
-    """One variant's or deployment's objects, in the order in which they are applied; or why there are none."""
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The objects of one variant or deployment in the order in which they are applied, or why there are none."""
 
-    @property
-    def objects(self) -> tuple[Object, ...]: ...
-
-    @property
-    def error(self) -> KubeServeError | None: ...
+    objects: tuple[Object, ...] = ()
+    error: KubeServeError | None = None
 
 
 class Renders(Protocol):
