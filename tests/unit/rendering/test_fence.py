@@ -116,6 +116,28 @@ def server(one: Object) -> Object:
     return found
 
 
+def fetch(one: Object) -> Object:
+    found: Object = pod(one)["initContainers"][0]
+    return found
+
+
+def endpoint(one: Object) -> Object:
+    found: Object = one["spec"]["endpoints"][0]
+    return found
+
+
+def relabel(one: Object, **rule: str) -> None:
+    endpoint(one)["relabelings"] = [rule]
+
+
+def annotate_pods(one: Object, name: str, value: str) -> None:
+    one["spec"]["template"]["metadata"]["annotations"] = {name: value}
+
+
+def secret_variable(name: str) -> Object:
+    return {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": name, "key": "AWS_SECRET_ACCESS_KEY"}}}
+
+
 def documents(*objects: Object) -> list[Document]:
     return [Document("own/templates/a.yaml", one) for one in objects]
 
@@ -152,12 +174,16 @@ def test_what_is_allowed_passes_as_it_is() -> None:
         (workload, lambda o: pod(o).update(hostPID=True), "may not have hostPID"),
         (workload, lambda o: pod(o).update(nodeName="n"), "may not have nodeName"),
         (workload, lambda o: pod(o).update(serviceAccountName="admin"), "service account must be kubeserve"),
-        (workload, lambda o: pod(o).update(serviceAccount="admin"), "service account must be kubeserve"),
+        (workload, lambda o: pod(o).update(serviceAccount="admin"), "may not have serviceAccount"),
         (workload, lambda o: pod(o).pop("automountServiceAccountToken"), "automountServiceAccountToken: false"),
         (workload, lambda o: pod(o)["volumes"].append({"name": "h", "hostPath": {}}), "h may not be a hostPath"),
         (workload, lambda o: pod(o)["volumes"].append({"name": "p", "projected": {}}), "p may not be a projected"),
-        (workload, lambda o: pod(o)["securityContext"].update(sysctls=[{}]), "may not set sysctls"),
-        (workload, lambda o: pod(o)["securityContext"].pop("seccompProfile"), "seccomp profile"),
+        (
+            workload,
+            lambda o: pod(o)["securityContext"].update(sysctls=[{}]),
+            "the securityContext of its pods may not have sysctls",
+        ),
+        (workload, lambda o: pod(o)["securityContext"].pop("seccompProfile"), "must have a seccomp profile"),
         (workload, lambda o: pod(o)["securityContext"].update(runAsUser=0), "may not run as user 0"),
         (workload, lambda o: server(o)["securityContext"].update(privileged=True), "may not be privileged"),
         (workload, lambda o: server(o)["securityContext"].update(runAsNonRoot=False), "runAsNonRoot: true"),
@@ -168,10 +194,15 @@ def test_what_is_allowed_passes_as_it_is() -> None:
         (workload, lambda o: server(o)["resources"]["limits"].pop("memory"), "must have limits of cpu and memory"),
         (workload, lambda o: pod(o)["initContainers"][0].pop("resources"), "container fetch must have requests"),
         (workload, lambda o: pod(o).update(ephemeralContainers=[{}]), "may not have ephemeralContainers"),
+        (workload, lambda o: o["spec"].update(paused=True), "its spec may not have paused"),
         (service, lambda o: o["spec"].update(type="LoadBalancer"), "type must be ClusterIP"),
         (service, lambda o: o["spec"].update(externalIPs=["1.2.3.4"]), "may not have externalIPs"),
         (service, lambda o: o["spec"].update(selector={"app": "x"}), "must select kubeserve.io/variant"),
         (monitor, lambda o: o["spec"].update(namespaceSelector={"any": True}), "no other namespace"),
+        (monitor, lambda o: endpoint(o).update(bearerTokenFile="/t"), "its endpoints may not have bearerTokenFile"),
+        (monitor, lambda o: endpoint(o).update(tlsConfig={"caFile": "/c"}), "its endpoints may not have tlsConfig"),
+        (monitor, lambda o: relabel(o, targetLabel="__address__"), "may not change what is scraped"),
+        (monitor, lambda o: relabel(o, action="labelmap", regex="a(.*)"), "may not change what is scraped"),
         (scaler, lambda o: o["spec"]["scaleTargetRef"].update(name="other"), "must scale the Deployment"),
     ],
 )
@@ -195,9 +226,10 @@ def test_what_a_variant_may_not_have_is_refused(make: Callable[[], Object], chan
         (route, lambda o: o["spec"]["rules"][0].update(filters=[{}]), "may not have filters"),
         (route, lambda o: o["spec"]["rules"][0]["backendRefs"][0].update(namespace="x"), "own namespace alone"),
         (route, lambda o: o["spec"]["rules"][0]["backendRefs"][0].update(name="other"), "leads to other"),
-        (ingress, lambda o: o["spec"].update(defaultBackend={"service": {}}), "default backend"),
+        (ingress, lambda o: o["spec"].update(defaultBackend={"service": {}}), "its spec may not have defaultBackend"),
         (ingress, lambda o: o["spec"]["rules"][0].pop("host"), "host must be models.example.org, and is None"),
         (ingress, lambda o: o["spec"]["rules"][0]["http"]["paths"][0].update(path="/"), "path / is not"),
+        (route, lambda o: o["spec"].update(useDefaultGateways="All"), "its spec may not have useDefaultGateways"),
         (stable, lambda o: o["spec"].update(selector={"kubeserve.io/variant": "risk-1"}), "must select"),
         (stable, lambda o: o["metadata"]["labels"].update(OWN), "may not have the label kubeserve.io/variant"),
         (stable, lambda o: o.update(kind="Secret"), "has no v1 Secret"),
@@ -208,6 +240,116 @@ def test_what_a_deployment_may_not_have_is_refused(make: Callable[[], Object], c
     change(one)
     with pytest.raises(FenceError, match=fault):
         fence(documents(one), ROUTED)
+
+
+UNCONFINED = {"type": "Unconfined"}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda o: pod(o)["securityContext"].update(appArmorProfile=UNCONFINED), "may not have the AppArmor profile"),
+        (
+            lambda o: server(o)["securityContext"].update(appArmorProfile=UNCONFINED),
+            "may not have the AppArmor profile",
+        ),
+        (
+            lambda o: fetch(o)["securityContext"].update(appArmorProfile=UNCONFINED),
+            "container fetch may not have the A",
+        ),
+        (
+            lambda o: annotate_pods(o, "container.apparmor.security.beta.kubernetes.io/server", "unconfined"),
+            "may not be unconfined",
+        ),
+        (
+            lambda o: annotate_pods(o, "seccomp.security.alpha.kubernetes.io/pod", "unconfined"),
+            "may not be unconfined",
+        ),
+        (lambda o: annotate_pods(o, "k8s.v1.cni.cncf.io/networks", "other"), "may not have the annotation k8s.v1.cni"),
+        (lambda o: pod(o)["securityContext"].update(seccompProfile=UNCONFINED), "the seccomp profile Unconfined"),
+        (lambda o: server(o)["securityContext"].update(seccompProfile=UNCONFINED), "the seccomp profile Unconfined"),
+        (lambda o: server(o)["securityContext"].update(runAsUser=0), "may not run as user 0"),
+        (
+            lambda o: server(o)["securityContext"].update(windowsOptions={"hostProcess": True}),
+            "may not have windowsOptions in its securityContext",
+        ),
+        (lambda o: pod(o)["securityContext"].update(windowsOptions={"hostProcess": True}), "not have windowsOptions"),
+        (lambda o: server(o)["securityContext"].update(seLinuxOptions={"type": "spc_t"}), "not have seLinuxOptions"),
+        (lambda o: pod(o).update(shareProcessNamespace=True), "may not have shareProcessNamespace"),
+        (lambda o: pod(o).update(hostAliases=[{"ip": "10.0.0.1"}]), "may not have hostAliases"),
+        (lambda o: pod(o).update(resourceClaims=[{"name": "gpu"}]), "may not have resourceClaims"),
+        (lambda o: pod(o).update(aFieldThatIsNew={"x": 1}), "its pods may not have aFieldThatIsNew"),
+        (lambda o: server(o).update(aFieldThatIsNew=True), "container server may not have aFieldThatIsNew"),
+        (lambda o: server(o).update(volumeDevices=[{}]), "container server may not have volumeDevices"),
+        (lambda o: server(o).update(ports=[{"containerPort": 1, "hostIP": "10.0.0.1"}]), "hostPort or hostIP"),
+        (lambda o: server(o)["resources"].update(claims=[{"name": "gpu"}]), "may not claim devices"),
+        (lambda o: pod(o).update(priorityClassName="system-node-critical"), "priority class system-node-critical"),
+        (lambda o: pod(o)["volumes"].append({"name": "i", "image": {"reference": "x"}}), "i may not be a image"),
+        (lambda o: pod(o)["volumes"].append({"name": "c", "csi": {}}), "c may not be a csi"),
+    ],
+)
+def test_what_loosens_the_confinement_of_a_pod_is_refused(change: Change, fault: str) -> None:
+    one = workload()
+    change(one)
+    with pytest.raises(FenceError, match=fault):
+        fence(documents(one), VARIANT)
+
+
+@pytest.mark.parametrize("kind", ["httpGet", "tcpSocket"])
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_a_probe_that_names_a_host_is_refused(probe: str, kind: str) -> None:
+    one = workload()
+    server(one)[probe] = {kind: {"port": 80}}
+    fence(documents(one, service()), VARIANT)
+    server(one)[probe][kind]["host"] = "169.254.169.254"
+    with pytest.raises(FenceError, match=f"container server may not name a host in its {probe}"):
+        fence(documents(one, service()), VARIANT)
+
+
+@pytest.mark.parametrize("kind", ["httpGet", "tcpSocket"])
+@pytest.mark.parametrize("hook", ["postStart", "preStop"])
+def test_a_lifecycle_hook_that_names_a_host_is_refused(hook: str, kind: str) -> None:
+    one = workload()
+    fetch(one)["lifecycle"] = {hook: {kind: {"port": 80, "host": "127.0.0.1"}}}
+    with pytest.raises(FenceError, match=f"container fetch may not name a host in its {hook}"):
+        fence(documents(one, service()), VARIANT)
+
+
+@pytest.mark.parametrize("secret", ["kubeserve-store", "kubeserve-pull"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda o, secret: server(o).update(envFrom=[{"secretRef": {"name": secret}}]),
+        lambda o, secret: fetch(o).update(envFrom=[{"prefix": "X_", "secretRef": {"name": secret}}]),
+        lambda o, secret: server(o).update(env=[secret_variable(secret)]),
+        lambda o, secret: pod(o)["volumes"].append({"name": "s", "secret": {"secretName": secret}}),
+        lambda o, secret: pod(o)["volumes"].append({"name": "s", "projected": {"sources": [{"secret": {}}]}}),
+        lambda o, secret: fetch(o).update(env=[secret_variable(secret)], restartPolicy="Always"),
+    ],
+)
+def test_credentials_of_the_operator_reach_no_container_that_runs_with_the_model(change: Any, secret: str) -> None:
+    one = workload()
+    change(one, secret)
+    with pytest.raises(FenceError, match=f"the Secret {secret}|may not be a projected"):
+        fence(documents(one, service()), VARIANT)
+
+
+def test_an_init_container_may_read_the_keys_of_the_stores_secret_and_nothing_else_of_the_operator() -> None:
+    one = workload()
+    fetch(one)["env"] = [secret_variable("kubeserve-store")]
+    server(one)["env"] = [secret_variable("hub")]
+    server(one)["envFrom"] = [{"secretRef": {"name": "hub"}}, {"configMapRef": {"name": "settings"}}]
+    fence(documents(one, service()), VARIANT)
+    fetch(one)["env"] = [secret_variable("kubeserve-pull")]
+    with pytest.raises(FenceError, match="may not read the Secret kubeserve-pull"):
+        fence(documents(one, service()), VARIANT)
+
+
+def test_fields_that_are_empty_or_false_change_nothing() -> None:
+    one = workload()
+    pod(one).update(hostNetwork=False, hostAliases=[], resourceClaims=None)
+    server(one).update(volumeDevices=[], stdin=False)
+    fence(documents(one, service()), VARIANT)
 
 
 def test_a_workload_of_a_deployment_is_refused() -> None:

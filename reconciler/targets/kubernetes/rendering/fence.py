@@ -16,15 +16,37 @@ from reconciler.targets.kubernetes.objects.identity import VARIANT, Object
 from reconciler.targets.kubernetes.objects.kinds import ALLOWED, REQUIRED
 from reconciler.targets.kubernetes.rendering.documents import Document
 from reconciler.targets.kubernetes.rendering.errors import FenceError
-from reconciler.targets.kubernetes.rendering.fence_pod import pod_faults
+from reconciler.targets.kubernetes.rendering.fence_pod import template_faults, unknown_fields
 
 MAX_OBJECT_BYTES = 1_000_000  # an API server takes 1.5 MiB, with what it adds itself
 MAX_OBJECTS = 16  # of one variant or deployment
 
 _METADATA = frozenset({"name", "namespace", "labels", "annotations"})
-_SERVICE = frozenset(
-    {"type", "selector", "ports", "sessionAffinity", "sessionAffinityConfig", "publishNotReadyAddresses"}
+_SPECS = {
+    "Deployment": frozenset(
+        {"replicas", "selector", "template", "strategy", "minReadySeconds", "revisionHistoryLimit"}
+        | {"progressDeadlineSeconds"}
+    ),
+    "Service": frozenset(
+        {"type", "selector", "ports", "sessionAffinity", "sessionAffinityConfig", "publishNotReadyAddresses"}
+    ),
+    "HorizontalPodAutoscaler": frozenset({"scaleTargetRef", "minReplicas", "maxReplicas", "metrics", "behavior"}),
+    "PodDisruptionBudget": frozenset({"minAvailable", "maxUnavailable", "selector", "unhealthyPodEvictionPolicy"}),
+    "ServiceMonitor": frozenset(
+        {"jobLabel", "targetLabels", "podTargetLabels", "selector", "namespaceSelector", "endpoints", "sampleLimit"}
+        | {"targetLimit", "labelLimit", "labelNameLengthLimit", "labelValueLengthLimit"}
+    ),
+    "HTTPRoute": frozenset({"parentRefs", "hostnames", "rules"}),
+    "Ingress": frozenset({"ingressClassName", "tls", "rules"}),
+}
+"""What the spec of each kind may have: `paused` would keep a Deployment from starting, for example."""
+_RULE = frozenset({"name", "matches", "backendRefs", "timeouts", "retry", "sessionPersistence"})
+_ENDPOINT = frozenset(
+    {"port", "targetPort", "path", "scheme", "interval", "scrapeTimeout", "metricRelabelings", "relabelings"}
 )
+"""Of a ServiceMonitor. `bearerTokenFile` and its like would have Prometheus send its own credentials to the pod."""
+_RELABEL = frozenset({"replace", "keep", "drop", "labeldrop", "labelkeep", "hashmod", "lowercase", "uppercase"})
+"""All but `labelmap`, which can write labels that choose the scraped address, as a target label of `__` can."""
 _HOOK = "helm.sh/hook"
 
 
@@ -73,6 +95,7 @@ def _faults(one: Object, expected: Expected) -> Iterator[str]:
         if size > MAX_OBJECT_BYTES:
             yield f"it has {size} bytes, and at most {MAX_OBJECT_BYTES} are allowed"
         yield from _metadata_faults(one["metadata"], expected)
+        yield from (f"its spec {fault}" for fault in unknown_fields(one["spec"], _SPECS[one["kind"]]))
         yield from CHECKS[one["kind"]](one["spec"], expected)
     except (AttributeError, TypeError, LookupError):
         yield "it does not have the shape of its kind"
@@ -103,7 +126,7 @@ def _deployment_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator
     yield from _own_faults((spec.get("selector") or {}).get("matchLabels"), expected)
     template = spec["template"]
     yield from (f"of its pods, {fault}" for fault in _label_faults(template["metadata"].get("labels"), expected))
-    yield from pod_faults(template["spec"])
+    yield from template_faults(template)
 
 
 def _budget_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]:
@@ -114,6 +137,11 @@ def _monitor_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[st
     yield from _own_faults((spec.get("selector") or {}).get("matchLabels"), expected)
     if spec.get("namespaceSelector"):
         yield "it may select no other namespace"
+    for endpoint in spec["endpoints"]:
+        yield from (f"its endpoints {fault}" for fault in unknown_fields(endpoint, _ENDPOINT))
+        for rule in endpoint.get("relabelings") or ():
+            if rule.get("action", "replace") not in _RELABEL or str(rule.get("targetLabel", "")).startswith("__"):
+                yield "its relabelings may not change what is scraped"
 
 
 def _scaler_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]:
@@ -125,8 +153,6 @@ def _scaler_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str
 def _service_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]:
     if spec.get("type", "ClusterIP") != "ClusterIP":
         yield f"its type must be ClusterIP, and is {spec['type']}"
-    if unknown := sorted(set(spec) - _SERVICE):
-        yield f"it may not have {unknown[0]}"
     selected = (spec.get("selector") or {}).get(VARIANT)
     backends = expected.backends or {expected.id.name}
     if selected not in backends:
@@ -140,8 +166,7 @@ def _route_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]
             yield f"its parent {name} is not the gateway of platform.yaml"
     yield from _host_faults(spec.get("hostnames") or (), expected)
     for rule in spec["rules"]:
-        if rule.get("filters"):
-            yield "its rules may not have filters"
+        yield from (f"its rules {fault}" for fault in unknown_fields(rule, _RULE))
         for match in rule["matches"]:
             yield from _path_faults(match["path"]["value"], expected)
         for backend in rule["backendRefs"]:
@@ -152,8 +177,6 @@ def _route_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]
 
 
 def _ingress_faults(spec: Mapping[str, JSON], expected: Expected) -> Iterator[str]:
-    if spec.get("defaultBackend"):
-        yield "it may not have a default backend"
     yield from _host_faults((rule.get("host") for rule in spec["rules"]), expected)
     for rule in spec["rules"]:
         for path in rule["http"]["paths"]:

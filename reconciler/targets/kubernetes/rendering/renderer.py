@@ -24,7 +24,7 @@ from reconciler.targets.kubernetes.rendering.job import Job, deployment_job, var
 from reconciler.targets.kubernetes.rendering.values import Values, shared_values
 from specs.models.platform import Platform
 
-FORMAT = 1  # of what is cached; another one whenever the fence, or what is added after rendering, changes
+FORMAT = 2  # of what is cached; another one whenever the fence, or what is added after rendering, changes
 
 R = TypeVar("R", DesiredVariant, DesiredDeployment)
 
