@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
-from reconciler.targets.kubernetes.client import kube as kube_module
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks, owner, selector, stamped
 from reconciler.targets.protocol import TargetError
@@ -104,8 +103,8 @@ def test_what_has_a_finalizer_is_asked_to_go_and_is_not_gone(kube: KubeClient) -
     assert kube.get(ref) is None
 
 
-def test_long_lists_are_read_page_by_page(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kube_module, "PAGE", 2)
+def test_long_lists_are_read_page_by_page(kubeconfig: Path) -> None:
+    kube = KubeClient(ClusterSettings(kubeconfig), page=2)
     for number in range(5):
         kube.apply(
             {

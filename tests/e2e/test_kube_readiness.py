@@ -11,6 +11,7 @@ import pytest
 from reconciler.model.resources import ResourceId, deployment_id, tenant_id
 from reconciler.targets.kubernetes.objects.identity import Object
 from reconciler.targets.kubernetes.readiness.rollout import DEADLINE
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.cluster import cluster
 from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
@@ -56,6 +57,16 @@ def test_an_image_that_is_not_there_is_named(rig: KubeBench) -> None:
     failed = rig.wait_failed(only_variant(rig, MISSING))
     assert "can't be pulled" in failed.cause
     assert MISSING in failed.cause
+
+
+def test_an_image_that_could_not_be_pulled_yet_is_waited_for(rig: KubeBench) -> None:
+    rig.target = rig.new_target(Timing(pulling=3600.0))
+    variant = only_variant(rig, MISSING)
+    waited = eventually(
+        lambda: next((seen for seen in [rig.readiness(variant)] if "could not be pulled" in seen.cause), None)
+    )
+    assert waited.state is ReadinessState.WAITING
+    assert waited.cause.endswith("it is tried again")
 
 
 def test_a_server_that_ends_again_and_again_says_how(rig: KubeBench) -> None:

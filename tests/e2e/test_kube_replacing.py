@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler.model.resources import Desired, ResourceId
-from reconciler.targets.kubernetes.applying import apply
 from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, ReadinessState, TargetError
 from specs.errors import KubeServeError
 from tests.support.cluster import cluster
@@ -228,19 +228,16 @@ def test_killed_in_between_as_many_replicas_as_an_autoscaler_chose_go_on(rig: Ku
     assert replicas(rig, variant) == 3
 
 
-def test_what_somebody_removes_alone_is_waited_for_and_made_again_around_its_pods(
-    rig: KubeBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_somebody_removes_alone_is_waited_for_and_made_again_around_its_pods(rig: KubeBench) -> None:
     desired, variant = applied(rig, replicas=(1, 5))
     scale(rig, variant, 3)
     before = pods(rig)
     remove_alone(rig, variant)
-    prepared = rig.prepare(desired).resources[variant]
-    monkeypatch.setattr(apply, "GOING_SECONDS", 0.0)
+    hasty = rig.new_target(Timing(removal=0.0))
     with pytest.raises(TargetError, match="Still being removed"):
-        rig.target.ensure(prepared)
+        hasty.ensure(hasty.prepare(desired, hasty.observe(EVERYTHING)).resources[variant])
+    prepared = rig.prepare(desired).resources[variant]
     release(rig, "deployment", variant.name)
-    monkeypatch.undo()
     rig.target.ensure(prepared)
     rig.wait_ready(variant)
     assert (replicas(rig, variant), pods(rig)) == (3, before)

@@ -15,12 +15,11 @@ import yaml
 
 from reconciler.model.resources import JSON, ResourceId, deployment_id, variant_id
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
-from reconciler.targets.kubernetes.client import kube as kube_module
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks, selector
-from reconciler.targets.kubernetes.readiness import informer as informer_module
 from reconciler.targets.kubernetes.readiness import watcher
 from reconciler.targets.kubernetes.readiness.informer import Informer, version_of
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.cluster import Cluster, cluster
 from tests.support.kube_bench import KubeBench, kube_bench
@@ -79,8 +78,7 @@ def variant(name: str) -> ResourceId:
 
 
 @pytest.fixture
-def room(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
-    monkeypatch.setattr(informer_module, "LONGEST_PAUSE", 0.1)
+def room(kubeconfig: Path, tmp_path: Path) -> Iterator[Room]:
     document = yaml.safe_load(kubeconfig.read_text())
     (named,) = document["clusters"]
     address = urlsplit(named["cluster"]["server"])
@@ -93,7 +91,7 @@ def room(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         )
         mark = f"w{secrets.token_hex(3)}"
         changed: list[ResourceId] = []
-        informer = Informer(through_relay, CONFIG_MAP, selector(mark), changed.append)
+        informer = Informer(through_relay, CONFIG_MAP, selector(mark), changed.append, Timing(longest_pause=0.1))
         room = Room(kube, through, informer, mark, changed)
         yield room
         informer.end()
@@ -147,10 +145,16 @@ def api(tmp_path: Path) -> Iterator[ScriptedApi]:
 
 
 @pytest.fixture
-def scripted(api: ScriptedApi) -> Iterator[Informer]:
+def pauses() -> Timing:
+    """How long an informer pauses; tests override it by parameters."""
+    return Timing()
+
+
+@pytest.fixture
+def scripted(api: ScriptedApi, pauses: Timing) -> Iterator[Informer]:
     """An informer of that server; not started yet."""
-    kube = KubeClient(ClusterSettings(api.kubeconfig))
-    informer = Informer(kube, CONFIG_MAP, "", lambda _: None)
+    kube = KubeClient(ClusterSettings(api.kubeconfig), watch_seconds=3600)  # a watch ends because the test ends it
+    informer = Informer(kube, CONFIG_MAP, "", lambda _: None, pauses)
     yield informer
     informer.end()
     eventually(_no_thread, "its thread ends")
@@ -200,11 +204,8 @@ def test_older_news_does_not_undo_what_was_just_written(api: ScriptedApi, script
     assert _known(scripted, "a") == [101]
 
 
-def test_a_watch_that_is_too_old_is_begun_from_a_new_listing(
-    api: ScriptedApi, scripted: Informer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(informer_module, "FIRST_PAUSE", 0.01)
-    scripted._pause = 0.01
+@pytest.mark.parametrize("pauses", [Timing(first_pause=0.01)])
+def test_a_watch_that_is_too_old_is_begun_from_a_new_listing(api: ScriptedApi, scripted: Informer) -> None:
     api.lists = lambda: (200, listing(api.listed, config_map("a", api.listed)))
     api.watches = lambda: iter([event("ERROR", failure(410, "Expired"))] if api.listed < 3 else [])
     scripted.start()
@@ -219,9 +220,9 @@ def test_a_listing_that_expires_is_not_an_empty_cluster(api: ScriptedApi, script
         scripted.check()
 
 
+@pytest.mark.parametrize("pauses", [Timing(first_pause=3600.0)])
 def test_a_watch_that_ends_at_once_is_not_begun_in_a_hot_loop(api: ScriptedApi, scripted: Informer) -> None:
     api.stays_open = False
-    scripted._pause = 3600.0
     scripted.start()
     scripted.check()
     eventually(lambda: api.watched, "the first watch")
@@ -230,10 +231,10 @@ def test_a_watch_that_ends_at_once_is_not_begun_in_a_hot_loop(api: ScriptedApi, 
     assert (api.listed, api.watched) == (1, 1)
 
 
+@pytest.mark.parametrize("pauses", [Timing(first_pause=3600.0)])
 def test_where_watching_is_refused_the_listing_is_what_is_known(api: ScriptedApi, scripted: Informer) -> None:
     api.refuses_watches = 403
     api.lists = lambda: (200, listing(5, config_map("a", 5)))
-    scripted._pause = 3600.0
     scripted.start()
     eventually(lambda: api.watched, "the first watch")
     scripted.check()
@@ -248,10 +249,7 @@ def test_who_waits_for_a_watch_that_was_ended_is_told(scripted: Informer) -> Non
         scripted.check()
 
 
-def test_a_watch_that_nobody_needs_any_more_is_left_at_once(
-    scripted: Informer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kube_module, "WATCH_SECONDS", 3600)  # nothing else would end it
+def test_a_watch_that_nobody_needs_any_more_is_left_at_once(scripted: Informer) -> None:
     scripted.start()
     scripted.check()
     scripted.end()
@@ -259,6 +257,7 @@ def test_a_watch_that_nobody_needs_any_more_is_left_at_once(
 
 
 def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pretended: KubeBench) -> None:
+    pretended.target = pretended.new_target(Timing(pulling=0.0))
     names = [f"d{number}" for number in range(watcher.FEW + 2)]
     pretended.sketch.images["d3"] = "registry.example.org/runtime:missing"
     desired = pretended.graph({f"fraud/{name}": "v1" for name in names}, replicas=1)
@@ -283,12 +282,12 @@ def test_variants_that_come_one_after_the_other_are_all_told_of(pretended: KubeB
         pretended.wait_ready(variant)
 
 
-def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench) -> None:
+    pretended.target = pretended.new_target(Timing(freshness=-1.0))  # as if nothing had been heard for long
     desired = pretended.graph({"fraud/churn": "v1"}, replicas=1)
     (running,) = desired.variants
     prepared = pretended.apply(desired)
     pretended.wait_ready(running)
-    monkeypatch.setattr(watcher, "FRESH_SECONDS", -1.0)  # as if nothing had been heard for long
     pretended.kubectl("delete", "-n", pretended.namespace(), "deployment", running.name)
     with pytest.raises(TargetError, match="Traffic can't move"):
         pretended.target.route(prepared.resources[deployment_id("fraud", "churn")])

@@ -22,6 +22,7 @@ from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, Obje
 from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
 from specs.errors import KubeServeError
 from specs.models.platform import Platform
@@ -29,6 +30,8 @@ from tests.support.graphs import graph
 from tests.support.local import eventually
 
 EVERYTHING = Scope()
+IMPATIENT = Timing(pulling=0.5)
+"""A pretended pod never tries to pull its image again."""
 IMAGE = "registry.example.org/runtime:1"
 
 
@@ -145,8 +148,8 @@ class KubeBench:
         self.sketch = Sketch(self.platform)
         self.target = self.new_target()
 
-    def new_target(self) -> KubernetesTarget:
-        return KubernetesTarget(self.platform, self.kube, self.sketch)
+    def new_target(self, timing: Timing = IMPATIENT) -> KubernetesTarget:
+        return KubernetesTarget(self.platform, self.kube, self.sketch, timing)
 
     def graph(self, deployments: Mapping[str, Any], **changes: Any) -> Desired:
         """As `tests.support.graphs`, with `replicas` as a number or (min, max), small enough for the default quota."""

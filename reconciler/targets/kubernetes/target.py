@@ -27,9 +27,12 @@ from reconciler.targets.kubernetes.planning.observe import Observed, observe, ro
 from reconciler.targets.kubernetes.planning.prepare import Payload, prepare
 from reconciler.targets.kubernetes.readiness.watcher import Watcher
 from reconciler.targets.kubernetes.tenancy.quota import replicas_of
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, ObjectChange, Prepared, PreparedResource, Readiness, ReadinessState
 from specs.models.platform import Platform
+
+DEFAULT_TIMING = Timing()
 
 
 class KubernetesTarget:
@@ -37,16 +40,19 @@ class KubernetesTarget:
 
     name = "kubernetes"
 
-    def __init__(self, platform: Platform, kube: KubeClient, renderer: Renders) -> None:
+    def __init__(
+        self, platform: Platform, kube: KubeClient, renderer: Renders, timing: Timing = DEFAULT_TIMING
+    ) -> None:
         self._platform = platform
         self._installation = platform.installation
         self._kube = kube
+        self._timing = timing
         self._renderer = renderer
-        self._applier = Applier(kube, platform.installation, platform.kubernetes.force)
+        self._applier = Applier(kube, platform.installation, platform.kubernetes.force, timing)
         self._provisioner = Provisioner(kube, platform, self._applier)
         self._remover = Remover(kube, platform)
         self._access = Access(kube, platform)
-        self._watcher = Watcher(kube, platform.installation)
+        self._watcher = Watcher(kube, platform.installation, timing)
         self._events = Events(kube)
         self._observed = Observed()
         self._parts: dict[ResourceId, list[PreparedResource]] = {}  # of each deployment: its variants and its route
@@ -153,7 +159,7 @@ class KubernetesTarget:
     def _move(self, deployment: ResourceId, payload: Payload, *, whole: bool) -> None:
         applied = self._applier.apply(payload, self._live(deployment))
         self._observed.objects[deployment] = applied
-        await_acceptance(self._kube, applied.values(), whole=whole)
+        await_acceptance(self._kube, applied.values(), self._timing.acceptance, whole=whole)
 
     def _rehearse(self, resource: PreparedResource, deployment: ResourceId) -> None:
         """Before the first write to anything of a deployment: all that it would change of what is live."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.targets.kubernetes.applying.orphans import replicas_of_orphans
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
@@ -28,12 +28,11 @@ from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD
 from reconciler.targets.kubernetes.objects.ownership import OURS, applies, taken_over
 from reconciler.targets.kubernetes.planning.prepare import Payload
 from reconciler.targets.kubernetes.planning.replacement import in_place_error, interruption_error
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import TargetError
 
 ATTEMPTS = 5
 """To change or remove an object as it was looked at, against a controller that writes the same object's status."""
-GOING_SECONDS = 5.0
-"""Until who waits for an object to go is told to come back later."""
 POLL_SECONDS = 0.1
 _IMMUTABLE = ("field is immutable", "may not change once set")
 
@@ -54,6 +53,7 @@ class Applier:
     kube: KubeClient
     installation: str
     force: bool = False
+    timing: Timing = field(default_factory=Timing)
 
     def rehearse(self, payload: Payload, live: Objects, *, fresh: bool = False) -> None:
         """Changes nothing; raises what applying would raise. `fresh`: the namespace is new, so nothing can be in it."""
@@ -171,7 +171,7 @@ class Applier:
 
     def _await_gone(self, ref: ObjectRef, uid: str) -> None:
         """What was asked to go, by us or by somebody else. TargetError, to be tried again, while it is still there."""
-        deadline = time.monotonic() + GOING_SECONDS
+        deadline = time.monotonic() + self.timing.removal
         while (now := self.kube.metadata(ref)) is not None and now["metadata"]["uid"] == uid:
             if time.monotonic() > deadline:
                 raise TargetError(

@@ -23,7 +23,6 @@ from reconciler.targets.protocol import TargetError
 from specs.models.platform import Platform
 
 READING_THREADS = 4
-ADMISSION_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
 _ENTRY = (NAMESPACE.kind, ROLE_BINDING.kind)
@@ -87,7 +86,7 @@ class Provisioner:
     def _await_admission(self, tenant: str) -> None:
         """API servers learn of a new RoleBinding a moment after it was made."""
         ask = ObjectRef(*ACCOUNT, namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
-        deadline = time.monotonic() + ADMISSION_SECONDS
+        deadline = time.monotonic() + self.applier.timing.admission
         while True:
             try:
                 self.kube.metadata(ask)

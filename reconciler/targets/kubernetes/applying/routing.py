@@ -14,7 +14,6 @@ from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.protocol import Readiness, ReadinessState, TargetError
 
-ACCEPTANCE_SECONDS = 60.0
 POLL_SECONDS = 0.5
 CONDITIONS = ("Accepted", "ResolvedRefs")
 MAX_BACKENDS = 16
@@ -47,13 +46,13 @@ def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterat
                 yield _with_backends(route, list(backends.values()))
 
 
-def await_acceptance(kube: KubeClient, applied: Iterable[Object], *, whole: bool = True) -> None:
+def await_acceptance(kube: KubeClient, applied: Iterable[Object], seconds: float, *, whole: bool = True) -> None:
     """Returns once every parent of the routes has accepted them as they are now. TargetError: refused, or not in time.
 
     A route without a parent waits for nobody: the stable Service serves. `whole`: whether all backends have to be
     there, as those that leave may be gone already.
     """
-    deadline = time.monotonic() + ACCEPTANCE_SECONDS
+    deadline = time.monotonic() + seconds
     for route in applied:
         if route["kind"] == "HTTPRoute" and (parents := len(route["spec"].get("parentRefs") or ())):
             _await(kube, route, parents, deadline, whole=whole)

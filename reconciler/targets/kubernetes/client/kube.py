@@ -41,9 +41,12 @@ class Resource:
 class KubeClient:
     """One cluster. Safe for threads."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, *, page: int = PAGE, watch_seconds: int = WATCH_SECONDS) -> None:
+        """`page`: objects a page of a list; `watch_seconds`: how long the server keeps a watch open."""
         self._api, self.context = open_api(settings)
         self._transport = Transport(self._api)
+        self._page = page
+        self._watch_seconds = watch_seconds
         self._resources: dict[tuple[str, str], Resource | None] = {}
 
     @property
@@ -97,10 +100,10 @@ class KubeClient:
     def watch(self, api_version: str, kind: str, *, labels: str, since: int) -> Stream:
         """What happens to the objects that the labels select, for a while: one JSON document a line."""
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
-        query |= {"timeoutSeconds": str(WATCH_SECONDS), "labelSelector": labels}
+        query |= {"timeoutSeconds": str(self._watch_seconds), "labelSelector": labels}
         resource = self._resource(api_version, kind)
         return self._transport.stream(
-            resource.path(), query, what=f"watch {resource.plural}", silence=WATCH_SECONDS + WATCH_GRACE_SECONDS
+            resource.path(), query, what=f"watch {resource.plural}", silence=self._watch_seconds + WATCH_GRACE_SECONDS
         )
 
     def get(self, ref: ObjectRef) -> Object | None:
@@ -214,7 +217,7 @@ class KubeClient:
         return self._transport.ask(proxied, body, what=f"ask Service {namespace}/{service}", seconds=seconds)
 
     def _pages(self, resource: Resource, labels: str, namespace: str) -> tuple[builtins.list[Object], str]:
-        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        query = {"limit": str(self._page)} | ({"labelSelector": labels} if labels else {})
         found: list[Object] = []
         while True:
             page = self._transport.json("GET", resource.path(namespace), query, what=f"list {resource.plural}")

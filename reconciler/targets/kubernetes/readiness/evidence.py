@@ -17,6 +17,7 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, owner, selector
 from reconciler.targets.kubernetes.objects.kinds import POD, REPLICA_SET
 from reconciler.targets.kubernetes.readiness.informer import Informer, trimmed
+from reconciler.targets.kubernetes.timing import Timing
 
 KINDS = (REPLICA_SET, POD)
 REST = 20.0  # times as long as a listing took
@@ -41,8 +42,8 @@ class Explanations(Protocol):
 class Watched:
     """ReplicaSets and Pods, as watches tell of them."""
 
-    def __init__(self, kube: KubeClient, labels: str, changed: Changed) -> None:
-        self._informers = [Informer(kube, kind, labels, changed) for kind in KINDS]
+    def __init__(self, kube: KubeClient, labels: str, changed: Changed, timing: Timing) -> None:
+        self._informers = [Informer(kube, kind, labels, changed, timing) for kind in KINDS]
         for informer in self._informers:
             informer.start()
 

@@ -19,9 +19,9 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.errors import error_of
 from reconciler.targets.kubernetes.client.stream import Stream
 from reconciler.targets.kubernetes.objects.identity import Object, owner
+from reconciler.targets.kubernetes.timing import Timing
 
-FIRST_PAUSE = 0.5  # seconds, doubled up to the longest, before a watch that told nothing is begun anew
-LONGEST_PAUSE = 8.0
+DEFAULT_TIMING = Timing()
 SHORTEST_WATCH = 1.0  # a shorter one that tells nothing is no watch: a proxy that does not stream
 
 Kind = tuple[str, str]
@@ -31,7 +31,14 @@ Kind = tuple[str, str]
 class Informer:
     """`changed` is called, from the informer's thread, with whose objects are other than before."""
 
-    def __init__(self, kube: KubeClient, kind: Kind, labels: str, changed: Callable[[ResourceId], None]) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        kind: Kind,
+        labels: str,
+        changed: Callable[[ResourceId], None],
+        timing: Timing = DEFAULT_TIMING,
+    ) -> None:
         self._kube = kube
         self._kind = kind
         self._labels = labels
@@ -43,7 +50,8 @@ class Informer:
         self._looked = threading.Event()  # the first LIST has succeeded or failed, or there will be none
         self._ended = threading.Event()
         self._error: KubeError | None = None
-        self._pause = FIRST_PAUSE
+        self._timing = timing
+        self._pause = timing.first_pause
         self._stream: Stream | None = None
 
     def start(self) -> None:
@@ -108,7 +116,7 @@ class Informer:
 
     def _rest(self) -> None:
         self._ended.wait(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, self._timing.longest_pause)
 
     def _list(self) -> None:
         objects, told = self._kube.list_at(*self._kind, labels=self._labels)
@@ -133,7 +141,7 @@ class Informer:
         told = False
         for line in stream:
             self._take(orjson.loads(line))
-            self._pause, told = FIRST_PAUSE, True
+            self._pause, told = self._timing.first_pause, True
         if not told and time.monotonic() - begun < SHORTEST_WATCH:
             self._rest()
 

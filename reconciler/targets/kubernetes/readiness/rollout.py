@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import Object, annotation
-from reconciler.targets.kubernetes.readiness.pods import pod_failure, pod_waits_for
+from reconciler.targets.kubernetes.readiness.pods import Pulls, pod_failure, pod_waits_for
 from reconciler.targets.protocol import Readiness, ReadinessState
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -23,7 +23,7 @@ _GONE = Readiness(ReadinessState.FAILED, "its Deployment is gone")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a variant is told by."""
+    """The objects from which a variant's readiness is derived."""
 
     deployment: Object | None = None
     replica_sets: Sequence[Object] = ()
@@ -48,18 +48,18 @@ class Parts:
         return [pod for pod in self.pods if not pod["metadata"].get("deletionTimestamp") and uid in _owners(pod)]
 
 
-def readiness(kube: KubeClient, variant: Parts) -> Readiness:
-    """How it is as far as these tell."""
+def readiness(kube: KubeClient, variant: Parts, pulls: Pulls | None = None) -> Readiness:
+    """How it is as far as these objects say. Without `pulls` one failed pull of an image is a failure."""
     deployment = variant.deployment
     if deployment is None or deployment["metadata"].get("deletionTimestamp"):
         return _GONE
     ready = int((deployment.get("status") or {}).get("readyReplicas") or 0)
-    if not _is_observed(deployment):  # what else is told is of what it was before
+    if not _is_observed(deployment):  # until then every other field of its status describes the previous generation
         return Readiness(ReadinessState.WAITING, "the cluster has yet to take up its Deployment", ready=ready)
     if _is_finished(deployment):
         return Readiness(ReadinessState.READY, ready=ready)
     for pod in variant.current_pods:
-        if (failure := pod_failure(kube, pod)) is not None:
+        if (failure := pod_failure(kube, pod, pulls)) is not None:
             return Readiness(ReadinessState.FAILED, failure.cause, failure.log, ready)
     if refused := _refused(variant.current):
         return Readiness(ReadinessState.FAILED, refused, ready=ready)

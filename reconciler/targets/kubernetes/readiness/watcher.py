@@ -17,12 +17,12 @@ from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, owne
 from reconciler.targets.kubernetes.objects.kinds import WORKLOAD
 from reconciler.targets.kubernetes.readiness.evidence import Explanations, Listed, Watched, named
 from reconciler.targets.kubernetes.readiness.informer import Informer
+from reconciler.targets.kubernetes.readiness.pods import Pulls
 from reconciler.targets.kubernetes.readiness.rollout import Parts, readiness
+from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import Readiness, ReadinessState
 
 FEW = 8  # variants
-PATIENCE_SECONDS = 5.0  # that one of many may stand still before it wants an explanation
-FRESH_SECONDS = 5.0  # since the cluster was heard, when traffic is to move by what it said
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Watcher:
 
     kube: KubeClient
     installation: str
+    timing: Timing = field(default_factory=Timing)
     _watch: _Watch | None = None
     _closed: bool = False
     _last: dict[ResourceId, Readiness] = field(default_factory=dict)  # of all that was ever waited for
@@ -85,7 +86,7 @@ class Watcher:
             if self._watch is None or not self._watch.covers(names):
                 before, known = self._watch, self._watch.names if self._watch else frozenset()
                 names |= known
-                self._watch = _Watch(self.kube, self.installation, names if len(names) <= FEW else ())
+                self._watch = _Watch(self.kube, self.installation, self.timing, names if len(names) <= FEW else ())
                 if before is not None:
                     before.end()
             return self._watch
@@ -94,26 +95,29 @@ class Watcher:
 class _Watch:
     """Of the named variants; of all where none is named."""
 
-    def __init__(self, kube: KubeClient, installation: str, names: Collection[str]) -> None:
+    def __init__(self, kube: KubeClient, installation: str, timing: Timing, names: Collection[str]) -> None:
         self.names = frozenset(names)
         self.ended = False
         self._kube = kube
+        self._timing = timing
+        self._pulls = Pulls(timing.pulling)
         self._noting = threading.Lock()
         self._looking = threading.Lock()
         self._changed: set[ResourceId] = set()  # its Deployment
         self._explained: set[ResourceId] = set()  # something of the rest
         self._moved: dict[ResourceId, float] = {}  # when its Deployment changed last, by the monotonic clock
         self._seen: dict[ResourceId, Readiness] = {}
+        self._due: dict[ResourceId, float] = {}  # when to look again though nothing changes, by the monotonic clock
         labels = named(installation, names) if names else f"{selector(installation)},{VARIANT}"
-        self._workloads = Informer(kube, WORKLOAD, labels, self._note)
+        self._workloads = Informer(kube, WORKLOAD, labels, self._note, timing)
         self._explanations: Explanations = (
-            Watched(kube, labels, self._explain) if names else Listed(kube, installation, self._explain)
+            Watched(kube, labels, self._explain, timing) if names else Listed(kube, installation, self._explain)
         )
         self._workloads.start()
 
     @property
     def is_fresh(self) -> bool:
-        return self._workloads.heard_within(FRESH_SECONDS)
+        return self._workloads.heard_within(self._timing.freshness)
 
     def covers(self, names: Collection[str]) -> bool:
         return not self.names or self.names.issuperset(names)
@@ -125,7 +129,7 @@ class _Watch:
             for variant in self._to_look_at(variants, now):
                 self._seen[variant] = self._readiness(variant)
             waiting = (v for v in variants if self._seen[v].state is ReadinessState.WAITING)
-            self._explanations.ask(v for v in waiting if now - self._moved[v] > PATIENCE_SECONDS)
+            self._explanations.ask(v for v in waiting if now - self._moved[v] > self._timing.patience)
             return {variant: self._seen[variant] for variant in variants}
 
     def expect(self, variant: ResourceId, deployment: Object) -> None:
@@ -150,7 +154,9 @@ class _Watch:
         with self._noting:
             moved = [v for v in variants if v in self._changed or v not in self._seen]
             self._moved.update(dict.fromkeys(moved, now))
-            chosen = [v for v in variants if v in self._explained or v in self._changed or v not in self._seen]
+            due = {v for v, moment in self._due.items() if moment <= now}
+            known = self._seen.keys() - self._changed - self._explained - due
+            chosen = [v for v in variants if v not in known]
             self._changed.difference_update(chosen)
             self._explained.difference_update(chosen)
         for variant in chosen:
@@ -160,4 +166,10 @@ class _Watch:
     def _readiness(self, variant: ResourceId) -> Readiness:
         workloads = self._workloads.of(variant)
         replica_sets, pods = self._explanations.of(variant)
-        return readiness(self._kube, Parts(workloads[-1] if workloads else None, replica_sets, pods))
+        seen = readiness(self._kube, Parts(workloads[-1] if workloads else None, replica_sets, pods), self._pulls)
+        due = self._pulls.until(pods) if seen.state is ReadinessState.WAITING else None
+        if due is None:
+            self._due.pop(variant, None)
+        else:
+            self._due[variant] = due
+        return seen
