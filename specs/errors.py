@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class KubeServeError(Exception):
-    """A constant `summary`, a `detail` (what, why, how to mend), and whether trying again can help."""
+    """A constant `summary`, a `detail` (what, why, how to fix it), and whether trying again can help."""
 
     code: ClassVar[str] = "kubeserve"
     retryable: bool = False

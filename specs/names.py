@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from specs.problems import Refusal
+from specs.untrusted import Untrusted
 
 MAX_NAME = 40
 MAX_VERSION = 63
@@ -119,13 +120,12 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
 
 
 def quoted(text: str, limit: int = 60) -> str:
-    """User input as a message shows it: in quotes, shortened, nothing in it that a terminal would obey."""
+    """Foreign text as a message shows it: in quotes, on one line, and cut after `limit` characters, which it says."""
     from specs.credentials import HIDDEN, may_hold_credential
 
     if may_hold_credential(text[:_LOOKED_AT]):
         return f"'{HIDDEN}'"
-    shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "'"
+    return f"'{Untrusted(text).cut(limit)}'"
 
 
 def _suggest_label(name: str) -> str:

@@ -5,11 +5,12 @@ The loader makes problems, later stages add theirs at a place of the spec, every
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from specs.errors import KubeServeError
+from specs.untrusted import visible
 
 
 class Severity(StrEnum):
@@ -26,7 +27,8 @@ class Place:
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = visible(self.file)
+        return f"{file}:{self.line}:{self.column}" if self.line else file
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Problem:
     excerpt: str = ""  # the offending line, clipped and with its secrets hidden
     caret: int = 0  # the offset in the excerpt to point at
 
-    def render(self) -> str:
-        """The problem as text of several lines, without a newline at its end."""
+    def render(self, paint: Callable[[str], str] = str) -> str:
+        """The problem as text of several lines, without a newline at its end. `paint` colours `error:`."""
         head = f"{self.place}: " if self.place else ""
-        lines = [f"{head}{self.severity}: {self.summary}"]
-        lines += [f"  {line}" for line in self.detail.splitlines()]
+        lines = [f"{head}{paint(f'{self.severity}:')} {visible(self.summary)}"]
+        lines += [f"  {visible(line)}" for line in self.detail.split("\n") if line]
         if self.place and self.excerpt:
             gutter = f"{self.place.line:>6} | "
-            lines.append(f"{gutter}{self.excerpt}")
+            lines.append(f"{gutter}{visible(self.excerpt)}")
             lines.append(f"{'| ':>{len(gutter)}}{' ' * self.caret}^")
         return "\n".join(lines)
 

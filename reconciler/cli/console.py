@@ -1,20 +1,40 @@
-"""How the commands talk: data to stdout, talk to stderr, colours only on a terminal and never where NO_COLOR is set."""
+"""How the commands talk: data to stdout, talk to stderr, colours only on a terminal and never where NO_COLOR is set.
+
+The only module that prints. It takes `TerminalText`, which only the functions of `model/text.py` make, so text that
+others wrote reaches no terminal and no log of a CI system as anything but text.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import indent
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.folding import folded
+from reconciler.model.text import (
+    TerminalText,
+    json_text,
+    no_commands,
+    styled,
+    terminal,
+    terminal_block,
+    terminal_lines,
+    yaml_text,
+)
+from specs.untrusted import visible
 
 if TYPE_CHECKING:
     from specs.problems import Problem
+
+
+_EMPTY_LINE = TerminalText()
 
 
 @dataclass(slots=True)
@@ -30,14 +50,14 @@ def verbosity() -> int:
     return ctx.obj.level if ctx is not None and isinstance(ctx.obj, Verbosity) else 0
 
 
-def paint(text: str, style: str) -> str:
-    """Colours for stdout; plain where it isn't a terminal. The styles: names of colours, "bold" and "dim"."""
-    return _styled(text, style) if coloured(sys.stdout) else text
+def paint(text: str, style: str) -> TerminalText:
+    """Text for stdout, coloured where that is a terminal. The styles: names of colours, "bold" and "dim"."""
+    return styled(text, style) if coloured(sys.stdout) else terminal("{}", text)
 
 
-def paint_talk(text: str, style: str) -> str:
-    """Colours for stderr."""
-    return _styled(text, style) if coloured(sys.stderr) else text
+def paint_talk(text: str, style: str) -> TerminalText:
+    """Text for stderr, coloured where that is a terminal."""
+    return styled(text, style) if coloured(sys.stderr) else terminal("{}", text)
 
 
 def coloured(stream: IO[Any]) -> bool:
@@ -49,50 +69,67 @@ def is_lively(stream: IO[Any]) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def talk(text: str = "") -> None:
-    click.echo(text, err=True)
+def talk(text: TerminalText = _EMPTY_LINE) -> None:
+    """A line, or several, to stderr."""
+    click.echo(no_commands(text), err=True)
+
+
+def print_text(text: TerminalText = _EMPTY_LINE) -> None:
+    """A line, or several, to stdout."""
+    click.echo(no_commands(text))
 
 
 def print_json(document: Any) -> None:
-    """In UTF-8, whatever the terminal's own characters are."""
-    import orjson
+    print_data(json_text(document))
 
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+def print_yaml(documents: Iterable[Any]) -> None:
+    print_data(yaml_text(documents))
+
+
+def print_data(text: str) -> None:
+    """What `json_text`, `yaml_text` or the Markdown view made, in UTF-8 whatever the terminal's own encoding is."""
+    click.echo(text.encode(), nl=not text.endswith("\n"))
+
+
+def fold_on(stream: IO[Any], text: TerminalText) -> TerminalText:
+    """Lines that are too long for a terminal, folded so that no row but a line's first looks like one."""
+    return folded(text, shutil.get_terminal_size().columns) if is_lively(stream) else text
 
 
 def show_error(summary: str, detail: str = "") -> None:
-    talk(f"{paint_talk('error:', 'red')} {summary}")
-    if detail:
-        talk(indent(detail, "  "))
+    text = terminal("{} {}", paint_talk("error:", "red"), summary)
+    talk(fold_on(sys.stderr, terminal_lines((text, terminal_block(detail))) if detail else text))
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
     """All problems in file order, then a line that counts them."""
     errors = warnings = 0
     for problem in problems:
-        talk(_coloured_problem(problem.render(), problem.severity))
+        paint_severity = partial(paint_talk, style="red" if problem.severity == "error" else "yellow")
+        talk(fold_on(sys.stderr, TerminalText(problem.render(paint_severity))))
         talk()
         errors += problem.severity == "error"
         warnings += problem.severity == "warning"
     if errors or warnings:
-        talk(f"{count(errors, 'error')}, {count(warnings, 'warning')}.")
+        talk(terminal("{}, {}.", count(errors, "error"), count(warnings, "warning")))
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Asks on a terminal; without one, `--yes` has to say it. Ends the command when the answer is no."""
+    """Asks on a terminal; without one, `--yes` is required. Ends the command when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("Nothing can be asked without a terminal. Say --yes to go ahead.")
+        raise click.UsageError("Confirmation needs a terminal; pass --yes.")
     if not _is_yes(question):
-        talk("Nothing was changed.")
+        talk(terminal("Nothing was changed."))
         raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _is_yes(question: str) -> bool:
-    """Not by input(), which swallows a Ctrl-C that comes while it flushes its prompt."""
+    """Doesn't use input(), which swallows a Ctrl-C that comes while it flushes its prompt."""
     while True:
-        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        click.echo(terminal("{} [y/N]: ", question), nl=False, err=True)
         line = sys.stdin.readline()
         if not line:  # Ctrl-D
             raise click.Abort
@@ -107,25 +144,15 @@ def count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def table(rows: Sequence[tuple[str, ...]], decorate: Callable[[str, int], str]) -> str:
-    """Rows of text in columns, the first row being the heading; `decorate(cell, column)` colours a cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def table(rows: Sequence[tuple[str, ...]], painted: Mapping[int, Callable[[str], TerminalText]]) -> TerminalText:
+    """Rows of text in columns, the first row being the heading. `painted`: column -> what colours its cells."""
+    shown = [tuple(map(visible, row)) for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     lines = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(shown):
         cells = [
-            (cell if number == 0 else decorate(cell, column)) + " " * (widths[column] - len(cell))
+            (painted[column](cell) if number and column in painted else cell) + " " * (widths[column] - len(cell))
             for column, cell in enumerate(row)
         ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _styled(text: str, style: str) -> str:
-    if style in ("bold", "dim"):
-        return click.style(text, **{style: True})
-    return click.style(text, fg=style)
-
-
-def _coloured_problem(text: str, severity: str) -> str:
-    style = "red" if severity == "error" else "yellow"
-    return text.replace(f"{severity}:", paint_talk(f"{severity}:", style), 1)
+        lines.append(TerminalText("  ".join(cells).rstrip()))
+    return terminal_lines(lines)

@@ -11,7 +11,9 @@ import click
 from reconciler.cli import interrupts
 from reconciler.cli.console import show_error, show_problems, talk
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.model.text import terminal_block
 from specs.errors import KubeServeError
+from specs.untrusted import Untrusted
 
 
 def ending(error: BaseException, verbosity: int) -> int:
@@ -20,7 +22,7 @@ def ending(error: BaseException, verbosity: int) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.exceptions.NoArgsIsHelpError():
-            talk(error.format_message())
+            talk(terminal_block(error.format_message(), ""))
             return ExitCode.USAGE
         case click.UsageError():
             show_error(error.format_message(), _usage(error))
@@ -31,7 +33,7 @@ def ending(error: BaseException, verbosity: int) -> int:
         case BrokenPipeError():
             return ExitCode.PIPE_CLOSED
     if verbosity > 1:
-        talk("".join(traceback.format_exception(error)))
+        talk(terminal_block("".join(traceback.format_exception(error)), ""))
     _explain(error)
     return ExitCode.FAILED
 
@@ -55,8 +57,8 @@ def _explain(error: BaseException) -> None:
         case click.ClickException():
             show_error(error.format_message())
         case OSError():  # the machine's refusal, wherever it comes from: disk full, no permission, too many files
-            place = f"'{error.filename}'. " if error.filename else ""
-            show_error(error.strerror or str(error), f"{place}`kubeserve -vv …` shows where it was met.")
+            place = f"'{Untrusted(os.fsdecode(error.filename))}'. " if isinstance(error.filename, str | bytes) else ""
+            show_error(error.strerror or str(error), f"{place}`kubeserve -vv …` shows where it happened.")
         case _:
             show_error(
                 f"KubeServe itself failed: {type(error).__name__}: {error}",
@@ -67,4 +69,4 @@ def _explain(error: BaseException) -> None:
 def _usage(error: click.UsageError) -> str:
     if error.ctx is None:
         return ""
-    return f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more."
+    return f"{error.ctx.get_usage()}\nRun `{error.ctx.command_path} --help` for all options."

@@ -1,6 +1,6 @@
-"""How a round goes, on a terminal: what ended scrolls up, what is under way stays below with a spinner or a bar.
+"""The progress of a round on a terminal: outcomes scroll up, what is being done stays below with a spinner or a bar.
 
-Called by `progress.py`. Everything that is drawn is gone when the round has ended; what scrolled up stays.
+Called by `progress.py`. When the round ends, the lower part is cleared and the outcomes stay.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID,
 from rich.table import Column
 from rich.text import Text
 
+from reconciler.cli.causes import SeenCauses
 from reconciler.cli.progress import label, outcome_line
 from reconciler.engine.run import Event
 from reconciler.model.resources import ResourceId
+from reconciler.model.text import terminal
 from reconciler.plan.model import Plan
 from reconciler.plan.views.text import size
+from specs.untrusted import visible
 
-MAX_LINES = 12  # of what is under way; the others are counted
+MAX_LINES = 12  # of what is being done; the others are counted
 BAR_WIDTH = 20
 
 
@@ -33,17 +36,17 @@ def live_round(plan: Plan) -> Iterator[Callable[[Event], None]]:
 
 @contextmanager
 def live_upload(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """One bar; its listener is called with the bytes that went on."""
+    """One bar. The listener takes the number of bytes that were sent since the last call."""
     with _bars() as bars:
-        task = bars.add_task(name, total=total, text="uploading", sends=True)
+        task = bars.add_task(visible(name), total=total, text="uploading", sends=True)
         yield lambda sent: bars.advance(task, sent)
 
 
 class _Bars(Progress):
-    """Shows so many tasks as fit, and counts the others."""
+    """Shows as many tasks as fit, and counts the others."""
 
     def __init__(self, *columns: ProgressColumn, console: Console) -> None:
-        self._screen = console  # asked for its height while the base class is still being made
+        self._screen = console  # the base class's constructor asks for its height
         super().__init__(*columns, console=console, transient=True)
 
     def get_renderables(self) -> Iterable[RenderableType]:
@@ -55,10 +58,10 @@ class _Bars(Progress):
 
 
 class _Doing(ProgressColumn):
-    """What is done, with a bar where bytes are sent."""
+    """What is being done, with a bar for uploads."""
 
     def render(self, task: Task) -> Text:
-        text = Text(task.fields["text"], no_wrap=True, overflow="ellipsis")
+        text = Text(visible(task.fields["text"]), no_wrap=True, overflow="ellipsis")
         if task.fields["sends"]:
             done = round(task.percentage / 100 * BAR_WIDTH)
             text.append(" ").append("━" * done, "green").append("━" * (BAR_WIDTH - done), "dim")
@@ -68,7 +71,7 @@ class _Doing(ProgressColumn):
 
 def _bars() -> _Bars:
     name = TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False)
-    doing = _Doing(table_column=Column())  # cut before the name is, where there is no room for both
+    doing = _Doing(table_column=Column())  # is cut before the name where there is no room for both
     return _Bars(SpinnerColumn(), name, doing, console=Console(stderr=True))
 
 
@@ -79,6 +82,7 @@ class _Listener:
         self._bars = bars
         self._sizes = sizes
         self._tasks: dict[ResourceId, TaskID] = {}
+        self._causes = SeenCauses()
         self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
@@ -92,7 +96,7 @@ class _Listener:
         task = self._tasks.get(event.resource)
         if task is None:
             total = self._sizes.get(event.resource, 0)
-            task = self._bars.add_task(label(event), total=total or None, text=event.text, sends=bool(total))
+            task = self._bars.add_task(visible(label(event)), total=total or None, text=event.text, sends=bool(total))
             self._tasks[event.resource] = task
         if event.text:
             self._bars.update(task, text=event.text)
@@ -102,4 +106,5 @@ class _Listener:
         task = self._tasks.pop(event.resource, None)
         if task is not None:
             self._bars.remove_task(task)
-        self._bars.console.print(Text.from_ansi(f"{label(event)}  {outcome_line(event)}"), soft_wrap=True)
+        line = terminal("{}  {}", label(event), outcome_line(event, self._causes))
+        self._bars.console.print(Text.from_ansi(line), soft_wrap=True)

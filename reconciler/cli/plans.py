@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import gc
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import orjson
 
-from reconciler.cli.console import paint, print_json
+from reconciler.cli.console import fold_on, paint, print_data, print_json, print_text, print_yaml
 from reconciler.cli.naming import NamingError
 from reconciler.cli.progress import working
 from reconciler.model.resources import JSON, Kind, Scope
+from reconciler.model.text import TerminalText, json_text
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
 from reconciler.plan.options import Options
-from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json, render_markdown
+from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json
+from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.reconcile import Planned, plan_round
 from reconciler.targets.protocol import Target
@@ -69,18 +71,19 @@ def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False, o
         case "json":
             print_json(plan_document(planned.plan, objects))
         case "yaml":
-            click.echo(_yaml(plan_document(planned.plan, objects)), nl=False)
+            print_yaml([plan_document(planned.plan, objects)])
         case "markdown":
-            click.echo(render_markdown(planned.plan, objects), nl=False)
+            print_data(render_markdown(planned.plan, objects))
         case _:
-            click.echo(plan_text(planned, show_unchanged=show_unchanged, objects=objects), nl=False)
+            if text := plan_text(planned, show_unchanged=show_unchanged, objects=objects):
+                print_text(fold_on(sys.stdout, text))
 
 
-def plan_text(planned: Planned, *, show_unchanged: bool = False, objects: Objects | None = None) -> str:
-    """Nothing where nothing could be read and so nothing is planned: the problems say it all."""
+def plan_text(planned: Planned, *, show_unchanged: bool = False, objects: Objects | None = None) -> TerminalText:
+    """Empty when no spec could be read, so that nothing is planned: the problems say why."""
     plan = planned.plan
     if planned.is_broken and not (plan.changes or plan.guards or plan.unclaimed):
-        return ""
+        return TerminalText()
     return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.is_broken, objects=objects)
 
 
@@ -91,9 +94,8 @@ def save_plan(plan: Plan, options: Options, path: Path) -> None:
         "allow_deletions": options.allow_deletions,
         "prune_unclaimed": options.prune_unclaimed,
     }
-    content = orjson.dumps({"options": chosen, "plan": plan_document(plan)}, option=orjson.OPT_INDENT_2)
     try:
-        path.write_bytes(content + b"\n")
+        path.write_text(json_text({"options": chosen, "plan": plan_document(plan)}) + "\n", encoding="utf-8")
     except OSError as error:
         raise SavedPlanError("Plan can't be saved", f"{path}: {error.strerror}.") from error
 
@@ -127,16 +129,6 @@ def check_scope(planned: Planned, scope: Scope) -> None:
     deployments = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
     known, name = (deployments, f"{scope.tenant}/{scope.deployment}") if scope.deployment else (tenants, scope.tenant)
     raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
-
-
-def _yaml(document: JSON) -> bytes:
-    """In UTF-8, as JSON is."""
-    import yaml
-
-    text: bytes = yaml.dump(
-        document, Dumper=yaml.CSafeDumper, sort_keys=False, explicit_start=True, allow_unicode=True, encoding="utf-8"
-    )
-    return text
 
 
 def _reasons(saved: JSON, now: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
-"""What goes on at the moment: bars and spinners on a terminal, a line for each step elsewhere.
+"""Shows what is being done: bars and spinners on a terminal, a line for each step elsewhere.
 
-`live.py` draws a round, and is imported only where there is a terminal to draw on. What comes before a round has one
-line, which needs no library to draw it.
+`live.py` draws a round, and is imported only if there is a terminal to draw on. The stages before a round share one
+line, which needs no library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from reconciler.cli.causes import SeenCauses
 from reconciler.cli.console import is_lively, paint_talk, talk, verbosity
+from reconciler.model.text import TerminalText, terminal
+from specs.untrusted import visible
 
 if TYPE_CHECKING:
     from reconciler.engine.run import Event
@@ -23,12 +26,12 @@ PHASE_STYLES = {"Ready": "green", "Degraded": "yellow", "Failed": "red", "Progre
 
 _CLEAR_LINE = "\r\033[K"
 _watched = threading.Event()
-"""While `doing` has a line of a terminal to write to."""
+"""Set while `doing` has a line of a terminal to write to."""
 
 
 @contextmanager
 def working() -> Iterator[Callable[[str], None]]:
-    """For the stages before a round: on a terminal, one line that says what is done. Yields `doing`."""
+    """For the stages before a round: on a terminal, one line that shows the current step. Yields `doing`."""
     if not is_lively(sys.stderr):
         yield doing
         return
@@ -41,9 +44,9 @@ def working() -> Iterator[Callable[[str], None]]:
 
 
 def doing(text: str) -> None:
-    """What is done now, told from any thread."""
+    """Shows the current step. May be called from any thread."""
     if _watched.is_set():
-        _draw(text[: shutil.get_terminal_size().columns - 1])
+        _draw(visible(text)[: shutil.get_terminal_size().columns - 1])
 
 
 def progress(plan: Plan) -> AbstractContextManager[Callable[[Event], None]]:
@@ -52,11 +55,11 @@ def progress(plan: Plan) -> AbstractContextManager[Callable[[Event], None]]:
         from reconciler.cli.live import live_round
 
         return live_round(plan)
-    return nullcontext(print_event)
+    return nullcontext(EventPrinter())
 
 
 def uploading(name: str, size: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Shows how far one upload is; its listener is called with the bytes that went on."""
+    """Shows the progress of one upload. The listener takes the number of bytes that were sent since the last call."""
     if is_lively(sys.stderr):
         from reconciler.cli.live import live_upload
 
@@ -64,18 +67,26 @@ def uploading(name: str, size: int) -> AbstractContextManager[Callable[[int], No
     return nullcontext(lambda sent: None)
 
 
-def print_event(event: Event) -> None:
-    line = outcome_line(event) if event.phase else event.text
-    if line:
-        talk(f"{label(event)}  {line}")
+class EventPrinter:
+    """Prints a line for each event of a round."""
+
+    def __init__(self) -> None:
+        self._causes = SeenCauses()
+
+    def __call__(self, event: Event) -> None:
+        if event.phase:
+            talk(terminal("{}  {}", label(event), outcome_line(event, self._causes)))
+        elif event.text:
+            talk(terminal("{}  {}", label(event), event.text))
 
 
-def outcome_line(event: Event) -> str:
-    """How it ended with one resource, in one line."""
+def outcome_line(event: Event, causes: SeenCauses) -> TerminalText:
+    """The outcome for one resource, in one line."""
     phase = str(event.phase)
     if phase == "Deleting" and not event.text:
         return paint_talk("gone", "dim")
-    return paint_talk(phase, PHASE_STYLES.get(phase, "bold")) + (f": {event.text}" if event.text else "")
+    painted = paint_talk(phase, PHASE_STYLES.get(phase, "bold"))
+    return terminal("{}: {}", painted, causes.message(event.resource, event.text)) if event.text else painted
 
 
 def _draw(text: str) -> None:

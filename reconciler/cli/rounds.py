@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 
 import click
 
-from reconciler.cli.console import confirm, count, paint, print_json, show_problems, talk, verbosity
+from reconciler.cli.causes import by_cause, cause_of
+from reconciler.cli.console import (
+    confirm,
+    count,
+    fold_on,
+    paint,
+    print_json,
+    print_text,
+    show_problems,
+    talk,
+    verbosity,
+)
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.interrupts import is_working, leave, tell
 from reconciler.cli.plans import Saved, check_scope, plan_now, plan_text, print_plan
@@ -15,6 +27,7 @@ from reconciler.cli.progress import progress
 from reconciler.engine.execute import Outcome
 from reconciler.engine.run import Result
 from reconciler.model.resources import JSON, Kind
+from reconciler.model.text import log_line, terminal
 from reconciler.plan.options import Options
 from reconciler.plan.views.data import plan_document
 from reconciler.reconcile import Planned, apply_round
@@ -72,9 +85,9 @@ def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
     if ask.output == "text":
         print_plan(planned, "text")
     elif not agreed:
-        talk(plan_text(planned))  # stdout is for the outcome
+        talk(fold_on(sys.stderr, plan_text(planned)))  # stdout is for the outcome
     if workspace.target.place and not planned.plan.is_empty:
-        talk(f"To {workspace.target.place}.")
+        talk(terminal("To {}.", workspace.target.place))
     if not planned.plan.is_empty:
         confirm(ask.question, yes=agreed)
     return planned
@@ -86,28 +99,37 @@ def _exit_code(planned: Planned, outcome: Outcome) -> ExitCode:
 
 def _show(planned: Planned, outcome: Outcome, output: str) -> None:
     results = sorted(outcome.results, key=lambda result: result.id)
-    for result in results:
-        if result.phase in UNFINISHED:
-            _show_failure(result)
+    unfinished = (result for result in results if result.phase in UNFINISHED)
+    for sharing in by_cause(unfinished, lambda result: cause_of(result.id.tenant, result.message)).values():
+        _show_failures(sharing)
     if results:
         talk()
-        talk(_tally(results))
+        talk(terminal("{}", _tally(results)))
     if output == "json":
         print_json(_document(planned, outcome, results))
         return
     for result in results:
         if result.url:
-            click.echo(f"{result.id.tenant}/{result.id.name}  {paint(result.url, 'bold')}")
+            print_text(terminal("{}/{}  {}", result.id.tenant, result.id.name, paint(result.url, "bold")))
 
 
-def _show_failure(result: Result) -> None:
+def _show_failures(sharing: list[Result]) -> None:
+    """Results with one cause, which is shown once; each with its own log."""
     talk()
-    talk(f"{result.id} is {result.phase}: {result.message}")
+    first, *others = sharing
+    talk(fold_on(sys.stderr, terminal("{} is {}: {}", first.id, first.phase, first.message)))
+    _show_log(first)
+    for result in others:
+        talk(terminal("{} is {} for the same cause.", result.id, result.phase))
+        _show_log(result)
+
+
+def _show_log(result: Result) -> None:
     shown = result.log if verbosity() else result.log[-SHOWN_LOG_LINES:]
     for line in shown:
-        talk(f"  | {line}")
+        talk(terminal("  | {}", log_line(line)))
     if result.log and result.id.kind is Kind.DEPLOYMENT:
-        talk(f"  More: kubeserve logs --failed {result.id.tenant}/{result.id.name}")
+        talk(terminal("  More: kubeserve logs --failed {}/{}", result.id.tenant, result.id.name))
 
 
 def _tally(results: list[Result]) -> str:

@@ -15,6 +15,7 @@ import orjson
 from reconciler.model.resources import JSON, DesiredVariant, Replicas, SecretRef
 from specs.credentials import hide_credentials, looks_like_credential
 
+_OUR_WORDS = ("secret ", "hidden (", '"')
 _UNITS = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
 
 
@@ -79,7 +80,10 @@ def _checks(checks: tuple[JSON, ...]) -> str:
 def _env(name: str, value: str | SecretRef) -> str:
     if isinstance(value, SecretRef):
         return f"secret {value.secret}/{value.key}"
-    return hidden(value) if looks_like_credential(value, name) or hide_credentials(value) != value else value
+    if looks_like_credential(value, name) or hide_credentials(value) != value:
+        return hidden(value)
+    # In quotes where it could be taken for a reference, a hidden value, or no value at all.
+    return orjson.dumps(value).decode() if value == "none" or value.startswith(_OUR_WORDS) else value
 
 
 def _short_hash(content: bytes) -> str:

@@ -82,14 +82,14 @@ def code_block(text: str) -> str:
     return "\n".join((f"{fence}text", *lines, fence))
 
 
-def json_text(document: Any, *, indent: bool = True) -> str:
+def json_text(document: Any, *, indent: bool = True, sort: bool = False) -> str:
     """JSON with the same data, in which what a view must not show raw is written as escapes.
 
     Half a surrogate pair, which UTF-8 can't hold, becomes the six characters of its escape: `\\udcff`.
     """
     import orjson
 
-    option = orjson.OPT_INDENT_2 if indent else 0
+    option = (orjson.OPT_INDENT_2 if indent else 0) | (orjson.OPT_SORT_KEYS if sort else 0)
     try:
         content = orjson.dumps(document, option=option)
     except orjson.JSONEncodeError:

@@ -124,6 +124,15 @@ class Plan:
         return tuple(c for c in self.changes if c.error is not None)
 
     @cached_property
+    def shared_errors(self) -> Mapping[Trouble, tuple[Change, ...]]:
+        """Each error once, with the changes that it stops: a view shows a cause in full only at the first of them."""
+        stopped: dict[Trouble, list[Change]] = {}
+        for change in self.errors:
+            if change.error is not None:
+                stopped.setdefault(change.error, []).append(change)
+        return {error: tuple(changes) for error, changes in stopped.items()}
+
+    @cached_property
     def deletions(self) -> tuple[Change, ...]:
         """What users lose: deployments and tenants, not variants that a newer one replaces."""
         return tuple(c for c in self.work(Kind.DEPLOYMENT, Kind.TENANT) if c.action is Action.DELETE)

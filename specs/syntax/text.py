@@ -11,6 +11,7 @@ from functools import cached_property
 
 from specs.credentials import HIDDEN, continues_credential, hide_credentials
 from specs.problems import Place, Problem, Severity
+from specs.untrusted import visible
 
 COLUMN_BITS = 24
 _COLUMN_MASK = (1 << COLUMN_BITS) - 1
@@ -65,5 +66,5 @@ class SpecText:
         before = max(0, start - _LOOK_AROUND)
         shown = hide_credentials(full[before : start + EXCERPT_WIDTH + _LOOK_AROUND])
         clipped = shown[start - before :][:EXCERPT_WIDTH] or (HIDDEN if shown.endswith(HIDDEN) else "")
-        printable = "".join(c if c.isprintable() else " " for c in clipped)
-        return printable.rstrip(), min(column - start, len(clipped))
+        shown_line = clipped.replace("\t", " ")
+        return visible(shown_line).rstrip(), len(visible(shown_line[: column - start]))

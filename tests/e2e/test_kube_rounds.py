@@ -216,7 +216,7 @@ def test_the_last_lines_of_what_failed_are_shown_when_its_pods_are_gone(desk: Ku
     desk.record_log("demo/d", ["loading", "the weights are missing"])
     shown = desk.run("logs", "d", "--failed")
     assert (shown.code, shown.out) == (0, "loading\nthe weights are missing\n")
-    assert "the last lines that the state file has" in shown.err
+    assert "the last lines in the state file" in shown.err
 
 
 def test_what_was_deleted_or_edited_is_shown_as_drift_and_mended(desk: KubeDesk) -> None:

@@ -141,4 +141,4 @@ def test_a_ref_stays_as_it_is_and_can_not_be_watched(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 64
-    assert "Only directories can be watched" in done.stderr
+    assert "--watch needs a directory" in done.stderr

@@ -11,9 +11,10 @@ def command(shell: str) -> None:
 
     For example: eval "$(kubeserve completion bash)"
     """
+    from reconciler.cli.console import print_data
     from reconciler.cli.root import kubeserve
 
     completion = get_completion_class(shell)
     if completion is None:
         raise click.UsageError(f"No completion for {shell!r}.")
-    click.echo(completion(kubeserve, {}, "kubeserve", "_KUBESERVE_COMPLETE").source())
+    print_data(completion(kubeserve, {}, "kubeserve", "_KUBESERVE_COMPLETE").source())

@@ -1,7 +1,8 @@
-"""`kubeserve doctor`: whether everything is there that KubeServe needs, and what to do where it isn't."""
+"""`kubeserve doctor`: checks everything that KubeServe needs, and says how to fix what is missing."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,10 @@ WIDTH = 9  # of the column of severities
 @workspace_options
 @output_option("text", "json")
 def command(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
-    """Check this machine, the store, the state and the target, and say what to do.
+    """Check this machine, the store, the state and the target, and say how to fix each problem.
 
-    Writes and deletes one empty object in a bucket, and changes nothing else. Exits with 1 when there is a problem.
+    Writes and deletes one empty object in the store's bucket, and changes nothing else. Exits with 1 when there is a
+    problem.
     """
     from reconciler.cli.progress import working
     from reconciler.doctor.findings import Severity
@@ -54,26 +56,25 @@ def _report(source: str | None, ref: str | None, platform: Path | None) -> Repor
 
 
 def _print_text(report: Report) -> None:
-    from textwrap import indent
-
-    from reconciler.cli.console import count, paint, talk
+    from reconciler.cli.console import count, fold_on, paint, print_text, talk
     from reconciler.doctor.findings import Severity
+    from reconciler.model.text import terminal, terminal_block, terminal_lines
 
     for checked in report.found:
         finding = checked.finding
         severity = finding.severity.value
-        click.echo(f"{paint(severity, STYLES[severity])}{' ' * (WIDTH - len(severity))}{finding.summary}")
-        for text in filter(None, (finding.meaning, finding.remedy)):
-            click.echo(indent(text, " " * WIDTH))
+        padding = " " * (WIDTH - len(severity))
+        lines = [terminal("{}{}{}", paint(severity, STYLES[severity]), padding, finding.summary)]
+        lines += [terminal_block(text, " " * WIDTH) for text in (finding.meaning, finding.remedy) if text]
+        print_text(fold_on(sys.stdout, terminal_lines(lines)))
     talk()
     problems, warnings = report.count(Severity.PROBLEM), report.count(Severity.WARNING)
-    skipped = f" Not checked, as something else comes first: {', '.join(report.skipped)}." if report.skipped else ""
-    talk(f"{count(problems, 'problem')}, {count(warnings, 'warning')}.{skipped}")
+    skipped = f" Not checked because of a problem above: {', '.join(report.skipped)}." if report.skipped else ""
+    talk(terminal("{}, {}.{}", count(problems, "problem"), count(warnings, "warning"), skipped))
 
 
 def _print_json(report: Report) -> None:
-    import orjson
-
+    from reconciler.cli.console import print_json
     from reconciler.doctor.findings import Severity
 
     document = {
@@ -91,4 +92,4 @@ def _print_json(report: Report) -> None:
             for checked in report.found
         ],
     }
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    print_json(document)

@@ -10,13 +10,15 @@ import click
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-@click.option("--tenant", help="The tenant's name; without it the folder's.")
+@click.option("--tenant", help="The tenant's name; by default the folder's.")
 def command(folder: Path, tenant: str | None) -> None:
     """Write a first kubeserve.yaml: a deployment for each model file below FOLDER.
 
-    With no model there yet, also a small script that trains one.
+    Without a model there, also writes a small script that trains one.
     """
     from reconciler.authoring.scaffold import TRAINING_NAME, write_scaffold
+    from reconciler.cli.console import print_text, talk
+    from reconciler.model.text import terminal
     from specs.names import check_tenant
     from specs.problems import Refusal
 
@@ -27,12 +29,12 @@ def command(folder: Path, tenant: str | None) -> None:
         raise click.UsageError(f"{error} Name the tenant with --tenant.") from None
     written = write_scaffold(folder, name)
     for path in written:
-        click.echo(f"Wrote {path}")
+        print_text(terminal("Wrote {}", path))
     steps = ["kubeserve validate", "kubeserve apply"]
     if any(path.name == TRAINING_NAME for path in written):
         steps.insert(0, f"python {TRAINING_NAME}")
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"Next: {where}{' && '.join(steps)}", err=True)
+    talk(terminal("Next: {}{}", where, " && ".join(steps)))
 
 
 def _tenant_of(folder: Path) -> str:

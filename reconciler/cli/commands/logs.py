@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("deployment", metavar="[TENANT/]DEPLOYMENT")
 @workspace_options
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until interrupted.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="So many last lines.")
-@click.option("--failed", is_flag=True, help="The log of the last start that failed, which may be gone.")
-@click.option("--variant", help="This variant or version; without it, every one that runs.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines until interrupted.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Number of lines to show."
+)
+@click.option("--failed", is_flag=True, help="Show the log of the last start that failed.")
+@click.option("--variant", help="A variant or version; by default every one that runs.")
 def command(
     deployment: str,
     source: str | None,
@@ -34,11 +36,14 @@ def command(
     failed: bool,
     variant: str | None,
 ) -> int:
-    """Show what a deployment's model server writes."""
+    """Show what a deployment's model server writes.
+
+    Colours are removed and other control characters shown as escapes, also in a pipe.
+    """
     from reconciler.cli.naming import find_deployment
 
     if failed and (follow or variant):
-        raise click.UsageError("--failed shows the one log that was kept: it can't be followed or chosen by --variant.")
+        raise click.UsageError("--failed shows the one log that is kept; it takes neither --follow nor --variant.")
     with opened(source, ref, platform) as workspace:
         name = find_deployment(workspace, deployment)
         if failed:
@@ -55,14 +60,19 @@ def command(
 
 
 def _print(lines: Iterable[str]) -> None:
+    """Also into a pipe as text that a terminal or a CI system may be given: what reads it prints it in the end."""
+    from reconciler.cli.console import print_text
+    from reconciler.model.text import log_line
+
     for line in lines:
-        click.echo(line)
+        print_text(log_line(line))
         sys.stdout.flush()
 
 
 def _failed(workspace: Workspace, deployment: ResourceId, lines: int) -> Sequence[str]:
-    """What the target has kept of the start that failed, else what the state file has. TargetError: neither has any."""
+    """The log that the target kept of the failed start, else the state file's lines. TargetError: neither has any."""
     from reconciler.cli.console import talk
+    from reconciler.model.text import terminal
     from reconciler.targets.protocol import TargetError
 
     try:
@@ -71,12 +81,12 @@ def _failed(workspace: Workspace, deployment: ResourceId, lines: int) -> Sequenc
         record = workspace.state_file.load().resources.get(deployment)
         if record is None or not record.log:
             raise
-        talk(f"{error.summary}. These are the last lines that the state file has:")
+        talk(terminal("{}. These are the last lines in the state file:", error.summary))
         return record.log[-lines:] if lines else ()
 
 
 def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) -> list[ResourceId]:
-    """Those that were asked for, the newest last. NamingError: there is none."""
+    """The requested variants, newest last. NamingError when none matches."""
     from reconciler.cli.naming import NamingError
     from reconciler.model.resources import Scope
     from specs.names import listing, quoted

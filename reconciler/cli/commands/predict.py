@@ -1,4 +1,4 @@
-"""`kubeserve predict`: one question to a deployment, the way any client asks it."""
+"""`kubeserve predict`: sends one request to a deployment, as any client does."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ VARIANT_HEADER = "x-kubeserve-variant"
 @click.argument("deployment", metavar="[TENANT/]DEPLOYMENT")
 @workspace_options
 @click.option("-d", "--data", help="The inputs as JSON: '[[5.1, 3.5]]', or a whole body '{\"inputs\": …}'.")
-@click.option("-f", "--file", "body_file", type=click.File("rb"), help="Read them from a file; - is standard input.")
-@click.option("--variant", help="Ask this variant or version, whatever its share of the traffic.")
+@click.option("-f", "--file", "body_file", type=click.File("rb"), help="Read the inputs from a file; - is stdin.")
+@click.option("--variant", help="Ask this variant or version, regardless of its share of the traffic.")
 def command(
     deployment: str,
     source: str | None,
@@ -36,29 +36,47 @@ def command(
 
     For example: kubeserve predict iris -d '[[5.1, 3.5, 1.4, 0.2]]'
 
-    Exits with 1 when the answer is an error, which is printed all the same.
+    Prints control characters of the answer as JSON escapes. Exits with 1 when the answer is an error, which is printed
+    too.
     """
+    from reconciler.cli.console import talk
     from reconciler.cli.naming import find_deployment
+    from reconciler.model.text import terminal
 
     body = _body(data, body_file)
     with opened(source, ref, platform) as workspace:
         name = find_deployment(workspace, deployment)
         status, answer, headers = workspace.target.predict(name, body, variant)
-    click.echo(answer, nl=not answer.endswith(b"\n"))
+    _print(answer)
     if status != 200:
-        click.echo(f"HTTP status {status}.", err=True)
+        talk(terminal("HTTP status {}.", status))
         return ExitCode.FAILED
     answered = {key.lower(): value for key, value in headers.items()}.get(VARIANT_HEADER)
     if answered and sys.stderr.isatty():
-        click.echo(f"Answered by {answered}.", err=True)
+        talk(terminal("Answered by {}.", answered))
     return ExitCode.OK
+
+
+def _print(answer: bytes) -> None:
+    """JSON keeps its data, and gets escapes for characters that a terminal obeys; anything else is shown as text."""
+    import orjson
+
+    from reconciler.cli.console import print_data, print_text
+    from reconciler.model.text import json_visible, terminal_block
+
+    try:
+        orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        print_text(terminal_block(answer.decode(errors="replace").removesuffix("\n"), ""))
+    else:
+        print_data(json_visible(answer.decode()))
 
 
 def _body(data: str | None, body_file: BinaryIO | None) -> bytes:
     import orjson
 
     if (data is None) == (body_file is None):
-        raise click.UsageError("Give the inputs by --data or by --file.")
+        raise click.UsageError("Give the inputs with either --data or --file.")
     raw = data.encode() if data is not None else body_file.read() if body_file else b""
     try:
         parsed = orjson.loads(raw)

@@ -1,4 +1,4 @@
-"""`kubeserve push`: a version into the store without Git ever holding its bytes."""
+"""`kubeserve push`: uploads a version whose bytes are not in Git."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("file", metavar="FILE", type=_PATH)
 @workspace_options
-@click.option("--tenant", required=True, help="Whose version it is.")
+@click.option("--tenant", required=True, help="The tenant that owns the version.")
 @click.option("--model", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The version's name. A version never changes once it is stored.")
-@click.option("--requirements", type=_PATH, help="A requirements.txt of what it needs beside the runtime.")
-@click.option("--format", "format_name", type=click.Choice(FORMATS), help="Its format, where the name doesn't tell.")
+@click.option(
+    "--requirements",
+    type=_PATH,
+    help="A requirements.txt: what the model needs besides the runtime.",
+)
+@click.option(
+    "--format", "format_name", type=click.Choice(FORMATS), help="Its format, if the file name doesn't show it."
+)
 @click.option("--write", type=_PATH, metavar="SPEC", help="Add the version's line to this kubeserve.yaml.")
 def command(
     file: Path,
@@ -33,15 +39,15 @@ def command(
     format_name: str | None,
     write: Path | None,
 ) -> None:
-    """Put a model into the store as a version, and print its digest.
+    """Upload a model to the store as a version, and print its digest.
 
-    FILE is a model's file, or a folder with a predictor.py. The store is the one of the platform that the other
-    options choose.
+    FILE is a model file, or a folder with a predictor.py. The platform that the other options select names the store.
     """
     from reconciler.artifacts.push import NewVersion, prepare_push
     from reconciler.authoring.spec_edit import add_digest_line, check_digest_line
-    from reconciler.cli.console import talk
+    from reconciler.cli.console import print_text, talk
     from reconciler.cli.progress import uploading, working
+    from reconciler.model.text import terminal
     from runtime.formats import Format
 
     new = NewVersion(file, tenant, model, version, requirements, Format(format_name) if format_name else None)
@@ -54,10 +60,11 @@ def command(
         workspace.prepare_home()
         with uploading(f"{model}/{version}", pushed.size) as report:
             workspace.store.put(pushed.ref, pushed.manifest, pushed.files, report)
-    click.echo(pushed.ref.digest)
+    print_text(terminal("{}", pushed.ref.digest))
     if write is None:
-        talk(f'Name it in a spec, under versions: of model {model}:\n  {version}: {{digest: "{pushed.ref.digest}"}}')
+        line = terminal('{}: {{digest: "{}"}}', version, pushed.ref.digest)
+        talk(terminal("Name it in a spec, under `versions:` of model {}:\n  {}", model, line))
     elif add_digest_line(write, pushed.ref):
-        talk(f"Added version {version} of model {model} to {write}.")
+        talk(terminal("Added version {} of model {} to {}.", version, model, write))
     else:
-        talk(f"{write} has version {version} of model {model} already.")
+        talk(terminal("{} already has version {} of model {}.", write, version, model))

@@ -1,4 +1,4 @@
-"""`kubeserve render`: the Kubernetes manifests that apply would make equal, without asking any cluster."""
+"""`kubeserve render`: prints the Kubernetes manifests that apply would apply, without a cluster."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @workspace_options
 @only_option
 @output_option("yaml", "json")
-@click.option("--service-monitors", is_flag=True, help="Render ServiceMonitors, as for a cluster that serves them.")
-@click.option("--rbac", is_flag=True, help="Print what KubeServe itself has to be allowed in the cluster, instead.")
+@click.option("--service-monitors", is_flag=True, help="Render ServiceMonitors too, for a cluster that has them.")
+@click.option("--rbac", is_flag=True, help="Instead print the RBAC rules that KubeServe itself needs in the cluster.")
 def command(
     source: str | None,
     ref: str | None,
@@ -34,8 +34,8 @@ def command(
 ) -> int:
     """Print the Kubernetes manifests of what the specs ask for.
 
-    Needs helm, and no cluster. Secrets are not among them. Exits with 1 when a spec has an error or something can't
-    be rendered; the rest is printed all the same.
+    Needs helm, and no cluster. Prints no Secrets. Exits with 1 when a spec has an error or something can't be rendered;
+    the rest is printed anyway.
     """
     from reconciler.cli.console import show_problems
     from reconciler.cli.progress import working
@@ -129,17 +129,9 @@ def _objects(prepared: Prepared, resource: ResourceId) -> Iterator[Any]:
 
 
 def _print(objects: Iterable[Any], output: str) -> None:
+    from reconciler.cli.console import print_json, print_yaml
+
     if output == "json":
-        import orjson
-
-        document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
-        return
-    import yaml
-
-    class Dumper(yaml.CSafeDumper):
-        def ignore_aliases(self, _: Any) -> bool:
-            return True
-
-    for one in objects:
-        click.echo(yaml.dump(one, Dumper=Dumper, sort_keys=False, explicit_start=True, allow_unicode=True), nl=False)
+        print_json({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    else:
+        print_yaml(objects)

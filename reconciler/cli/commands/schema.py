@@ -7,6 +7,7 @@ import click
 @click.argument("which", type=click.Choice(["kubeserve", "platform"]), default="kubeserve")
 def command(which: str) -> None:
     """Print the JSON Schema of kubeserve.yaml, or of platform.yaml."""
+    from reconciler.cli.console import print_data
     from specs.schema import as_text, platform_schema, tenant_schema
 
-    click.echo(as_text(platform_schema() if which == "platform" else tenant_schema()), nl=False)
+    print_data(as_text(platform_schema() if which == "platform" else tenant_schema()))

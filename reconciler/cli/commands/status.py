@@ -1,4 +1,4 @@
-"""`kubeserve status`: how deployments are, and where they answer."""
+"""`kubeserve status`: the state of deployments, and their URLs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from reconciler.cli.options import only_option, opened, output_option, workspace
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
+    from reconciler.model.text import TerminalText
     from reconciler.status.statuses import DeploymentStatus
     from reconciler.workspace import Workspace
 
@@ -26,9 +27,9 @@ WATCH_SECONDS = 1.0
 @workspace_options
 @only_option
 @output_option("table", "json", "yaml")
-@click.option("-w", "--watch", is_flag=True, help="Go on showing it, whenever it has changed, until interrupted.")
+@click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until interrupted.")
 def command(source: str | None, ref: str | None, platform: Path | None, only: Scope, output: str, watch: bool) -> int:
-    """Show how deployments are, and where they answer."""
+    """Show the state of deployments, and their URLs."""
     with opened(source, ref, platform) as workspace:
         if watch:
             return _watch(workspace, only, output)
@@ -37,10 +38,11 @@ def command(source: str | None, ref: str | None, platform: Path | None, only: Sc
 
 
 def _watch(workspace: Workspace, only: Scope, output: str) -> int:
-    from reconciler.cli.console import is_lively
+    from reconciler.cli.console import is_lively, print_text
+    from reconciler.model.text import TerminalText
 
     tables = output == "table" and is_lively(sys.stdout)
-    shown = ""
+    shown = TerminalText()
     try:
         with _screen() if tables else nullcontext(_print) as show:
             while True:
@@ -49,15 +51,15 @@ def _watch(workspace: Workspace, only: Scope, output: str) -> int:
                     shown = text
                     show(text)
                 time.sleep(WATCH_SECONDS)
-    except KeyboardInterrupt:  # the only way to end it
+    except KeyboardInterrupt:  # the only way to stop watching
         if tables:
-            click.echo(shown)
+            print_text(shown)
         return ExitCode.INTERRUPTED
 
 
 @contextmanager
-def _screen() -> Iterator[Callable[[str], None]]:
-    """A terminal's other screen, on which each table takes the place of the last; what was there before comes back."""
+def _screen() -> Iterator[Callable[[TerminalText], None]]:
+    """The terminal's alternate screen, on which each table replaces the last; the first screen returns afterwards."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -66,9 +68,14 @@ def _screen() -> Iterator[Callable[[str], None]]:
         yield lambda text: live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def _print(text: str) -> None:
+def _print(text: TerminalText) -> None:
     """In UTF-8 where it goes to a program."""
-    click.echo(text if sys.stdout.isatty() else text.encode())
+    from reconciler.cli.console import print_data, print_text
+
+    if sys.stdout.isatty():
+        print_text(text)
+    else:
+        print_data(text)
     sys.stdout.flush()
 
 
@@ -79,35 +86,37 @@ def _statuses(workspace: Workspace, only: Scope) -> tuple[DeploymentStatus, ...]
     return deployment_statuses(workspace.state_file.load(), live, workspace.target.url, only)
 
 
-def _shown(statuses: tuple[DeploymentStatus, ...], output: str) -> str:
+def _shown(statuses: tuple[DeploymentStatus, ...], output: str) -> TerminalText:
+    from reconciler.model.text import TerminalText, json_text, yaml_text
     from reconciler.status.statuses import status_document
 
     match output:
         case "json":
-            import orjson
-
-            return orjson.dumps(status_document(statuses), option=orjson.OPT_INDENT_2).decode()
+            return TerminalText(json_text(status_document(statuses)))
         case "yaml":
-            import yaml
-
-            return yaml.safe_dump(status_document(statuses), sort_keys=False, explicit_start=True).rstrip()
+            return TerminalText(yaml_text([status_document(statuses)]).rstrip())
         case _:
             return _table(statuses)
 
 
-def _table(statuses: tuple[DeploymentStatus, ...]) -> str:
+def _table(statuses: tuple[DeploymentStatus, ...]) -> TerminalText:
+    from reconciler.cli.causes import by_cause, cause_of
     from reconciler.cli.console import paint, table
     from reconciler.cli.progress import PHASE_STYLES
+    from reconciler.model.text import terminal, terminal_lines
 
     if not statuses:
-        return "Nothing runs here. `kubeserve apply` starts what the specs ask for."
+        return terminal("Nothing runs here. `kubeserve apply` starts what the specs ask for.")
     rows = [("DEPLOYMENT", "PHASE", "VERSION", "READY", "URL")]
     rows += [(s.id, s.phase.value, _versions(s), _ready(s), s.url or "-") for s in statuses]
-    text = table(rows, lambda cell, column: paint(cell, PHASE_STYLES.get(cell, "bold")) if column == 1 else cell)
-    for status in statuses:
-        if status.message:
-            text += f"\n\n{status.id}: {paint(status.reason, PHASE_STYLES[status.phase.value])}: {status.message}"
-    return text
+    blocks = [table(rows, {1: lambda phase: paint(phase, PHASE_STYLES.get(phase, "bold"))})]
+    explained = by_cause((s for s in statuses if s.message), lambda s: f"{s.phase} {cause_of(s.tenant, s.message)}")
+    for sharing in explained.values():
+        first = sharing[0]
+        names = ", ".join(status.id for status in sharing)
+        reason = paint(first.reason, PHASE_STYLES[first.phase.value])
+        blocks += [terminal(""), terminal("{}: {}: {}", names, reason, first.message)]
+    return terminal_lines(blocks)
 
 
 def _versions(status: DeploymentStatus) -> str:

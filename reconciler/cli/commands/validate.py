@@ -1,4 +1,4 @@
-"""`kubeserve validate`: the specs and the files that they name, without looking at what runs."""
+"""`kubeserve validate`: checks the specs and the files that they name, not what runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @output_option("text", "json")
 @click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until interrupted.")
 def command(source: str | None, ref: str | None, platform: Path | None, output: str, watch: bool) -> int:
-    """Check the specs and that the files they name are there. Changes nothing.
+    """Check the specs, and that the files they name exist. Changes nothing.
 
     Exits with 1 when there is an error.
     """
@@ -58,10 +58,13 @@ def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iter
     with opened(source, ref, platform) as workspace:
         folders = [each.location for each in workspace.sources if Path(each.location).is_dir()]
     if ref is not None or not folders:
-        raise click.UsageError("Only directories can be watched; a ref of a repository stays as it is.")
+        raise click.UsageError("--watch needs a directory: a commit never changes.")
     from watchfiles import watch
 
-    click.echo(f"Watching {', '.join(folders)}.", err=True)
+    from reconciler.cli.console import talk
+    from reconciler.model.text import terminal
+
+    talk(terminal("Watching {}.", ", ".join(folders)))
     yield from watch(*folders)
 
 
@@ -79,14 +82,15 @@ def _exit_code(read: Read) -> ExitCode:
 
 
 def _show(read: Read, output: str) -> None:
-    from reconciler.cli.console import show_problems
+    from reconciler.cli.console import print_text, show_problems
+    from reconciler.model.text import terminal
 
     if output == "json":
         _print_json(read, read.problems)
         return
     show_problems(read.problems)
     if _exit_code(read) is ExitCode.OK:
-        click.echo(f"Good: {_counts(read)}.")
+        print_text(terminal("Good: {}.", _counts(read)))
 
 
 def _counts(read: Read) -> str:

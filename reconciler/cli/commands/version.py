@@ -8,13 +8,15 @@ from reconciler.cli.options import output_option
 @click.command()
 @output_option("text", "json")
 def command(output: str) -> None:
-    """Print the version of KubeServe and of the Python that runs it."""
-    import json
+    """Print the versions of KubeServe and of the Python that runs it."""
     import platform
     from importlib.metadata import version
 
+    from reconciler.cli.console import print_data, print_text
+    from reconciler.model.text import json_text, terminal
+
     found = {"kubeserve": version("kubeserve"), "python": platform.python_version(), "system": platform.system()}
     if output == "json":
-        click.echo(json.dumps(found))
+        print_data(json_text(found, indent=False))
     else:
-        click.echo(f"kubeserve {found['kubeserve']} (Python {found['python']}, {found['system']})")
+        print_text(terminal("kubeserve {} (Python {}, {})", found["kubeserve"], found["python"], found["system"]))

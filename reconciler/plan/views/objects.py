@@ -1,11 +1,13 @@
-"""The objects behind a change, as text, as Markdown and as data. Pure; called by the other renderers."""
+"""The objects behind a change, as text, as Markdown and as data. Pure; called by the other views."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
 from reconciler.model.resources import JSON
+from reconciler.model.text import TerminalText, code, terminal, value_text
 from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
+from specs.untrusted import visible
 
 SYMBOLS = {
     ObjectAction.CREATE: ("+", "green"),
@@ -13,38 +15,46 @@ SYMBOLS = {
     ObjectAction.REPLACE: ("±", "yellow"),
     ObjectAction.DELETE: ("-", "red"),
 }
+MAX_WIDTH = 60
+"""Of the column of fields; a longer name moves only its own value to the right."""
 
 
-def object_lines(objects: Collection[ObjectChange], paint: Callable[[str, str], str]) -> Iterator[str]:
-    for one in objects:
-        yield f"{paint(*SYMBOLS[one.action])} {one.object}"
-        yield from (f"    {line}" for line in field_lines(one.fields))
+def object_lines(
+    objects: Collection[ObjectChange], paint: Callable[[str, str], TerminalText]
+) -> Iterator[TerminalText]:
+    for each in objects:
+        yield terminal("{} {}", paint(*SYMBOLS[each.action]), each.object)
+        yield from (terminal("    {}", line) for line in field_lines(each.fields))
 
 
-def field_lines(fields: Collection[FieldChange]) -> Iterator[str]:
-    width = max((len(change.field) for change in fields), default=0)
-    for change in fields:
-        old, new = ("none" if value is None else value for value in (change.old, change.new))
-        yield f"{change.field:<{width}}  {old} -> {new}"
+def field_lines(fields: Collection[FieldChange]) -> Iterator[TerminalText]:
+    names = [visible(change.field) for change in fields]
+    width = min(max(map(len, names), default=0), MAX_WIDTH)
+    for name, change in zip(names, fields, strict=True):
+        yield terminal("{}  {} -> {}", name.ljust(width), value_text(change.old), value_text(change.new))
 
 
-def object_document(one: ObjectChange) -> JSON:
-    return {"object": one.object, "action": one.action.value, "fields": [field_document(f) for f in one.fields]}
+def object_document(change: ObjectChange) -> JSON:
+    return {
+        "object": change.object,
+        "action": change.action.value,
+        "fields": [field_document(f) for f in change.fields],
+    }
 
 
 def field_document(change: FieldChange) -> JSON:
     return {"field": change.field, "old": change.old, "new": change.new}
 
 
-def object_rows(objects: Collection[ObjectChange], escape: Callable[[str], str]) -> Iterator[str]:
+def object_rows(objects: Collection[ObjectChange]) -> Iterator[str]:
     """A table in Markdown."""
     yield "| object | action | what changes |"
     yield "| --- | --- | --- |"
-    for one in objects:
-        what = "<br>".join(escape(line) for line in map(_said, one.fields))
-        yield f"| {escape(one.object)} | {one.action.value} | {what} |"
+    for each in objects:
+        yield f"| {code(each.object)} | {each.action.value} | {'<br>'.join(map(markdown_field, each.fields))} |"
 
 
-def _said(change: FieldChange) -> str:
-    old, new = ("none" if value is None else value for value in (change.old, change.new))
-    return f"{change.field}: {old} → {new}"
+def markdown_field(change: FieldChange) -> str:
+    """One difference, for a cell of a table."""
+    old, new = ("none" if value is None else code(value_text(value)) for value in (change.old, change.new))
+    return f"{code(change.field)}: {old} → {new}"

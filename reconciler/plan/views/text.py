@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from reconciler.model.resources import Kind, tenant_id
+from reconciler.model.text import TerminalText, terminal, terminal_block, terminal_lines, value_text
 from reconciler.plan.model import Action, Change, Plan
 from reconciler.plan.objects import Objects, behind
 from reconciler.plan.views.objects import field_lines, object_lines
 
-Paint = Callable[[str, str], str]
+Paint = Callable[[str, str], TerminalText]
 """(text, style) -> text; the styles are the names of colours, "bold" and "dim"."""
 
 SYMBOLS = {
@@ -34,7 +35,9 @@ WORDS = {
     Action.UNCHANGED: "unchanged",
 }
 SHOWN_OF_NEW = frozenset({"version", "traffic", "replicas", "cpu", "memory"})
-"""What is said of a new deployment on its line; the JSON has all."""
+"""Fields that the line of a new deployment shows; the JSON has all."""
+
+_EMPTY = TerminalText()
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -46,8 +49,8 @@ class _View:
     objects: Objects
 
 
-def plain(text: str, _style: str) -> str:
-    return text
+def plain(text: str, _style: str) -> TerminalText:
+    return terminal("{}", text)
 
 
 def render_text(
@@ -57,11 +60,13 @@ def render_text(
     show_unchanged: bool = False,
     partial: bool = False,
     objects: Objects | None = None,
-) -> str:
-    """Grouped by tenant; ends with a line that counts, and with what was held back. `partial`: some specs have errors,
-    so the plan is of the others. `objects`: what to show below each change."""
+) -> TerminalText:
+    """Changes grouped by tenant, then what is held back, then a line that counts. No line break at its end.
+
+    `partial`: some specs have errors, so the plan covers the others. `objects`: what to show below each change.
+    """
     lines = _lines(_View(plan, paint, objects or {}), show_unchanged)
-    return "\n".join((_heading(plan, paint, partial), *lines)) + "\n"
+    return terminal_lines((_heading(plan, paint, partial), *lines))
 
 
 def size(number: int) -> str:
@@ -82,83 +87,95 @@ def summary(plan: Plan) -> str:
     return (", ".join(parts) or "nothing") + (f"; {size(upload)} to upload" if upload else "")
 
 
-def _heading(plan: Plan, paint: Paint, partial: bool) -> str:
+def _heading(plan: Plan, paint: Paint, partial: bool) -> TerminalText:
     if not plan.is_empty or plan.errors:
         subject = f" for {plan.revision}" if plan.revision else ""
         return paint(f"Plan{subject} on target {plan.target}", "bold")
     if partial:
-        return "Nothing to do for the tenants whose specs have no errors."
-    return f"Nothing to do: what runs is what {plan.revision} asks for." if plan.revision else "Nothing to do."
+        return terminal("Nothing to do for the tenants whose specs have no errors.")
+    if plan.revision:
+        return terminal("Nothing to do: what runs is what {} asks for.", plan.revision)
+    return terminal("Nothing to do.")
 
 
-def _lines(view: _View, show_unchanged: bool) -> Iterator[str]:
+def _lines(view: _View, show_unchanged: bool) -> Iterator[TerminalText]:
     plan = view.plan
     for tenant, group in groupby(plan.changes, key=lambda change: change.id.tenant):
         changes = [change for change in group if show_unchanged or change.is_work or change.error]
         if changes:
-            yield ""
+            yield _EMPTY
             yield from _tenant(tenant, changes, view)
     yield from _held_back(plan, view.paint)
-    yield ""
-    yield f"Plan: {summary(plan)}."
+    yield _EMPTY
+    yield terminal("Plan: {}.", summary(plan))
 
 
-def _tenant(tenant: str, changes: list[Change], view: _View) -> Iterator[str]:
+def _tenant(tenant: str, changes: list[Change], view: _View) -> Iterator[TerminalText]:
     plan, paint = view.plan, view.paint
     own = next((change for change in changes if change.id.kind is Kind.TENANT), None)
-    symbol = _symbol(own, paint) + " " if own else "  "
-    yield symbol + paint(f"tenant {tenant}", "bold") + _because(own, paint)
+    yield terminal("{} {}{}", _symbol(own, paint), paint(f"tenant {tenant}", "bold"), _because(own, paint))
     if own is not None and own.action is Action.CHANGE:
-        yield from (f"    {line}" for line in field_lines(own.fields))
-    yield from (f"    {line}" for line in _error(own, paint))
+        yield from _indented(4, field_lines(own.fields))
+    yield from _indented(4, _error(own, view))
     whole = plan.by_id.get(tenant_id(tenant))
     if whole is not None and whole.note and whole.action is not Action.DELETE:
-        yield "    " + paint(f"warning: {whole.note}", "yellow")
+        yield terminal("    {}", paint(f"warning: {whole.note}", "yellow"))
     if own is not None:
-        yield from (f"    {line}" for line in object_lines(behind(own, plan, view.objects), paint))
+        yield from _indented(4, object_lines(behind(own, plan, view.objects), paint))
     for change in changes:
         if change.id.kind in (Kind.VERSION, Kind.DEPLOYMENT):
             yield from _change(change, view)
 
 
-def _change(change: Change, view: _View) -> Iterator[str]:
+def _change(change: Change, view: _View) -> Iterator[TerminalText]:
     plan, paint = view.plan, view.paint
     kind = "version" if change.id.kind is Kind.VERSION else "deployment"
-    head = f"{_symbol(change, paint)}   {kind} {change.id.name}"
+    head = terminal("{}   {} {}", _symbol(change, paint), kind, change.id.name)
     if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
-        head += f"  upload {size(change.size)}" if change.size else "  upload"
+        head = terminal("{}  upload{}", head, f" {size(change.size)}" if change.size else "")
     new = change.action not in (Action.CHANGE, Action.REPLACE) and all(f.old is None for f in change.fields)
     if new and change.fields:
-        head += "  " + ", ".join(f"{f.field} {f.new}" for f in change.fields if f.field in SHOWN_OF_NEW)
-    yield head + _because(change, paint)
+        shown = [f"{f.field} {value_text(f.new)}" for f in change.fields if f.field in SHOWN_OF_NEW]
+        head = terminal("{}  {}", head, ", ".join(shown))
+    yield terminal("{}{}", head, _because(change, paint))
     if not new:
-        yield from (f"        {line}" for line in field_lines(change.fields))
-    yield from (f"        {paint(line, 'dim')}" for line in _steps(change, plan))
+        yield from _indented(8, field_lines(change.fields))
+    yield from _indented(8, (paint(line, "dim") for line in _steps(change, plan)))
     for variant in plan.variants_of.get(change.id, ()):
         if variant.replacement:
-            yield "        " + paint(f"{SYMBOLS[Action.REPLACE][0]} {variant.replacement}", "yellow")
-    yield from (f"        {line}" for line in object_lines(behind(change, plan, view.objects), paint))
-    yield from (f"        {line}" for line in _error(change, paint))
+            yield terminal("        {}", paint(f"{SYMBOLS[Action.REPLACE][0]} {variant.replacement}", "yellow"))
+    yield from _indented(8, object_lines(behind(change, plan, view.objects), paint))
+    yield from _indented(8, _error(change, view))
 
 
-def _error(change: Change | None, paint: Paint) -> Iterator[str]:
-    if change is not None and change.error:
-        yield paint(f"error: {change.error.summary}", "red")
-        yield from (f"  {line}" for line in change.error.detail.splitlines())
+def _indented(width: int, lines: Iterable[TerminalText]) -> Iterator[TerminalText]:
+    return (terminal("{}{}", TerminalText(" " * width), line) for line in lines)
 
 
-def _symbol(change: Change | None, paint: Paint) -> str:
+def _error(change: Change | None, view: _View) -> Iterator[TerminalText]:
+    """In full at the first change that it stops; at the others a reference to that."""
+    if change is None or change.error is None:
+        return
+    first = view.plan.shared_errors[change.error][0]
+    if first is not change:
+        yield view.paint(f"error: {change.error.summary}, as for {first.id} above", "red")
+        return
+    yield view.paint(f"error: {change.error.summary}", "red")
+    yield from (terminal("  {}", line) for line in change.error.detail.split("\n") if line)
+
+
+def _symbol(change: Change | None, paint: Paint) -> TerminalText:
     if change is None:
-        return " "
+        return terminal(" ")
     if change.error:
         return paint("!", "red")
     symbol, style = SYMBOLS[change.action]
     return paint(symbol, style)
 
 
-def _because(change: Change | None, paint: Paint) -> str:
+def _because(change: Change | None, paint: Paint) -> TerminalText:
     if change is None:
-        return ""
+        return _EMPTY
     words = []
     if change.drift:
         words.append("drift: what runs was changed from outside")
@@ -169,7 +186,7 @@ def _because(change: Change | None, paint: Paint) -> str:
     elif change.action is Action.DELETE:
         consequence = "its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it"
         words.append(change.note or consequence)
-    return "  " + paint(f"({'; '.join(words)})", "dim") if words else ""
+    return terminal("  {}", paint(f"({'; '.join(words)})", "dim")) if words else _EMPTY
 
 
 def _steps(change: Change, plan: Plan) -> Iterator[str]:
@@ -184,14 +201,14 @@ def _steps(change: Change, plan: Plan) -> Iterator[str]:
         yield f"removes {', '.join(removes)}"
 
 
-def _held_back(plan: Plan, paint: Paint) -> Iterator[str]:
+def _held_back(plan: Plan, paint: Paint) -> Iterator[TerminalText]:
     for guard in plan.guards:
-        yield ""
+        yield _EMPTY
         yield paint(f"Held back: {guard.summary}", "red")
-        yield f"  {guard.detail}"
-        yield from (f"    {resource}" for resource in guard.withheld)
+        yield terminal_block(guard.detail)
+        yield from (terminal("    {}", resource) for resource in guard.withheld)
     if plan.unclaimed:
-        yield ""
-        yield paint("Unclaimed: carries this installation's mark, but the state file does not know it", "yellow")
-        yield from (f"    {item.id}  {item.note}" for item in plan.unclaimed)
-        yield "  Left alone. Remove it with --prune-unclaimed."
+        yield _EMPTY
+        yield paint("Unclaimed: has this installation's labels, but is not in the state file", "yellow")
+        yield from (terminal("    {}  {}", item.id, item.note) for item in plan.unclaimed)
+        yield terminal("  Not touched. To remove it, pass --prune-unclaimed.")

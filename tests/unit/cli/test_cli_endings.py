@@ -19,6 +19,7 @@ from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.naming import NamingError, find_deployment
 from reconciler.engine.run import Event
 from reconciler.model.resources import ResourceId, deployment_id, version_id
+from reconciler.model.text import styled
 from reconciler.plan.model import Action, Change, Plan
 from reconciler.state.model import Phase, Record, State
 from reconciler.targets.protocol import Live, LiveResource
@@ -50,7 +51,7 @@ def test_colours_are_for_terminals_that_want_them(
 
 def test_a_table_lines_up_whatever_colours_its_cells_have() -> None:
     rows = [("NAME", "PHASE", "URL"), ("a", "Ready", "u"), ("longer", "Progressing", "v")]
-    painted = console.table(rows, lambda cell, column: f"\033[1m{cell}\033[0m" if column == 1 else cell)
+    painted = console.table(rows, {1: lambda cell: styled(cell, "bold")})
     plain = click.unstyle(painted).splitlines()
     assert [line.index(word) for line, word in zip(plain, ("URL", "u", "v"), strict=True)] == [21, 21, 21]
 

@@ -31,7 +31,7 @@ def test_what_failed_and_is_gone_has_its_last_lines_in_the_state_file(call: Call
     record("loading", "the weights are missing")
     shown = call("logs", "d", "--failed")
     assert (shown.code, shown.out) == (0, "loading\nthe weights are missing\n")
-    assert shown.err == "No failure is kept. These are the last lines that the state file has:\n"
+    assert shown.err == "No failure is kept. These are the last lines in the state file:\n"
 
 
 @pytest.mark.parametrize(("lines", "out"), [("0", ""), ("1", "b\n"), ("9", "a\nb\n")])

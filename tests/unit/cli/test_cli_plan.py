@@ -61,7 +61,7 @@ def test_a_plan_for_a_pull_request_is_a_table(call: Call, write_spec: Write) -> 
     write_spec()
     out = call("plan", "-o", "markdown").out
     assert out.startswith("### Plan: 3 to create")
-    assert "| demo | deployment d | create |" in out
+    assert "| `demo` | deployment `d` | create |" in out
 
 
 def test_a_plan_as_yaml_is_the_plan_as_json(call: Call, write_spec: Write) -> None:
@@ -172,7 +172,7 @@ def test_nothing_is_asked_without_a_terminal(call: Call, write_spec: Write, fold
         patch.setattr("sys.stdin", nothing)
         done = call("apply")
     assert done.code == 64
-    assert "Say --yes to go ahead." in done.err
+    assert "Confirmation needs a terminal; pass --yes." in done.err
     assert not (folder / ".kubeserve/state.json").exists()
 
 

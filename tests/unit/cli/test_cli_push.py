@@ -42,7 +42,7 @@ def test_a_push_writes_its_line_into_a_spec_and_keeps_the_rest(call: Call, model
     assert done.out.strip() in spec.read_text()
     assert "Added version v1 of model m to kubeserve.yaml." in done.err
     assert call("validate").code == 0
-    assert "has version v1 of model m already" in call("push", "model.pkl", *NAMED, "--write", "kubeserve.yaml").err
+    assert "already has version v1 of model m" in call("push", "model.pkl", *NAMED, "--write", "kubeserve.yaml").err
 
 
 def test_a_spec_that_can_not_be_added_to_stops_a_push_before_it_uploads(call: Call, model: Path, folder: Path) -> None:

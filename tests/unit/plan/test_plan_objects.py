@@ -11,7 +11,8 @@ import pytest
 from reconciler.model.resources import Desired, ResourceId, deployment_id, tenant_id, variant_id, version_id
 from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.objects import Objects, objects_of
-from reconciler.plan.views.data import plan_document, render_json, render_markdown
+from reconciler.plan.views.data import plan_document, render_json
+from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
 from tests.support.graphs import graph
@@ -92,8 +93,8 @@ def test_as_data_each_change_has_its_own_and_without_asking_none_has_any() -> No
 
 def test_as_markdown_they_are_folded_below_and_break_no_table() -> None:
     text = render_markdown(*rollout())
-    assert "<details><summary>deployment/fraud/churn: 3 objects</summary>" in text
-    assert "| Service f/churn | change | spec.x: a\\|b → none |" in text
+    assert "<details><summary><code>deployment/fraud/churn</code>: 3 objects</summary>" in text
+    assert r"| `Service f/churn` | change | `spec.x`: `a\x7cb` → none |" in text
     assert "<details>" not in render_markdown(rollout()[0])
 
 
@@ -110,5 +111,5 @@ def test_a_replacement_is_said_and_counted() -> None:
         "±   deployment churn\n        runtime  none -> 2\n        ± Deployment f/churn-1 is removed and made" in text
     )
     assert "Plan: 1 to replace." in text
-    assert "**Replaced** Deployment f/churn-1 is removed" in render_markdown(plan)
+    assert "**Replaced**\n\n```text\nDeployment f/churn-1 is removed" in render_markdown(plan)
     assert plan_document(plan)["changes"][1]["replacement"].endswith("its pods stay")

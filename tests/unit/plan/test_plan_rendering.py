@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.model.resources import deployment_id, tenant_id
 from reconciler.plan.model import Action, Change, Plan, Trouble
-from reconciler.plan.views.data import plan_digest, plan_document, render_json, render_markdown
+from reconciler.plan.views.data import plan_digest, plan_document, render_json
+from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text, size
 from tests.support.graphs import graph
 from tests.support.rounds import Sandbox
@@ -86,11 +87,11 @@ def test_two_plans_of_the_same_are_equal_and_one_changed_replica_makes_a_differe
     assert plan_digest(plan_document(world.plan(graph({"fraud/churn": "v2"}, replicas=2)))) != first
 
 
-def test_markdown_escapes_what_could_break_a_table(world: Sandbox) -> None:
+def test_markdown_shows_values_as_code_that_breaks_no_table(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
     text = render_markdown(world.plan(graph({"fraud/churn": "v1"}, level="a|b\n<script>")))
-    (row,) = [line for line in text.splitlines() if "deployment churn" in line]
-    assert "a\\|b \\<script\\>" in row
+    (row,) = [line for line in text.splitlines() if "deployment `churn`" in line]
+    assert r'`env.LEVEL`: `info` → `"a\x7cb\n<script>"`' in row
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 30, "3.0 GiB")])
@@ -106,4 +107,4 @@ def test_what_stops_a_whole_tenant_is_said_under_it_and_a_warning_is_said_once_a
     work = Change(deployment_id("fraud", "churn"), Action.CREATE)
     assert "warning: at its maximum" in render_text(Plan((warned, work)))
     assert "warning" not in render_text(Plan((warned,)))
-    assert "**Warning** `tenant/fraud`: at its maximum" in render_markdown(Plan((warned, work)))
+    assert "**Warning** `tenant/fraud`\n\n```text\nat its maximum" in render_markdown(Plan((warned, work)))

@@ -158,7 +158,7 @@ def test_a_line_is_shown_up_to_where_a_credential_may_begin(line: str, shown: st
 def test_quoting_hides_credentials_and_what_a_terminal_would_obey() -> None:
     assert quoted("AKIAIOSFODNN7EXAMPLE") == "'********'"
     assert quoted("a\x1b[2Jb") == r"'a\x1b[2Jb'"
-    assert quoted("x" * 100) == "'" + "x" * 59 + "…'"
+    assert quoted("x" * 100) == "'" + "x" * 60 + "… (40 more characters)'"
 
 
 def test_a_name_alone_makes_no_credential_of_a_plain_word() -> None:
