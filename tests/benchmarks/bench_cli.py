@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.runtime_process import ROOT
+from tests.support.runtime.process import ROOT
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 KUBESERVE = ("-m", "reconciler")

@@ -25,8 +25,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.gateway import churn, running_gateway, until, variant
-from tests.support.upstreams import closed_port
+from tests.support.gateway.process import churn, running_gateway, until, variant
+from tests.support.gateway.upstreams import closed_port
 
 CONNECTIONS = (1, 16)
 MOST_REQUESTS = 100_000  # of one round

@@ -24,7 +24,7 @@ import yaml
 from tests.benchmarks.cluster.fleet import Fleet
 from tests.benchmarks.cluster.meter import Cost, lists_by_resource, requests_by_verb, server_cpu
 from tests.benchmarks.cluster.server import Server
-from tests.support.s3_servers import S3Server, moto_server
+from tests.support.stores.s3_servers import S3Server, moto_server
 
 SIZES = (200, 1_000)
 DRIFTED_EVERY = 100

@@ -31,8 +31,8 @@ from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, State
 from specs.loading.loader import SpecFile, TenantSpec, load_tenants
 from specs.models.platform import default_platform
-from tests.support.graphs import version
-from tests.support.memory_target import MemoryTarget
+from tests.support.engine.graphs import version
+from tests.support.engine.memory_target import MemoryTarget
 
 SIZES = (100, 1_000, 10_000)
 RUNS = 5

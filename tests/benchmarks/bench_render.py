@@ -24,9 +24,9 @@ from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
 from reconciler.targets.kubernetes.rendering.job import deployment_job, variant_job
 from reconciler.targets.kubernetes.rendering.values import shared_values
-from tests.support.charts import IMAGE, platform
-from tests.support.graphs import graph
-from tests.support.helm import helm
+from tests.support.engine.graphs import graph
+from tests.support.kubernetes.charts import IMAGE, platform
+from tests.support.kubernetes.helm import helm
 
 SIZES = (100, 1_000)
 RUNS = 3

@@ -22,8 +22,8 @@ from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
 from runtime.formats import Format
 from runtime.manifest import Manifest, sha256_of
-from tests.support.s3_servers import S3Server, find_versitygw, rclone_server, versity_server
-from tests.support.versions import MIB, silent
+from tests.support.runtime.versions import MIB, silent
+from tests.support.stores.s3_servers import S3Server, find_versitygw, rclone_server, versity_server
 
 
 class Bench:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.s3_servers import S3Server, moto_server, rclone_server, versity_server
+from tests.support.stores.s3_servers import S3Server, moto_server, rclone_server, versity_server
 
 _STARTERS = {"moto": moto_server, "rclone": rclone_server, "versitygw": versity_server}
 

@@ -22,7 +22,7 @@ from runtime.packing import unpack
 from specs.loading.loader import SpecFile, load_tenants
 from specs.models.platform import default_platform
 from specs.syntax.reader import MAX_FILE_BYTES
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 Open = Callable[[], Source]
 

@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.artifacts.protocol import StoreError
 from reconciler.artifacts.s3.errors import AccessDeniedError
-from tests.support.s3_servers import S3Server, add_account, free_port
-from tests.support.versions import Version
+from tests.support.runtime.versions import Version
+from tests.support.stores.s3_servers import S3Server, add_account, free_port
 
 OURS = Version(b"\x08 ours")
 THEIRS = Version(b"\x08 theirs", tenant="search")

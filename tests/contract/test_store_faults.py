@@ -13,10 +13,10 @@ import pytest
 from reconciler.artifacts.protocol import StoreError
 from reconciler.artifacts.s3.store import S3Store
 from runtime.manifest import MANIFEST_NAME, verify_folder
-from tests.support.fault_proxy import Break, Fault, FaultProxy, fault_proxy
-from tests.support.s3_servers import S3Server
-from tests.support.store_rooms import cached
-from tests.support.versions import MIB, MODEL, Version, some_bytes
+from tests.support.network.fault_proxy import Break, Fault, FaultProxy, fault_proxy
+from tests.support.runtime.versions import MIB, MODEL, Version, some_bytes
+from tests.support.stores.rooms import cached
+from tests.support.stores.s3_servers import S3Server
 
 SMALL = Version(b"\x08 a model", b"numpy\n")
 LARGE = Version(some_bytes(18 * MIB))

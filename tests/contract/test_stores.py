@@ -10,9 +10,9 @@ import pytest
 
 from reconciler.artifacts.protocol import StoreError, VersionRef
 from runtime.manifest import MANIFEST_NAME, verify_folder
-from tests.support.s3_servers import S3Server
-from tests.support.store_rooms import BucketRoom, FolderRoom, StoreRoom, at_once, cached
-from tests.support.versions import MIB, MODEL, REQUIREMENTS, Version, content, silent, some_bytes
+from tests.support.runtime.versions import MIB, MODEL, REQUIREMENTS, Version, content, silent, some_bytes
+from tests.support.stores.rooms import BucketRoom, FolderRoom, StoreRoom, at_once, cached
+from tests.support.stores.s3_servers import S3Server
 
 SMALL = Version(b"\x08 a model", b"numpy\n")
 LARGE = Version(some_bytes(18 * MIB + 5), b"numpy\n")  # three parts of an upload

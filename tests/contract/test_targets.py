@@ -12,13 +12,14 @@ import pytest
 
 from reconciler.model.resources import Desired, Replicas, Scope, SecretRef
 from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
-from tests.support.cluster import cluster
-from tests.support.helm import helm
-from tests.support.kube_contract import ContractGround, contract_ground, kube_contract_bench
-from tests.support.local import EVERYTHING, Bench, bench_at, eventually
-from tests.support.real_pods import real_pods
-from tests.support.real_pods_contract import real_pods_bench
-from tests.support.real_predictors import RAISES
+from tests.support.kubernetes.cluster import cluster
+from tests.support.kubernetes.contract import ContractGround, contract_ground, kube_contract_bench
+from tests.support.kubernetes.helm import helm
+from tests.support.kubernetes.real_pods import real_pods
+from tests.support.kubernetes.real_pods_contract import real_pods_bench
+from tests.support.local.bench import EVERYTHING, Bench, bench_at
+from tests.support.patience import eventually
+from tests.support.runtime.predictors import RAISES
 
 READS = """
     import os

@@ -18,20 +18,13 @@ from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
-from tests.support.charts import IMAGE, platform
-from tests.support.cluster import cluster
-from tests.support.graphs import graph
-from tests.support.helm import helm
+from tests.support.engine.graphs import graph
+from tests.support.kubernetes.charts import IMAGE, platform
+from tests.support.kubernetes.helm import helm
 
 PREFIX = f"chart-{secrets.token_hex(3)}-"
 NAMESPACE = f"{PREFIX}fraud"
 ROUTINGS = ("gateway: infra/public, host: models.example.org", "routing: ingress", "routing: service")
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found.kubeconfig
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from reconciler.targets.kubernetes.rendering.chart import own_chart
-from tests.support.helm import helm
+from tests.support.kubernetes.helm import helm
 
 CHART = own_chart()
 SINGLE, MANY = CHART / "ci" / "single-values.yaml", CHART / "ci" / "many-values.yaml"

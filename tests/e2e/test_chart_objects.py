@@ -13,8 +13,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.documents import parse
-from tests.support.charts import assert_valid
-from tests.support.helm import helm
+from tests.support.kubernetes.charts import assert_valid
+from tests.support.kubernetes.helm import helm
 
 CHART = own_chart()
 SINGLE = str(CHART / "ci" / "single-values.yaml")

@@ -21,9 +21,9 @@ from reconciler.targets.kubernetes.rendering import FenceError, HelmMissing, Ren
 from reconciler.targets.kubernetes.rendering.chart import own_chart
 from reconciler.targets.kubernetes.rendering.helm import VARIABLE
 from specs.models.platform import Platform
-from tests.support.charts import IMAGE, assert_valid, platform
-from tests.support.graphs import graph
-from tests.support.helm import helm
+from tests.support.engine.graphs import graph
+from tests.support.kubernetes.charts import IMAGE, assert_valid, platform
+from tests.support.kubernetes.helm import helm
 
 Object = dict[str, Any]
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.cli import DIES, PATIENCE_SECONDS, SLEEPS, Desk, desk_at, eventually
-from tests.support.local import kill_and_wait
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
+from tests.support.cli.desk import DIES, SLEEPS, Desk
+from tests.support.local.bench import kill_and_wait
+from tests.support.patience import PATIENCE_SECONDS, eventually
 
 
 def test_a_first_apply_serves_and_destroy_takes_all_of_it_away(desk: Desk) -> None:

@@ -6,22 +6,15 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.cli import DIES, PATIENCE_SECONDS, SLEEPS, Desk, command_line, desk_at, environment
-from tests.support.terminal import Terminal
+from tests.support.cli.desk import DIES, SLEEPS, Desk, command_line, environment
+from tests.support.cli.terminal import Terminal
+from tests.support.patience import PATIENCE_SECONDS
 
 RECORDED = "Interrupted. What was begun is recorded; the next apply goes on from there.\n"
 UNCHANGED = "Interrupted. Nothing was changed.\n"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
 
 
 def at_a_terminal(desk: Desk, *arguments: str) -> Terminal:

@@ -6,21 +6,15 @@ import resource
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import PATIENCE_SECONDS, Desk, command_line, desk_at, environment
+from tests.support.cli.desk import Desk, command_line, environment
+from tests.support.patience import PATIENCE_SECONDS
 
 ROOM_BYTES = 6000
 """Enough for a state file, and for no artifact of ours."""
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
 
 
 def with_little_room(desk: Desk, size: int, *arguments: str) -> subprocess.CompletedProcess[str]:

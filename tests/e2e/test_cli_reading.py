@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, desk_at
-from tests.support.local import kill_and_wait
+from tests.support.cli.desk import Desk, Finished, desk_at
+from tests.support.local.bench import kill_and_wait
+from tests.support.patience import PATIENCE_SECONDS
 
 LOUD = """
     class Predictor:

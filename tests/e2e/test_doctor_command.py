@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cli import Desk, Finished, desk_at
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
+from tests.support.cli.desk import Desk, Finished
 
 
 def doctor(desk: Desk, *arguments: str) -> Finished:

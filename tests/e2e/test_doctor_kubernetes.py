@@ -16,12 +16,13 @@ from reconciler.doctor.findings import Finding, Severity
 from reconciler.doctor.rights import permissions
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from specs.models.platform import Platform
-from tests.support.cli import Desk, eventually
-from tests.support.cluster import Cluster as Server
-from tests.support.cluster import bare_cluster
-from tests.support.kube_bench import KubeBench, platform
-from tests.support.kube_rights import as_service_account, rights_of
-from tests.support.s3_servers import free_port
+from tests.support.cli.desk import Desk
+from tests.support.kubernetes.bench import KubeBench, platform
+from tests.support.kubernetes.cluster import Cluster as Server
+from tests.support.kubernetes.cluster import bare_cluster
+from tests.support.kubernetes.rights import as_service_account, rights_of
+from tests.support.patience import eventually
+from tests.support.stores.s3_servers import free_port
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 MONITORING_GROUP = "monitoring.coreos.com"

@@ -14,7 +14,7 @@ from reconciler.doctor import storage
 from reconciler.doctor.findings import Check, Finding, Severity
 from reconciler.doctor.run import run_checks
 from specs.models.platform import S3Store
-from tests.support.s3_servers import S3Server, add_account, free_port, moto_server, rclone_server, versity_server
+from tests.support.stores.s3_servers import S3Server, add_account, free_port, moto_server, rclone_server, versity_server
 
 STARTERS = {"moto": moto_server, "rclone": rclone_server, "versitygw": versity_server}
 NO_CONDITIONS = "The artifact store has no conditional writes"

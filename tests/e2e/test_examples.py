@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import Desk, desk_at
-from tests.support.runtime_process import ROOT
+from tests.support.cli.desk import Desk, desk_at
+from tests.support.runtime.process import ROOT
 
 EXAMPLES = ROOT / "examples"
 ASKED: dict[str, dict[str, tuple[list[Any], list[Any]]]] = {

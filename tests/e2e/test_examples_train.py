@@ -19,7 +19,7 @@ from runtime.loaders import load
 from runtime.server.checks import judge
 from runtime.server.inference import answer
 from runtime.settings import Check
-from tests.support.runtime_process import ROOT, RuntimeProcess
+from tests.support.runtime.process import ROOT, RuntimeProcess
 
 EXAMPLES = ROOT / "examples"
 SPECS = sorted(EXAMPLES.rglob("kubeserve.yaml"))

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.support.gateway import CHURN, RunningGateway, churn, read_all, running_gateway, until, variant
-from tests.support.upstreams import Upstream, closed_port, scripted, upstream
+from tests.support.gateway.process import CHURN, RunningGateway, churn, read_all, running_gateway, until, variant
+from tests.support.gateway.upstreams import Upstream, closed_port, scripted
 
 POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
 
@@ -22,12 +22,6 @@ POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     with running_gateway(tmp_path_factory.mktemp("gateway")) as running:
         yield running
-
-
-@pytest.fixture
-def behind() -> Iterator[Upstream]:
-    with upstream() as server:
-        yield server
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])

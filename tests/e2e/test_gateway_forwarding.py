@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.gateway import RunningGateway, churn, read_all, running_gateway, variant
-from tests.support.upstreams import Upstream, scripted, upstream
+from tests.support.gateway.process import RunningGateway, churn, read_all, running_gateway, variant
+from tests.support.gateway.upstreams import Upstream, scripted, upstream
 
 
 @pytest.fixture(scope="module")

@@ -18,23 +18,11 @@ import pytest
 
 from reconciler.targets.local.gateway.client import DRAIN_SECONDS, PORT_TAKEN, GatewayClient, GatewayError
 from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTable
-from tests.support.gateway import CHURN, RunningGateway, churn, running_gateway, start_gateway, until, variant
-from tests.support.upstreams import Upstream, upstream
+from tests.support.gateway.process import CHURN, RunningGateway, churn, running_gateway, start_gateway, until, variant
+from tests.support.gateway.upstreams import Upstream, upstream
 
 CLIENTS = 8
 RELOADS = 20
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
-    with running_gateway(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def behind() -> Iterator[Upstream]:
-    with upstream() as server:
-        yield server
 
 
 class Load:

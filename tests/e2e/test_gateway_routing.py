@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.targets.local.gateway.routes import Route
-from tests.support.gateway import RunningGateway, churn, running_gateway, until, variant
-from tests.support.upstreams import Upstream, closed_port, upstream
+from tests.support.gateway.process import RunningGateway, churn, running_gateway, until, variant
+from tests.support.gateway.upstreams import Upstream, closed_port, upstream
 
 
 @pytest.fixture(scope="module")

@@ -8,29 +8,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.gateway import CHURN, RunningGateway, churn, running_gateway, variant
-from tests.support.upstreams import Upstream, scripted, upstream
+from tests.support.gateway.process import CHURN, RunningGateway, churn, variant
+from tests.support.gateway.upstreams import Upstream, scripted
 
 MEGABYTE = 1024 * 1024
 BODY_MEGABYTES = 200
 MEMORY_MEGABYTES = 20  # what may be held of a body, in all buffers of both sides
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
-    with running_gateway(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def behind() -> Iterator[Upstream]:
-    with upstream() as server:
-        yield server
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.models import write_python_predictor, write_version
-from tests.support.package_index import PackageIndex, package_index
-from tests.support.runtime_process import ROOT, RuntimeProcess, eventually
-from tests.support.wheels import write_wheel
+from tests.support.network.package_index import PackageIndex, package_index
+from tests.support.patience import eventually
+from tests.support.runtime.models import write_python_predictor, write_version
+from tests.support.runtime.process import ROOT, RuntimeProcess
+from tests.support.runtime.wheels import write_wheel
 
 START = ROOT / "runtime" / "start.sh"
 USES_PACKAGE = """

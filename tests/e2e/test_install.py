@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import eventually
-from tests.support.runtime_process import ROOT
+from tests.support.patience import eventually
+from tests.support.runtime.process import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

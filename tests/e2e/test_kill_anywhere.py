@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import PATIENCE_SECONDS, Desk, desk_at, environment
-from tests.support.local import kill_and_wait
+from tests.support.cli.desk import Desk, desk_at, environment
+from tests.support.local.bench import kill_and_wait
+from tests.support.patience import PATIENCE_SECONDS
 
 KILLED_AT = """
 import os, sys

@@ -18,24 +18,13 @@ from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.protocol import TargetError
 from specs.models.cluster import Routing
-from tests.support.cluster import Cluster, cluster
-from tests.support.kube_bench import KubeBench, kube_bench
-from tests.support.kube_rights import as_service_account
+from tests.support.kubernetes.bench import KubeBench, kube_bench
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.kubernetes.rights import as_service_account
 
 CHURN = deployment_id("fraud", "churn")
 MISSING = "registry.example.org/runtime:missing"
 BODY = b'{"inputs": [[1.0]]}'
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
-
-
-@pytest.fixture
-def kubeconfig(ground: Cluster) -> Path:
-    return ground.kubeconfig
 
 
 @contextmanager
@@ -150,10 +139,10 @@ def test_where_there_is_no_log_it_is_said(kubeconfig: Path) -> None:
 
 @pytest.mark.parametrize("follow", [False, True])
 def test_a_log_that_is_not_the_users_to_read_is_an_error_and_not_empty(
-    ground: Cluster, tmp_path: Path, follow: bool
+    api_server: Cluster, tmp_path: Path, follow: bool
 ) -> None:
-    ground.need_pretended_nodes()
-    with kube_bench(ground.kubeconfig) as rig:
+    api_server.need_pretended_nodes()
+    with kube_bench(api_server.kubeconfig) as rig:
         (variant,) = (desired := rig.graph({"fraud/churn": "v1"})).variants
         rig.apply(desired, wait=True)
         namespace = rig.namespace()

@@ -11,16 +11,10 @@ from reconciler.model.resources import Scope, tenant_id
 from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGER, Object, ObjectRef, Propagation
 from reconciler.targets.protocol import FieldChange, TargetError
 from specs.errors import KubeServeError
-from tests.support.cluster import bare_cluster, cluster
-from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
+from tests.support.kubernetes.bench import EVERYTHING, KubeBench, kube_bench
+from tests.support.kubernetes.cluster import bare_cluster
 
 KEY = "AWS_SECRET_ACCESS_KEY"
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found.kubeconfig
 
 
 @pytest.fixture

@@ -13,19 +13,18 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks, owner, selector, stamped
 from reconciler.targets.protocol import TargetError
-from tests.support.cluster import cluster
+from tests.support.kubernetes.cluster import Cluster
 
 NAMESPACE = f"client-{secrets.token_hex(3)}"
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        client = KubeClient(ClusterSettings(found.kubeconfig))
-        made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        yield found.kubeconfig
-        client.delete(ObjectRef.of(made), made["metadata"]["uid"])
-        client.close()
+def kubeconfig(api_server: Cluster) -> Iterator[Path]:
+    client = KubeClient(ClusterSettings(api_server.kubeconfig))
+    made = client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    yield api_server.kubeconfig
+    client.delete(ObjectRef.of(made), made["metadata"]["uid"])
+    client.close()
 
 
 @pytest.fixture

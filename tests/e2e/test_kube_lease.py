@@ -18,23 +18,22 @@ from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.lease import LeaseLostError, held_lease
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
 from reconciler.targets.ownership import LockHeldError
-from tests.support.cluster import cluster
-from tests.support.local import eventually
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.patience import eventually
 
 NAMESPACE = f"lease-{secrets.token_hex(3)}"
 SECONDS = 2.0  # that a Lease lasts here
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found.kubeconfig
-        kube = KubeClient(ClusterSettings(found.kubeconfig))
-        ref = ObjectRef("v1", "Namespace", "", NAMESPACE)
-        made = kube.get(ref)
-        if made is not None:
-            kube.delete(ref, made["metadata"]["uid"])
-        kube.close()
+def kubeconfig(api_server: Cluster) -> Iterator[Path]:
+    yield api_server.kubeconfig
+    kube = KubeClient(ClusterSettings(api_server.kubeconfig))
+    ref = ObjectRef("v1", "Namespace", "", NAMESPACE)
+    made = kube.get(ref)
+    if made is not None:
+        kube.delete(ref, made["metadata"]["uid"])
+    kube.close()
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def new_client(kubeconfig: Path) -> Iterator[Callable[[], KubeClient]]:
 
 @contextmanager
 def another_holder(kubeconfig: Path, installation: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.support.kube_lease_holder", str(kubeconfig), NAMESPACE, installation]
+    command = [sys.executable, "-m", "tests.support.kubernetes.lease_holder", str(kubeconfig), NAMESPACE, installation]
     with subprocess.Popen([*command, str(SECONDS)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

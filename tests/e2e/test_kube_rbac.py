@@ -14,9 +14,9 @@ from reconciler.model.resources import tenant_id
 from reconciler.targets.kubernetes.client import KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, marks
 from reconciler.targets.kubernetes.tenancy.objects import STORE_SECRET, WRITER
-from tests.support.cluster import cluster
-from tests.support.kube_bench import KubeBench, platform
-from tests.support.kube_rights import rights_of
+from tests.support.kubernetes.bench import KubeBench, platform
+from tests.support.kubernetes.cluster import cluster
+from tests.support.kubernetes.rights import rights_of
 
 LITERALS = ("--from-literal=AWS_ACCESS_KEY_ID=id", "--from-literal=AWS_SECRET_ACCESS_KEY=hidden")
 

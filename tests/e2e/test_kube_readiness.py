@@ -13,18 +13,17 @@ from reconciler.targets.kubernetes.objects.identity import Object
 from reconciler.targets.kubernetes.readiness.rollout import DEADLINE
 from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import ReadinessState, TargetError
-from tests.support.cluster import cluster
-from tests.support.kube_bench import EVERYTHING, KubeBench, kube_bench
-from tests.support.local import eventually
+from tests.support.kubernetes.bench import EVERYTHING, KubeBench, kube_bench
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.patience import eventually
 
 MISSING, CRASHING = "registry.example.org/runtime:missing", "registry.example.org/runtime:crash"
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        found.need_pretended_nodes()
-        yield found.kubeconfig
+def kubeconfig(api_server: Cluster) -> Path:
+    api_server.need_pretended_nodes()
+    return api_server.kubeconfig
 
 
 @pytest.fixture

@@ -22,12 +22,13 @@ from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, selector
 from reconciler.targets.kubernetes.objects.kinds import POD, kinds_of
 from reconciler.targets.kubernetes.rendering.chart import own_chart
-from tests.support.cli import PATIENCE_SECONDS, Desk, Finished, command_line, environment, eventually
-from tests.support.cluster import cluster
-from tests.support.helm import helm
-from tests.support.kube_bench import kubectl, platform
-from tests.support.kube_rights import rights_of
-from tests.support.s3_servers import S3Server, moto_server
+from tests.support.cli.desk import Desk, Finished, command_line, environment
+from tests.support.kubernetes.bench import kubectl, platform
+from tests.support.kubernetes.cluster import cluster
+from tests.support.kubernetes.helm import helm
+from tests.support.kubernetes.rights import rights_of
+from tests.support.patience import PATIENCE_SECONDS, eventually
+from tests.support.stores.s3_servers import S3Server, moto_server
 
 IMAGE = "registry.example.org/runtime:1"
 MISSING = "registry.example.org/runtime:missing"

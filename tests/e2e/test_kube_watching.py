@@ -21,11 +21,11 @@ from reconciler.targets.kubernetes.readiness import watcher
 from reconciler.targets.kubernetes.readiness.informer import Informer, version_of
 from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import ReadinessState, TargetError
-from tests.support.cluster import Cluster, cluster
-from tests.support.kube_bench import KubeBench, kube_bench
-from tests.support.local import eventually
-from tests.support.relay import Relay, relay
-from tests.support.scripted_api import ScriptedApi, config_map, event, failure, listing, scripted_api
+from tests.support.kubernetes.bench import KubeBench, kube_bench
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.kubernetes.scripted_api import ScriptedApi, config_map, event, failure, listing, scripted_api
+from tests.support.network.relay import Relay, relay
+from tests.support.patience import eventually
 
 CONFIG_MAP = ("v1", "ConfigMap")
 
@@ -36,12 +36,6 @@ def pretended(kubeconfig: Path) -> Iterator[KubeBench]:
     quota = {"cpu": "10", "memory": "10Gi", "pods": 20}
     with kube_bench(kubeconfig, tenants={"fraud": {"quota": quota}}) as bench:
         yield bench
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found.kubeconfig
 
 
 @dataclass

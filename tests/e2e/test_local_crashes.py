@@ -18,7 +18,8 @@ import pytest
 
 from reconciler.targets.local import processes, removal, variants
 from reconciler.targets.protocol import FieldChange, ReadinessState, TargetError
-from tests.support.local import EVERYTHING, Bench, bench_at, eventually, is_running, kill_and_wait
+from tests.support.local.bench import EVERYTHING, Bench, bench_at, is_running, kill_and_wait
+from tests.support.patience import eventually
 
 SLEEPS_FOREVER = """
     import time
@@ -184,7 +185,7 @@ def test_a_variant_whose_mark_was_spoiled_can_still_be_removed(bench: Bench) -> 
 APPLY = """
 import sys
 from pathlib import Path
-from tests.support.local import Bench
+from tests.support.local.bench import Bench
 
 bench = Bench(Path(sys.argv[1]))
 variant = bench.variant(replicas=2)

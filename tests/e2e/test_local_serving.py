@@ -18,8 +18,9 @@ from reconciler.targets.local.marks import RunDir, VariantMark, write
 from reconciler.targets.local.processes import identify
 from reconciler.targets.local.replicas import Start
 from reconciler.targets.protocol import FieldChange, ReadinessState, TargetError
-from tests.support.local import EVERYTHING, Bench, bench_at, eventually
-from tests.support.wheels import write_wheel
+from tests.support.local.bench import EVERYTHING, Bench, bench_at
+from tests.support.patience import eventually
+from tests.support.runtime.wheels import write_wheel
 
 SAYS_ENVIRONMENT = """
     import os

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from reconciler.engine.execute import WORKERS
-from tests.support.cli import PATIENCE_SECONDS, SLEEPS, Desk, desk_at, eventually
+from tests.support.cli.desk import SLEEPS, Desk
+from tests.support.patience import PATIENCE_SECONDS, eventually
 
 WAITING = 50
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # seconds; each takes a tenth of that on a machine of its own
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
 
 
 def test_fifty_that_never_get_ready_do_not_delay_the_one_behind_them(desk: Desk) -> None:

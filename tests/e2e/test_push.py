@@ -23,9 +23,9 @@ from runtime.packing import unpack
 from specs.loading.loader import SpecFile, load_tenants
 from specs.models import platform
 from specs.models.platform import Limits, default_platform
-from tests.support.models import train_logistic
-from tests.support.s3_servers import S3Server, moto_server
-from tests.support.versions import silent
+from tests.support.runtime.models import train_logistic
+from tests.support.runtime.versions import silent
+from tests.support.stores.s3_servers import S3Server, moto_server
 
 LIMITS = Limits()
 

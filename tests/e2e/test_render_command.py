@@ -10,8 +10,8 @@ import yaml
 
 from reconciler.targets.kubernetes.tenancy.permissions import manifest
 from specs.loading.loader import load_platform
-from tests.support.cli import Desk, Finished
-from tests.support.helm import helm
+from tests.support.cli.desk import Desk, Finished
+from tests.support.kubernetes.helm import helm
 
 PLATFORM = """\
 apiVersion: kubeserve.io/v1

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cli import DIES, RAISES, SLEEPS, Desk, desk_at
-from tests.support.load import load_on
+from tests.support.cli.desk import DIES, RAISES, SLEEPS, Desk
+from tests.support.network.load import load_on
 
 ROLLOUTS = 10
 VERSIONS = ("v1", "v2")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # seconds; each takes a tenth of that on a machine of its own
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with desk_at(tmp_path) as desk:
-        yield desk
 
 
 def test_ten_rollouts_under_load_lose_no_request(desk: Desk) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.models import write_python_predictor
-from tests.support.runtime_process import RuntimeProcess, eventually
+from tests.support.patience import eventually
+from tests.support.runtime.models import write_python_predictor
+from tests.support.runtime.process import RuntimeProcess
 
 LIMIT = 20_000
 

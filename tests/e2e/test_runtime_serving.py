@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.models import LABELS, ROWS, train_logistic, write_version
-from tests.support.runtime_process import RuntimeProcess
+from tests.support.runtime.models import LABELS, ROWS, train_logistic, write_version
+from tests.support.runtime.process import RuntimeProcess
 
 MAX_BODY = 4096
 

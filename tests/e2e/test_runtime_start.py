@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.models import ROWS, train_logistic, write_pickle, write_python_predictor, write_version
-from tests.support.runtime_process import RuntimeProcess
+from tests.support.runtime.models import ROWS, train_logistic, write_pickle, write_python_predictor, write_version
+from tests.support.runtime.process import RuntimeProcess
 
 
 def ended(folder: Path, artifact: Path, *options: str, code: int = 1) -> tuple[str, dict[str, Any]]:
@@ -93,7 +93,7 @@ def test_a_format_is_named_in_the_words_of_the_spec(tmp_path: Path) -> None:
 def test_a_version_skew_is_logged_in_plain_words(tmp_path: Path) -> None:
     import sklearn
 
-    from tests.support.models import logistic_regression
+    from tests.support.runtime.models import logistic_regression
 
     model = logistic_regression()
     path = write_pickle(tmp_path / "m.pkl", model)

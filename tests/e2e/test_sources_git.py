@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,7 @@ import pytest
 from reconciler.sources.git import mirror as mirror_module
 from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import Revision, SourceError
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 Open = Callable[..., GitSource]
 
@@ -39,24 +39,6 @@ def origin(tmp_path: Path) -> Repository:
     repository.write("model.joblib", b"model one")
     repository.commit("one")
     return repository
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def open_git(origin: Repository, cache: Path) -> Iterator[Open]:
-    opened: list[GitSource] = []
-
-    def open_(ref: str | None = "main", url: str | Path | None = None) -> GitSource:
-        opened.append(GitSource("models", str(url or origin.path), ref, GitAccess(cache, allow_local=True)))
-        return opened[-1]
-
-    yield open_
-    for source in opened:
-        source.close()
 
 
 def read(source: GitSource, path: str, revision: Revision | None = None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from reconciler.sources.git import objects
 from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import SourceError
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 Open = Callable[[], GitSource]
 
@@ -19,19 +19,6 @@ Open = Callable[[], GitSource]
 @pytest.fixture
 def origin(tmp_path: Path) -> Repository:
     return Repository.create(tmp_path / "origin")
-
-
-@pytest.fixture
-def open_git(origin: Repository, tmp_path: Path) -> Iterator[Open]:
-    opened: list[GitSource] = []
-
-    def open_() -> GitSource:
-        opened.append(GitSource("models", str(origin.path), "main", GitAccess(tmp_path / "cache", allow_local=True)))
-        return opened[-1]
-
-    yield open_
-    for source in opened:
-        source.close()
 
 
 def read(source: GitSource, path: str) -> bytes:

@@ -17,9 +17,9 @@ import pytest
 from reconciler.sources.git.mirror import GitLimits
 from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import SourceError
-from tests.support.git_server import GitServer, serve_git
-from tests.support.repositories import Repository
-from tests.support.tls import Authority
+from tests.support.network.tls import Authority
+from tests.support.sources.git_server import GitServer, serve_git
+from tests.support.sources.repositories import Repository
 
 USER, PASSWORD = "robot", 'pa$$w%ord\'s "secret"/@:'
 Open = Callable[..., GitSource]

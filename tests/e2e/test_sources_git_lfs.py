@@ -14,9 +14,9 @@ from reconciler.sources.digests import DigestCache, artifact_sha256
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git.source import GitAccess, GitSource
 from reconciler.sources.protocol import CHUNK, SourceArtifact, SourceError
-from tests.support.git_server import GitServer, serve_git
-from tests.support.repositories import Repository
-from tests.support.tls import Authority
+from tests.support.network.tls import Authority
+from tests.support.sources.git_server import GitServer, serve_git
+from tests.support.sources.repositories import Repository
 
 CONTENT = b"model of two chunks" * 2 * (CHUNK // 19)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -49,19 +49,6 @@ def origin(tmp_path: Path) -> Repository:
     repository.commit()
     keep(repository, CONTENT)
     return repository
-
-
-@pytest.fixture
-def open_git(origin: Repository, tmp_path: Path) -> Iterator[Open]:
-    opened: list[GitSource] = []
-
-    def open_() -> GitSource:
-        opened.append(GitSource("models", str(origin.path), "main", GitAccess(tmp_path / "cache", allow_local=True)))
-        return opened[-1]
-
-    yield open_
-    for source in opened:
-        source.close()
 
 
 def artifact(source: GitSource, path: str = "models/v1.joblib") -> SourceArtifact:

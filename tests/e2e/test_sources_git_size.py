@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.sources.git import command
 from reconciler.sources.git.source import GitAccess, GitSource
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 LARGE = 192 * 2**20
 MAX_GROWTH = 64 * 2**20

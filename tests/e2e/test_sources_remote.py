@@ -19,8 +19,8 @@ from reconciler.sources import remote_access
 from reconciler.sources.protocol import CHUNK, SourceError
 from reconciler.sources.remote import MAX_REDIRECTS, Reach, open_remote
 from specs.models.remote import RemotePolicy, StoreLocation
-from tests.support.s3_servers import S3Server, moto_server
-from tests.support.tls import Authority
+from tests.support.network.tls import Authority
+from tests.support.stores.s3_servers import S3Server, moto_server
 
 CONTENT = os.urandom(2 * CHUNK + 11)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -13,10 +13,10 @@ import pytest
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import ArtifactStore
 from runtime.manifest import verify_folder
-from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
-from tests.support.s3_servers import S3Server, moto_server, rclone_server, versity_server
-from tests.support.store_rooms import cached
-from tests.support.store_worker import CROWD, HALFWAY, MIB, Big, finish, start
+from tests.support.network.fault_proxy import Fault, FaultProxy, fault_proxy
+from tests.support.stores.rooms import cached
+from tests.support.stores.s3_servers import S3Server, moto_server, rclone_server, versity_server
+from tests.support.stores.worker import CROWD, HALFWAY, MIB, Big, finish, start
 
 MODEL_MIB = 40  # five parts of an upload
 

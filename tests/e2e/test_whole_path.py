@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.administered import PATIENCE_SECONDS
-from tests.support.load import load_on
-from tests.support.real_predictors import RAISES, TALKS, WORKS
-from tests.support.whole_path import Installation, eventually, installation
+from tests.support.kubernetes.whole_path import Installation, installation
+from tests.support.network.load import load_on
+from tests.support.patience import PATIENCE_SECONDS, eventually
+from tests.support.runtime.predictors import RAISES, TALKS, WORKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

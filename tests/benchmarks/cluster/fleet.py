@@ -13,10 +13,10 @@ import orjson
 import yaml
 
 from tests.benchmarks.cluster.meter import Cost, timed
-from tests.support.cli import command_line, environment
-from tests.support.helm import helm
-from tests.support.models import write_python_predictor
-from tests.support.s3_servers import S3Server
+from tests.support.cli.desk import command_line, environment
+from tests.support.kubernetes.helm import helm
+from tests.support.runtime.models import write_python_predictor
+from tests.support.stores.s3_servers import S3Server
 
 IMAGE = "registry.example.org/runtime:1"
 PER_TENANT = 20

@@ -16,7 +16,7 @@ import orjson
 
 from reconciler.targets.kubernetes.client.settings import ClusterSettings, open_api
 from tests.benchmarks.cluster.meter import Cost, timed
-from tests.support.kube_bench import kubectl
+from tests.support.kubernetes.bench import kubectl
 
 CONNECTIONS = 32
 FIRST = ("Namespace",)

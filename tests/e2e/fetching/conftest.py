@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fetching import Place, place_on
-from tests.support.s3_servers import S3Server, moto_server, versity_server
+from tests.support.runtime.fetching import Place, place_on
+from tests.support.stores.s3_servers import S3Server, moto_server, versity_server
 
 
 @pytest.fixture(scope="module")

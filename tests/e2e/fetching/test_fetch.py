@@ -15,11 +15,11 @@ import pytest
 
 from runtime.fetch.transfer import PART
 from runtime.manifest import verify_folder
-from tests.support.fault_proxy import Break, Fault
-from tests.support.fetching import ROOT, Place, finished
-from tests.support.runtime_process import eventually
-from tests.support.s3_servers import S3Server
-from tests.support.versions import MIB, Version, some_bytes
+from tests.support.network.fault_proxy import Break, Fault
+from tests.support.patience import eventually
+from tests.support.runtime.fetching import ROOT, Place, finished
+from tests.support.runtime.versions import MIB, Version, some_bytes
+from tests.support.stores.s3_servers import S3Server
 
 
 def test_a_version_is_fetched_once_and_only_verified_after_that(place: Place) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from runtime.fetch.transfer import PART
-from tests.support.fault_proxy import fault_proxy
-from tests.support.fetching import Place, finished
-from tests.support.s3_servers import S3Server, add_account, free_port
-from tests.support.tls import Authority
-from tests.support.versions import Version
+from tests.support.network.fault_proxy import fault_proxy
+from tests.support.network.tls import Authority
+from tests.support.runtime.fetching import Place, finished
+from tests.support.runtime.versions import Version
+from tests.support.stores.s3_servers import S3Server, add_account, free_port
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "requirements.txt"])

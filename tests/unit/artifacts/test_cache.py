@@ -11,7 +11,7 @@ import pytest
 from reconciler.artifacts.cache import fetch_into
 from reconciler.artifacts.protocol import StoreError
 from runtime.manifest import MANIFEST_NAME, Manifest, verify_folder
-from tests.support.versions import MODEL, REQUIREMENTS, Version
+from tests.support.runtime.versions import MODEL, REQUIREMENTS, Version
 
 VERSION = Version(b"\x08 a model", b"numpy\n")
 

@@ -11,7 +11,7 @@ from reconciler.artifacts import contents
 from reconciler.artifacts.contents import ContentError
 from reconciler.artifacts.protocol import Content
 from runtime.formats import Format
-from tests.support.models import train_logistic
+from tests.support.runtime.models import train_logistic
 
 PICKLE = b"\x80\x04 a pickle"
 MIB = 1024 * 1024

@@ -16,7 +16,7 @@ from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import StoreError
 from runtime.manifest import MANIFEST_NAME
 from specs.models import platform
-from tests.support.versions import MODEL, Version, content, silent
+from tests.support.runtime.versions import MODEL, Version, content, silent
 
 VERSION = Version(b"\x08 a model", b"numpy\n")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.models import write_pickle
+from tests.support.runtime.models import write_pickle
 
 Call = Callable[..., Any]
 NAMED = ("--tenant", "demo", "--model", "m", "--version", "v1")

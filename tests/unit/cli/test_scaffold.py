@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.models import write_pickle, write_python_predictor
+from tests.support.runtime.models import write_pickle, write_python_predictor
 
 Call = Callable[..., Any]
 

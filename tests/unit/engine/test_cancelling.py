@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-
-import pytest
 
 from reconciler.model.resources import deployment_id, tenant_id
 from reconciler.state.model import Verdict
 from reconciler.targets.protocol import Readiness, ReadinessState
-from tests.support.graphs import graph
-from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph
+from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 LOADING = Readiness(ReadinessState.WAITING, "loading")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
 
 
 def cancel_when(world: Sandbox, text: str) -> threading.Thread:

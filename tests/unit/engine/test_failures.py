@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,19 +14,14 @@ from reconciler.plan.model import Action
 from reconciler.state.model import Phase, Verdict
 from reconciler.targets.protocol import PreparedResource, Readiness, ReadinessState
 from specs.errors import KubeServeError
-from tests.support.graphs import graph, variant, version
-from tests.support.memory_target import READY
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph, variant, version
+from tests.support.engine.memory_target import READY
+from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 RANK = deployment_id("search", "rank")
 V1, V2 = (version("fraud", "churn", name) for name in ("v1", "v2"))
 OLD, NEW = (variant("fraud", "churn", of).id for of in (V1, V2))
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
 
 
 def crashes(name: str) -> Callable[[DesiredVariant], Readiness]:

@@ -12,9 +12,9 @@ from reconciler.plan.model import Action
 from reconciler.plan.views.text import render_text
 from reconciler.state.model import Phase, Record
 from reconciler.targets.protocol import Readiness, ReadinessState
-from tests.support.graphs import graph
-from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph
+from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.rounds import Sandbox
 
 BROKEN = deployment_id("fraud", "broken")
 

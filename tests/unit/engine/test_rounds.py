@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,16 +13,11 @@ from reconciler.state.model import State, Verdict
 from reconciler.state.recorder import WRITES_PER_ROUND
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
-from tests.support.graphs import Traffic, graph
-from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import Traffic, graph
+from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
 
 
 def failing(version: str, cause: str = "model raised ValueError") -> MemoryTarget:

@@ -10,8 +10,8 @@ import pytest
 from reconciler.model.resources import Scope, deployment_id
 from reconciler.status.statuses import DeploymentStatus, deployment_statuses
 from reconciler.targets.protocol import Live, Readiness, ReadinessState
-from tests.support.graphs import graph
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph
+from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 

@@ -12,8 +12,8 @@ from reconciler.model.resources import Desired, Replicas, Scope, tenant_id
 from reconciler.targets.kubernetes.objects.identity import Object, stamped
 from reconciler.targets.kubernetes.planning.observe import Observed, group
 from reconciler.targets.kubernetes.tenancy.quota import Need, Quotas, check_quotas, pod_need
-from tests.support.graphs import graph
-from tests.support.kube_bench import Sketch, platform
+from tests.support.engine.graphs import graph
+from tests.support.kubernetes.bench import Sketch, platform
 
 FRAUD = tenant_id("fraud")
 PLATFORM = platform("test", "t-")

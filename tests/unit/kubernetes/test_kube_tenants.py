@@ -10,7 +10,7 @@ import pytest
 from reconciler.targets.kubernetes.objects.identity import Object
 from reconciler.targets.kubernetes.tenancy.objects import quota_of, secret_copies, tenant_objects
 from specs.models.platform import Platform
-from tests.support.kube_bench import platform as kubernetes_platform
+from tests.support.kubernetes.bench import platform as kubernetes_platform
 
 
 def platform(**changes: Any) -> Platform:

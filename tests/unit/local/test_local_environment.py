@@ -13,7 +13,7 @@ from reconciler.targets.local.environment import (
     variant_environment,
 )
 from reconciler.targets.protocol import TargetError
-from tests.support import graphs
+from tests.support.engine import graphs
 
 VARIANT = graphs.variant("fraud", "churn", graphs.version("fraud", "churn", "v1"))
 TOKEN = SecretRef("hub", "token")

@@ -11,7 +11,7 @@ from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import RunDir, TenantMark, write
 from reconciler.targets.local.prepare import Preparer
 from reconciler.targets.protocol import FieldChange, Live, LiveResource, PreparedResource
-from tests.support.graphs import graph
+from tests.support.engine.graphs import graph
 
 
 @pytest.fixture

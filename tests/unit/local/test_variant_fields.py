@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.model.described import variant_fields
 from reconciler.model.resources import DesiredVariant, Replicas, SecretRef
-from tests.support import graphs
+from tests.support.engine import graphs
 
 VARIANT = graphs.variant("fraud", "churn", graphs.version("fraud", "churn", "v1"))
 

@@ -29,9 +29,9 @@ from reconciler.model.text import (
 )
 from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.untrusted import is_visible
-from tests.support.graphs import graph
-from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph
+from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.rounds import Sandbox
 
 ANYTHING = st.text(
     st.one_of(

@@ -15,8 +15,8 @@ from reconciler.plan.model import Plan
 from reconciler.plan.views.data import plan_digest, render_json
 from specs.loading.loader import SpecFile, load_tenants
 from specs.models.platform import Platform, default_platform
-from tests.support.graphs import graph, version
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph, version
+from tests.support.engine.rounds import Sandbox
 
 SPEC = b"""
 apiVersion: kubeserve.io/v1

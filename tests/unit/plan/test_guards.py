@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from reconciler.model.resources import Scope, deployment_id, tenant_id
 from reconciler.plan.options import Budget
 from reconciler.state.model import Verdict
-from tests.support.graphs import graph
-from tests.support.rounds import Sandbox
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
+from tests.support.engine.graphs import graph
+from tests.support.engine.rounds import Sandbox
 
 
 def deployments(*numbers: int) -> dict[str, str]:

@@ -12,18 +12,13 @@ from reconciler.plan.model import Action
 from reconciler.state.model import Verdict
 from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource, TargetError
 from specs.errors import KubeServeError
-from tests.support.graphs import graph, variant, version
-from tests.support.memory_target import MemoryTarget
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph, variant, version
+from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
 FRAUD = tenant_id("fraud")
 V1, V2 = (variant("fraud", "churn", version("fraud", "churn", name)).id for name in ("v1", "v2"))
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
 
 
 def lose(world: Sandbox, *resources: ResourceId) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
@@ -15,18 +14,13 @@ from reconciler.plan.views.data import plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
-from tests.support.graphs import graph
-from tests.support.rounds import Sandbox
+from tests.support.engine.graphs import graph
+from tests.support.engine.rounds import Sandbox
 
 FRAUD, CHURN = tenant_id("fraud"), deployment_id("fraud", "churn")
 CREATED = ObjectChange("Deployment f/churn-1", ObjectAction.CREATE)
 CHANGED = ObjectChange("Service f/churn", ObjectAction.CHANGE, (FieldChange("spec.x", "a|b", None),))
 DELETED = ObjectChange("Deployment f/churn-0", ObjectAction.DELETE)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
 
 
 def objects(world: Sandbox, desired: Desired, plan: Plan | None = None) -> Objects:

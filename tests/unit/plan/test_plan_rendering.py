@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 import pytest
 
@@ -12,13 +10,8 @@ from reconciler.plan.model import Action, Change, Plan, Trouble
 from reconciler.plan.views.data import plan_digest, plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text, size
-from tests.support.graphs import graph
-from tests.support.rounds import Sandbox
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Sandbox:
-    return Sandbox(tmp_path)
+from tests.support.engine.graphs import graph
+from tests.support.engine.rounds import Sandbox
 
 
 def test_a_first_plan_says_what_is_uploaded_and_started(world: Sandbox) -> None:

@@ -16,8 +16,8 @@ from reconciler.targets.kubernetes.rendering.values import (
     variant_values,
 )
 from specs.models.platform import default_platform
-from tests.support.charts import IMAGE, platform
-from tests.support.graphs import graph
+from tests.support.engine.graphs import graph
+from tests.support.kubernetes.charts import IMAGE, platform
 
 
 def variant(desired: Desired | None = None) -> DesiredVariant:

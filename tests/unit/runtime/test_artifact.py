@@ -11,7 +11,7 @@ import pytest
 from runtime.artifact import open_artifact
 from runtime.errors import DigestMismatch, FormatError, ManifestError, ModelError, SettingsError
 from runtime.formats import Format
-from tests.support.models import train_logistic, write_python_predictor, write_version
+from tests.support.runtime.models import train_logistic, write_python_predictor, write_version
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import FormatError
 from runtime.formats import HEAD_SIZE, Format, infer_format, is_lfs_pointer
-from tests.support import models
+from tests.support.runtime import models
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 

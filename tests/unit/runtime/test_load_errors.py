@@ -13,7 +13,7 @@ from runtime.errors import ModelError
 from runtime.formats import Format
 from runtime.loaders import load
 from runtime.loaders.causes import explained
-from tests.support import models
+from tests.support.runtime import models
 
 
 def global_pickle(module: str, name: str) -> bytes:

@@ -12,8 +12,8 @@ import pytest
 from runtime.errors import InputError, ModelError
 from runtime.formats import Format
 from runtime.loaders import load
-from tests.support import models
-from tests.support.models import LABELS, ROWS
+from tests.support.runtime import models
+from tests.support.runtime.models import LABELS, ROWS
 
 X = np.array(ROWS)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runtime.errors import DigestMismatch, ManifestError, RuntimeFault
 from runtime.formats import Format
 from runtime.manifest import ARTIFACT_NAMES, MANIFEST_NAME, FileEntry, Manifest, verify_folder
-from tests.support.models import write_python_predictor, write_version
+from tests.support.runtime.models import write_python_predictor, write_version
 
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 MANIFESTS = st.builds(Manifest.of, st.sampled_from(Format), HEX, st.none() | HEX)

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from runtime.errors import RequirementsError
 from runtime.overlay import prepare_overlay
 from runtime.requirements import missing, parse_requirements
-from tests.support.wheels import write_wheel
+from tests.support.runtime.wheels import write_wheel
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from reconciler.sources.git.source import GitSource
 from reconciler.sources.protocol import SourceError
 from specs.models.platform import DirectorySource as DirectorySpec
 from specs.models.platform import GitSource as GitSpec
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 
 @pytest.fixture

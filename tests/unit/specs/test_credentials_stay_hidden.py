@@ -7,7 +7,7 @@ import pytest
 from specs.credentials import hide_credentials, is_credential_name, looks_like_credential
 from specs.names import quoted
 from specs.problems import Severity
-from tests.support.specs_text import CHURN, HEAD, load, only_problem
+from tests.support.specs.texts import CHURN, HEAD, load, only_problem
 
 SECRET = "hunter2-correct-horse"
 SHA = "ab" * 32

@@ -7,7 +7,7 @@ import pytest
 from specs.loading.loader import SpecFile, Unread, load_tenants
 from specs.models.platform import default_platform
 from specs.problems import Severity
-from tests.support.specs_text import HEAD, load, load_files, platform_with
+from tests.support.specs.texts import HEAD, load, load_files, platform_with
 
 MODELS = HEAD + "models: {churn: {versions: {v1: {artifact: ../a.joblib}}}}\n"
 DEPLOYMENTS = HEAD + "deployments: {churn: {model: churn, version: v1}}\n"

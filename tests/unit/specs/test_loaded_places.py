@@ -5,7 +5,7 @@ from __future__ import annotations
 from specs.loading.loader import TenantSpec
 from specs.models.tenant import SecretRef
 from specs.problems import Place, Problem, Severity, SpecErrors
-from tests.support.specs_text import load_files
+from tests.support.specs.texts import load_files
 
 MODELS = """\
 apiVersion: kubeserve.io/v1

@@ -17,7 +17,7 @@ from specs.models.platform import (
     default_platform,
 )
 from specs.problems import Problem, SpecErrors
-from tests.support.specs_text import marked
+from tests.support.specs.texts import marked
 
 HEAD = "apiVersion: kubeserve.io/v1\n"
 

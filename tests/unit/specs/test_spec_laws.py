@@ -16,7 +16,7 @@ from specs.models.tenant import TenantFile
 from specs.names import RESERVED_TENANTS
 from specs.problems import Severity, SpecErrors
 from specs.syntax.scalars import taken_for
-from tests.support.specs_text import CHURN, HEAD, load, platform_with
+from tests.support.specs.texts import CHURN, HEAD, load, platform_with
 
 quick = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

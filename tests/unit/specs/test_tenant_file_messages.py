@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specs.problems import Severity
-from tests.support.specs_text import CHURN, HEAD, load, only_problem
+from tests.support.specs.texts import CHURN, HEAD, load, only_problem
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 

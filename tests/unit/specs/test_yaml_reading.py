@@ -9,7 +9,7 @@ import pytest
 from specs.problems import Problem
 from specs.syntax import builder
 from specs.syntax.reader import MAX_FILE_BYTES, Reading, read_yaml
-from tests.support.specs_text import marked
+from tests.support.specs.texts import marked
 
 
 def read(text: str) -> Reading:

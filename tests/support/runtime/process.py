@@ -7,26 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx2
 
-ROOT = Path(__file__).parents[2]
+from tests.support.patience import eventually
+
+ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 60.0
 Answer = TypeVar("Answer")
-
-
-def eventually(ask: Callable[[], Answer], message: str) -> Answer:
-    """Asks until the answer is true; fails with the message when that takes too long."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, message
-        time.sleep(0.01)
-    return answer
 
 
 class RuntimeProcess:

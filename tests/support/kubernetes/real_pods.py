@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 VARIABLES = {
     "KUBESERVE_TEST_NODE_KUBECONFIG": "the kubeconfig of a cluster whose nodes run pods",

@@ -17,11 +17,11 @@ from runtime.fetch.command import run
 from runtime.fetch.retries import Patience
 from runtime.fetch.transfer import PART
 from runtime.manifest import verify_folder
-from tests.support.fault_proxy import FaultProxy, fault_proxy
-from tests.support.s3_servers import S3Server
-from tests.support.versions import MIB, Version, some_bytes
+from tests.support.network.fault_proxy import FaultProxy, fault_proxy
+from tests.support.runtime.versions import MIB, Version, some_bytes
+from tests.support.stores.s3_servers import S3Server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL_PARTS = 3
 IMPATIENCE = Patience(tries=3, base=0.01)
 

@@ -12,10 +12,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.kube_bench import kubectl
-from tests.support.kube_rights import as_service_account
-
-PATIENCE_SECONDS = 90.0
+from tests.support.kubernetes.bench import kubectl
+from tests.support.kubernetes.rights import as_service_account
+from tests.support.patience import PATIENCE_SECONDS
 
 
 class Administered:

@@ -21,8 +21,8 @@ from reconciler.reconcile import list_stored
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
 from reconciler.state.recorder import Recorder
-from tests.support.memory_store import MemoryStore
-from tests.support.memory_target import MemoryTarget
+from tests.support.engine.memory_store import MemoryStore
+from tests.support.engine.memory_target import MemoryTarget
 
 
 @dataclass

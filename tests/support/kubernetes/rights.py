@@ -14,8 +14,8 @@ from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.tenancy.permissions import account, manifest
 from specs.models.platform import Platform
-from tests.support.kube_bench import kubectl
-from tests.support.local import eventually
+from tests.support.kubernetes.bench import kubectl
+from tests.support.patience import eventually
 
 
 @contextmanager

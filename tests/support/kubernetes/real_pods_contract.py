@@ -18,11 +18,11 @@ from reconciler.targets.kubernetes.objects.kinds import HTTP_ROUTE
 from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from specs.models.platform import Platform
-from tests.support.kube_bench import platform
-from tests.support.kube_contract import KubeContractBench
-from tests.support.local import ANSWER, Bench
-from tests.support.models import write_python_predictor, write_version
-from tests.support.real_pods import RealPods
+from tests.support.kubernetes.bench import platform
+from tests.support.kubernetes.contract import KubeContractBench
+from tests.support.kubernetes.real_pods import RealPods
+from tests.support.local.bench import ANSWER, Bench
+from tests.support.runtime.models import write_python_predictor, write_version
 
 PREFIX = "models/"
 QUOTA = {"cpu": "2", "memory": "4Gi", "pods": 8}

@@ -21,10 +21,11 @@ from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef
 from reconciler.targets.kubernetes.planning.observe import fields_of
 from reconciler.targets.kubernetes.target import KubernetesTarget
-from tests.support.graphs import sha256
-from tests.support.kube_bench import IMAGE, Sketch, platform
-from tests.support.kube_rights import rights_of
-from tests.support.local import Bench, eventually
+from tests.support.engine.graphs import sha256
+from tests.support.kubernetes.bench import IMAGE, Sketch, platform
+from tests.support.kubernetes.rights import rights_of
+from tests.support.local.bench import Bench
+from tests.support.patience import eventually
 
 CRASHING = IMAGE.rpartition(":")[0] + ":crash"
 

@@ -26,8 +26,8 @@ from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
 from specs.errors import KubeServeError
 from specs.models.platform import Platform
-from tests.support.graphs import graph
-from tests.support.local import eventually
+from tests.support.engine.graphs import graph
+from tests.support.patience import eventually
 
 EVERYTHING = Scope()
 IMPATIENT = Timing(pulling=0.5)
@@ -152,7 +152,7 @@ class KubeBench:
         return KubernetesTarget(self.platform, self.kube, self.sketch, timing)
 
     def graph(self, deployments: Mapping[str, Any], **changes: Any) -> Desired:
-        """As `tests.support.graphs`, with `replicas` as a number or (min, max), small enough for the default quota."""
+        """As `graphs.graph`, with `replicas` as a number or (min, max), small enough for the default quota."""
         replicas = changes.pop("replicas", 1)
         wanted = Replicas(*replicas) if isinstance(replicas, tuple) else Replicas(replicas, replicas)
         desired = graph(deployments, **changes)

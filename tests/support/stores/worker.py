@@ -1,4 +1,4 @@
-"""A process that uses a store, to be watched or killed: `python -m tests.support.store_worker ACTION STORE MIB CACHE`.
+"""A process that uses a store, to be watched or killed: `python -m tests.support.stores.worker ACTION STORE MIB CACHE`.
 
 STORE is a folder, or ENDPOINT/BUCKET with credentials in the environment. It ends with one line of JSON: the outcome,
 and by how many bytes its memory grew while it worked.
@@ -21,7 +21,7 @@ from typing import Any
 from reconciler.artifacts.protocol import ArtifactStore, Content, StoreError, VersionRef
 from runtime.formats import Format
 from runtime.manifest import Manifest
-from tests.support.store_rooms import at_once
+from tests.support.stores.rooms import at_once
 
 MIB = 1024 * 1024
 HALFWAY = "halfway"
@@ -101,14 +101,14 @@ def start(
     action: str, store: str, mebibytes: int, cache: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """Begins it; `finish` waits for its last line."""
-    command = [sys.executable, "-m", "tests.support.store_worker", action, store, str(mebibytes), str(cache or "")]
+    command = [sys.executable, "-m", "tests.support.stores.worker", action, store, str(mebibytes), str(cache or "")]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **(environment or {})},
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
 
 

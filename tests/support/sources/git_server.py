@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.tls import Authority
+from tests.support.network.tls import Authority
 
 
 @dataclass

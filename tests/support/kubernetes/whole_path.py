@@ -11,10 +11,9 @@ import json
 import secrets
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import httpx2
@@ -22,27 +21,19 @@ import yaml
 
 from reconciler.targets.kubernetes.tenancy.objects import STORE_SECRET
 from specs.models.platform import Platform
-from tests.support.administered import PATIENCE_SECONDS, Administered
-from tests.support.cli import Finished, command_line, environment
-from tests.support.helm import helm
-from tests.support.kube_rights import rights_of
-from tests.support.models import write_python_predictor
-from tests.support.real_pods import RealPods, real_pods
-from tests.support.real_predictors import ANSWERS
-from tests.support.s3_servers import S3Server, add_account
+from tests.support.cli.desk import Finished, command_line, environment
+from tests.support.kubernetes.administered import Administered
+from tests.support.kubernetes.helm import helm
+from tests.support.kubernetes.real_pods import RealPods, real_pods
+from tests.support.kubernetes.rights import rights_of
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.runtime.models import write_python_predictor
+from tests.support.runtime.predictors import ANSWERS
+from tests.support.stores.s3_servers import S3Server, add_account
 
 TENANTS = ("fraud", "search")
 PREFIX = "models/"
 FETCH = "kubeserve-fetch"
-
-
-def eventually(ask: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true answer; fails when patience ends."""
-    deadline = monotonic() + seconds
-    while not (answer := ask()):
-        assert monotonic() < deadline, f"never came true: {what}"
-        sleep(0.2)
-    return answer
 
 
 class Installation(Administered):

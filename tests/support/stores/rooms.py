@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
-from tests.support.s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 T = TypeVar("T")
 

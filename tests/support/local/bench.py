@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -38,10 +37,10 @@ from reconciler.model.resources import (
 from reconciler.targets.local import processes
 from reconciler.targets.local.target import LocalTarget
 from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
-from tests.support.models import write_python_predictor, write_version
+from tests.support.patience import PATIENCE_SECONDS, eventually
+from tests.support.runtime.models import write_python_predictor, write_version
 
 EVERYTHING = Scope()
-PATIENCE_SECONDS = 60.0
 
 ANSWER = """
     class Predictor:
@@ -51,15 +50,6 @@ ANSWER = """
         def predict(self, inputs):
             return [{answer!r} for _ in inputs]
 """
-
-
-def eventually(condition: Callable[[], Any], what: str = "") -> Any:
-    """The first true answer of a condition, asked until patience ends."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never came true: {what or condition}"
-        time.sleep(0.02)
-    return found
 
 
 def kill_and_wait(process: psutil.Process) -> None:

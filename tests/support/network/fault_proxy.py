@@ -15,7 +15,7 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.support.s3_servers import S3Server
+from tests.support.stores.s3_servers import S3Server
 
 _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 

@@ -10,8 +10,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,8 @@ import psutil
 import yaml
 
 from reconciler.targets.local import processes
-from tests.support.models import write_python_predictor
-
-PATIENCE_SECONDS = 60.0
+from tests.support.patience import PATIENCE_SECONDS, eventually
+from tests.support.runtime.models import write_python_predictor
 
 ANSWERS = """
     class Predictor:
@@ -81,15 +79,6 @@ class Finished:
 
     def __str__(self) -> str:
         return f"exit {self.code}\n{self.out}\n{self.err}"
-
-
-def eventually(ask: Callable[[], Any], what: str) -> Any:
-    """The first true answer; fails when patience ends."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 def command_line(*arguments: str) -> list[str]:
