@@ -18,7 +18,7 @@ from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run
 from reconciler.model.resources import FileOrigin, ResourceId
 from reconciler.plan.diff import make_plan
-from reconciler.plan.model import Plan, Stored, Trouble
+from reconciler.plan.model import Plan, Stored
 from reconciler.plan.options import Options
 from reconciler.plan.world import World
 from reconciler.state.recorder import Recorder
@@ -66,7 +66,6 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
         Run(
             plan=planned.plan,
             world=planned.world,
-            target=workspace.target,
             store=workspace.store,
             contents=lambda origin: _content(workspace, planned.read.sources, origin),
             recorder=Recorder(workspace.state_file, planned.world.state),
@@ -92,7 +91,7 @@ def list_stored(store: ArtifactStore, tenants: Collection[str]) -> Stored:
             errors[tenant] = error
     if errors and len(errors) == len(listings):
         raise next(iter(errors.values()))
-    return Stored(found, {tenant: Trouble(error.summary, error.detail) for tenant, error in errors.items()})
+    return Stored(found, {tenant: error.trouble for tenant, error in errors.items()})
 
 
 def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: FileOrigin) -> Content:

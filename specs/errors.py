@@ -5,11 +5,28 @@ Leaves set `code` and are shown to a user by their `str()`; foreign exceptions a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What an error says, as a value: a constant `summary` and a `detail` (what, why, how to fix)."""
+
+    summary: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """Both in one, for a record or inside another message."""
+        return f"{self.summary}: {self.detail}" if self.detail else self.summary
+
+
 class KubeServeError(Exception):
-    """A constant `summary`, a `detail` (what, why, how to fix it), and whether trying again can help."""
+    """A constant `summary`, a `detail` (what, why, how to fix), and whether trying again can help."""
 
     code: ClassVar[str] = "kubeserve"
     retryable: bool = False
@@ -25,6 +42,10 @@ class KubeServeError(Exception):
         return "\n  ".join((self.summary, *self.detail.splitlines()))
 
     @property
+    def trouble(self) -> Trouble:
+        return Trouble(self.summary, self.detail)
+
+    @property
     def sentence(self) -> str:
-        """Both in one, for a record or inside of another message."""
-        return f"{self.summary}: {self.detail}" if self.detail else self.summary
+        """Both in one, for a record or inside another message."""
+        return self.trouble.sentence

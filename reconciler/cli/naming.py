@@ -26,7 +26,7 @@ def find_deployment(workspace: Workspace, name: str) -> ResourceId:
     """
     known = _deployments(workspace.state_file.load().resources)
     if not _matches(name, known):
-        known |= _deployments(workspace.target.observe(Scope()).resources)
+        known |= workspace.target.observe(Scope()).routes.keys()
     matches = _matches(name, known)
     if len(matches) == 1:
         return matches[0]

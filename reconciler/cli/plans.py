@@ -22,7 +22,6 @@ from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, 
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.reconcile import Planned, plan_round
-from reconciler.targets.protocol import Target
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError
 from specs.names import did_you_mean, listing
@@ -61,9 +60,9 @@ def plan_now(workspace: Workspace, options: Options) -> Planned:
     return planned
 
 
-def find_objects(planned: Planned, target: Target) -> Objects:
-    """What each change would do to the target's own objects; asked while the target is open."""
-    return objects_of(planned.plan, planned.world.desired, planned.world.prepared.resources, target.object_changes)
+def find_objects(planned: Planned) -> Objects:
+    """What each change would do to the target's own objects."""
+    return objects_of(planned.plan, planned.world.desired, planned.world.prepared)
 
 
 def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False, objects: Objects | None = None) -> None:

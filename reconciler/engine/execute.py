@@ -45,7 +45,7 @@ def execute(run: Run, workers: int = WORKERS) -> Outcome:
     if plan.is_empty:
         return Outcome((), bool(plan.guards))
     run.ledger.begin(plan, run.world)
-    scheduler = Scheduler(run.target.readiness, workers, run.cancelled)
+    scheduler = Scheduler(run.world.prepared.readiness, workers, run.cancelled)
     changes = [change for change in plan.work() if change.id.kind is not Kind.VARIANT]
     for change in changes:
         scheduler.spawn(change.id, _walk(run, change))

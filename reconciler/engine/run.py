@@ -19,7 +19,6 @@ from reconciler.plan.model import Plan
 from reconciler.plan.world import World
 from reconciler.state.model import Phase
 from reconciler.state.recorder import Recorder
-from reconciler.targets.protocol import Target
 from specs.errors import KubeServeError
 
 
@@ -57,7 +56,6 @@ class Run:
 
     plan: Plan
     world: World
-    target: Target
     store: ArtifactStore
     contents: Callable[[FileOrigin], Content]
     recorder: Recorder

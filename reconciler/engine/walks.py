@@ -15,10 +15,10 @@ from reconciler.engine.ledger import Failure
 from reconciler.engine.run import Run
 from reconciler.engine.scheduler import Call, Interrupted, Join, Pause, Ready, Steps, Walk
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId, tenant_id
-from reconciler.plan.model import Action, Change, Trouble
+from reconciler.plan.model import Action, Change
 from reconciler.state.model import Phase
 from reconciler.targets.protocol import Readiness, ReadinessState
-from specs.errors import KubeServeError
+from specs.errors import KubeServeError, Trouble
 from specs.untrusted import visible, visible_line
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def tenant_walk(run: Run, change: Change) -> Walk:
     run.note(change.id, "provisioning")
     with run.failing_as(change.id, "TenantFailed"):
         _check(change.error)
-        yield from retried(lambda: run.target.ensure(run.world.prepared.resources[change.id]))
+        yield from retried(lambda: run.world.prepared.ensure(change.id))
         run.succeeded(change.id, "Provisioned")
 
 
@@ -107,7 +107,7 @@ def retried(function: Callable[[], T]) -> Steps[T]:
 
 def _check(error: Trouble | None) -> None:
     if error is not None:
-        raise WalkError("InvalidPlan", KubeServeError(error.summary, error.detail).sentence)
+        raise WalkError("InvalidPlan", error.sentence)
 
 
 def _check_parts(ended: Mapping[Hashable, BaseException | None]) -> None:
@@ -148,9 +148,8 @@ def _start(run: Run, deployment: DesiredDeployment) -> Steps[dict[ResourceId, De
             continue
         replicas = None if run.serving.is_routed(variant) else run.serving.initial_replicas(variant)
         run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
-        prepared = run.world.prepared.resources[variant.id]
         try:
-            yield from retried(partial(run.target.ensure, prepared, replicas))
+            yield from retried(partial(run.world.prepared.ensure, variant.id, replicas))
         except Interrupted:
             raise
         except Exception as error:
@@ -194,8 +193,7 @@ def _failure(
 
 def _route(run: Run, deployment: DesiredDeployment) -> Steps[None]:
     run.note(deployment.id, "moving traffic")
-    prepared = run.world.prepared.resources[deployment.id]
-    yield from retried(lambda: run.target.route(prepared))
+    yield from retried(lambda: run.world.prepared.route(deployment.id))
     run.serving.moved.add(deployment.id)
 
 
@@ -215,8 +213,7 @@ def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Steps[Non
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
         if run.serving.initial_replicas(variant) != variant.replicas.min:
-            prepared = run.world.prepared.resources[variant.id]
-            yield from retried(partial(run.target.ensure, prepared))
+            yield from retried(partial(run.world.prepared.ensure, variant.id))
 
 
 def _give_up(
@@ -245,7 +242,7 @@ def _look_again(run: Run, deployment: ResourceId) -> Steps[None]:
     if not serving:
         return
     try:
-        seen = yield from Call(lambda: run.target.readiness(serving))
+        seen = yield from Call(lambda: run.world.prepared.readiness(serving))
     except Interrupted:
         raise
     except Exception:  # the target is unreachable: keep the first observation
@@ -261,7 +258,7 @@ def _remove(run: Run, change: Change) -> Steps[None]:
 def _gone(run: Run, resource: ResourceId, fingerprint: str | None, drain_seconds: float) -> Steps[None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
     waited, pause = 0.0, REMOVAL_POLL_SECONDS
-    while not (yield from retried(partial(run.target.remove, resource, fingerprint))):
+    while not (yield from retried(partial(run.world.prepared.remove, resource, fingerprint))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
             raise WalkError("StuckRemoval", f"{resource} did not go within {waited:.0f} s")

@@ -1,22 +1,40 @@
 """What a plan says about a variant: its contents as words and values that the author of the spec knows. Pure.
 
-`plan/` compares these fields of a desired variant with those that a target reports of a live one; targets write
-them down when they apply. No secret is in them: references are named, and a literal that looks like a
-credential is shown as a short hash, so that it still differs when it changes.
+`plan/` compares these fields of a desired variant with those that a target reports of a live one; targets record
+them when they apply. They are text for people: nothing reads numbers back from them. No secret is in them:
+references are named, and a literal that looks like a credential is shown as a short hash, so that it still differs
+when it changes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import orjson
 
 from reconciler.model.resources import JSON, DesiredVariant, Replicas, SecretRef
 from specs.credentials import hide_credentials, looks_like_credential
+from specs.models.quantities import format_cpu, format_memory
 
 _OUR_WORDS = ("secret ", "hidden (", '"')
-_UNITS = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One difference in words that the author of the spec knows. None: absent on that side."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
+    """In the order of what is new, then what is only old."""
+    for name in {**new, **old}:
+        if old.get(name) != new.get(name):
+            yield FieldChange(name, old.get(name), new.get(name))
 
 
 def variant_fields(variant: DesiredVariant) -> dict[str, str]:
@@ -26,8 +44,8 @@ def variant_fields(variant: DesiredVariant) -> dict[str, str]:
         "model": variant.model,
         "digest": variant.digest,
         "replicas": _replicas(variant.replicas),
-        "cpu": _cpu(variant.cpu_millicores),
-        "memory": _memory(variant.memory_bytes),
+        "cpu": format_cpu(variant.cpu_millicores),
+        "memory": format_memory(variant.memory_bytes),
         "checks": _checks(variant.checks),
         "request timeout": f"{variant.request_seconds:g} s",
         "drain timeout": f"{variant.drain_seconds:g} s",
@@ -37,18 +55,9 @@ def variant_fields(variant: DesiredVariant) -> dict[str, str]:
     return fields
 
 
-def drain_seconds(fields: Mapping[str, str]) -> float | None:
-    """What `variant_fields` wrote down as the drain timeout; None where it says none."""
-    try:
-        return float(fields.get("drain timeout", "").removesuffix(" s"))
-    except ValueError:
-        return None
-
-
-def smallest_replicas(fields: Mapping[str, str]) -> int:
-    """What `variant_fields` wrote down as the replicas, at least; 0 where it says none."""
-    smallest = fields.get("replicas", "").partition(" ")[0]
-    return int(smallest) if smallest.isdigit() else 0
+def shares(weights: Mapping[str, int]) -> str:
+    """`v1 90%, v2 10%`, by whatever names tell the variants apart."""
+    return ", ".join(f"{name} {weight}%" for name, weight in weights.items())
 
 
 def hidden(value: str) -> str:
@@ -58,17 +67,6 @@ def hidden(value: str) -> str:
 
 def _replicas(replicas: Replicas) -> str:
     return str(replicas.min) if replicas.min == replicas.max else f"{replicas.min} to {replicas.max}"
-
-
-def _cpu(millicores: int) -> str:
-    return f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
-
-
-def _memory(size: int) -> str:
-    for unit, factor in _UNITS:
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)
 
 
 def _checks(checks: tuple[JSON, ...]) -> str:

@@ -11,7 +11,7 @@ from reconciler.model.resources import Kind, ResourceId
 from reconciler.plan.model import Action, Change, Unclaimed
 from reconciler.plan.options import Options
 from reconciler.plan.world import World
-from reconciler.targets.protocol import LiveResource
+from reconciler.targets.protocol import LiveResource, LiveVariant
 
 
 class Deletions:
@@ -25,12 +25,12 @@ class Deletions:
         self.options = options
         self.unclaimed: list[Unclaimed] = []
 
-    def may_replace(self, old: LiveResource) -> bool:
+    def may_replace(self, old: LiveVariant) -> bool:
         """Whether a variant goes that its deployment no longer wants: it was written ahead, takes the traffic that
         moves, or is on its way out."""
         if self.options.prune_unclaimed or old.terminating or old.id in self.state.resources:
             return True
-        route = self.live.resources.get(old.deployment) if old.deployment else None
+        route = self.live.routes.get(old.deployment)
         if route is not None and old.id in route.weights:
             return True
         self.unclaimed.append(Unclaimed(old.id, "takes no traffic, and this state file does not know it"))
@@ -38,14 +38,14 @@ class Deletions:
 
     def all(self) -> Iterator[Change]:
         """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
-        known = (r for r in (*self.live.resources, *self.state.resources) if r.kind is Kind.DEPLOYMENT)
+        recorded = (r for r in self.state.resources if r.kind is Kind.DEPLOYMENT)
         wanted = () if self.options.destroy else self.desired.deployments
-        for deployment in sorted(d for d in {*known, *self.live_variants} if d not in wanted):
+        for deployment in sorted(d for d in {*recorded, *self.live.routes, *self.live_variants} if d not in wanted):
             if deployment in self.options.scope and self._may_delete(deployment):
                 yield from self._delete_deployment(deployment)
-        for resource in self.live.resources.values():
-            if resource.id.kind is Kind.TENANT and self._tenant_goes(resource.id):
-                yield _deletion(resource)
+        for tenant in self.live.tenants.values():
+            if self._tenant_goes(tenant.id):
+                yield _deletion(tenant)
 
     def _may_delete(self, deployment: ResourceId) -> bool:
         parts = {deployment, *(v.id for v in self.live_variants.get(deployment, ()))}
@@ -55,7 +55,7 @@ class Deletions:
         return False
 
     def _delete_deployment(self, deployment: ResourceId) -> Iterator[Change]:
-        route = self.live.resources.get(deployment)
+        route = self.live.routes.get(deployment)
         if route is not None:
             yield _deletion(route)
         else:
@@ -75,8 +75,8 @@ class Deletions:
         return all(item.id.tenant != tenant.tenant for item in self.unclaimed)  # else that would go with it
 
 
-def variant_deletion(variant: LiveResource) -> Change:
-    note = f"version {variant.fields.get('version', 'unknown')}"
+def variant_deletion(variant: LiveVariant) -> Change:
+    note = f"version {variant.version or 'unknown'}"
     return _deletion(variant, note=note, deployment=variant.deployment)
 
 

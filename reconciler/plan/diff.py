@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
+from reconciler.model.described import FieldChange
 from reconciler.model.graph_digest import deployment_digest, graph_digest
 from reconciler.model.resources import (
     DesiredDeployment,
@@ -17,13 +18,12 @@ from reconciler.model.resources import (
 )
 from reconciler.plan.deletions import Deletions, variant_deletion
 from reconciler.plan.guards import find_guards
-from reconciler.plan.model import Action, Binding, Change, Plan, Trouble
+from reconciler.plan.model import Action, Binding, Change, Plan
 from reconciler.plan.options import Options
-from reconciler.plan.wording import deployment_changes, not_stored, other_content
+from reconciler.plan.wording import deployment_changes, not_stored, other_content, variant_changes
 from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, Phase
-from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared
-from specs.errors import KubeServeError
+from reconciler.targets.protocol import Live, LiveRoute, Prepared
 
 
 def make_plan(world: World, options: Options, *, target: str = "", revision: str = "") -> Plan:
@@ -81,9 +81,9 @@ class _Diff:
 
     def _tenant(self, tenant: ResourceId) -> Change:
         prepared = self.prepared[tenant]
-        there = tenant in self.live.resources
-        if prepared.error is not None:
-            return Change(tenant, Action.CHANGE if there else Action.CREATE, error=_trouble(prepared.error))
+        there = tenant in self.live.tenants
+        if prepared.trouble is not None:
+            return Change(tenant, Action.CHANGE if there else Action.CREATE, error=prepared.trouble)
         if not there:
             return Change(tenant, Action.CREATE, note=prepared.note)
         action = self._of_differences(tenant, prepared.changes)
@@ -103,11 +103,9 @@ class _Diff:
 
     def _deployment(self, deployment: DesiredDeployment) -> Iterator[Change]:
         variants = tuple(self._variants(deployment))
-        route = self.live.resources.get(deployment.id)
+        route = self.live.routes.get(deployment.id)
         prepared = self.prepared[deployment.id]
-        error = next((v.error for v in variants if v.error), None)
-        if prepared.error is not None:
-            error = _trouble(prepared.error)
+        error = prepared.trouble or next((v.error for v in variants if v.error), None)
         work = any(v.is_work for v in variants) or bool(prepared.changes or error) or route is None
         work = work or self._has_failed(deployment)  # a gateway that refused it is asked again
         replaced = any(v.action is Action.REPLACE for v in variants)
@@ -125,7 +123,7 @@ class _Diff:
         """Whether what leads to a deployment is gone, though it was there when this content was recorded Ready."""
         record = self.state.resources.get(deployment.id)
         return (
-            deployment.id not in self.live.resources
+            deployment.id not in self.live.routes
             and bool(self.world.live_variants.get(deployment.id))
             and record is not None
             and record.phase is Phase.READY
@@ -146,7 +144,7 @@ class _Diff:
             return Action.RETRY
         if replaced:
             return Action.REPLACE
-        exists = deployment.id in self.live.resources or self.world.live_variants.get(deployment.id)
+        exists = deployment.id in self.live.routes or self.world.live_variants.get(deployment.id)
         return Action.CHANGE if exists else Action.CREATE
 
     def _last_failure(self, deployment: DesiredDeployment) -> str:
@@ -165,33 +163,40 @@ class _Diff:
     def _variant(self, variant: DesiredVariant) -> Change:
         prepared = self.prepared[variant.id]
         note = f"version {variant.version_name}"
-        error = None
-        if prepared.error is not None:
-            error = _trouble(prepared.error)
-        if variant.id not in self.live.resources:
-            return Change(variant.id, Action.CREATE, note=note, error=error, deployment=variant.deployment)
-        action = Action.CHANGE if prepared.changes else Action.UNCHANGED
+        if variant.id not in self.live.variants:
+            return Change(variant.id, Action.CREATE, note=note, error=prepared.trouble, deployment=variant.deployment)
+        changes, drift = self._variant_changes(variant)
+        action = Action.CHANGE if changes else Action.UNCHANGED
         if prepared.replacement:
             action = Action.REPLACE
         return Change(
             variant.id,
             action,
-            prepared.changes,
+            changes,
             note,
-            drift=prepared.drift,
-            error=error,
+            drift=drift,
+            error=prepared.trouble,
             deployment=variant.deployment,
             replacement=prepared.replacement,
         )
 
-    def _deployment_fields(self, deployment: DesiredDeployment, route: LiveResource | None) -> tuple[FieldChange, ...]:
+    def _deployment_fields(self, deployment: DesiredDeployment, route: LiveRoute | None) -> tuple[FieldChange, ...]:
         """In the words of the spec where it changed; what the target found where it did not, or where that is drift."""
         new, old = self.desired.variants_of[deployment.id], self.world.live_variants.get(deployment.id, [])
         lost = self._lost_route(deployment)
         found = (FieldChange("route", None, "present"),) if lost else deployment_changes(deployment, new, old, route)
-        parts = [self.prepared[part] for part in (*deployment.weights, deployment.id)]
-        of_parts = [change for part in parts if part.drift or not found for change in part.changes]
+        route_changes = self.prepared[deployment.id]
+        parts = [*(self._variant_changes(v) for v in new), (route_changes.changes, route_changes.drift)]
+        of_parts = [change for changes, drift in parts if drift or not found for change in changes]
         return tuple(dict.fromkeys((*found, *of_parts)))
+
+    def _variant_changes(self, variant: DesiredVariant) -> tuple[tuple[FieldChange, ...], bool]:
+        """What becomes of a variant that runs: what its spec changed, and what the target found, unless that only says
+        the same in other words. True where the spec changed nothing and all of it is drift."""
+        live, prepared = self.live.variants.get(variant.id), self.prepared[variant.id]
+        by_spec = variant_changes(variant, live) if live else ()
+        by_target = prepared.changes if prepared.drift or not by_spec else ()
+        return (*by_spec, *by_target), prepared.drift and not by_spec
 
     def _of_differences(self, resource: ResourceId, changes: Iterable[FieldChange]) -> Action:
         if tuple(changes):
@@ -202,10 +207,6 @@ class _Diff:
         """Of what is as desired: whether the record says so too, or a round that died never came to it."""
         record = self.state.resources.get(resource)
         return Action.UNCHANGED if record and record.phase is Phase.READY else Action.ADOPT
-
-
-def _trouble(error: KubeServeError) -> Trouble:
-    return Trouble(error.summary, error.detail)
 
 
 def _fingerprints(changes: Iterable[Change], live: Live) -> str:

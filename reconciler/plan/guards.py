@@ -28,7 +28,7 @@ def find_guards(
     if not desired.tenants:
         found += _empty(rest, desired)
     elif not allowed:
-        at_risk = [d for d in rest if d in live.resources]  # what is only recorded is missed by nobody
+        at_risk = [d for d in rest if d in live.routes]  # what is only recorded is missed by nobody
         found += _over_budget(at_risk, live, budget)
         found += _whole_tenants(at_risk, live)
     return tuple(found)
@@ -63,7 +63,7 @@ def _protected(deleted: list[ResourceId], desired: Desired) -> Iterator[Guard]:
 
 def _over_budget(at_risk: list[ResourceId], live: Live, budget: Budget) -> Iterator[Guard]:
     deployments = tuple(d for d in at_risk if d.kind is Kind.DEPLOYMENT)
-    total = sum(1 for r in live.resources if r.kind is Kind.DEPLOYMENT)
+    total = len(live.routes)
     if len(deployments) > budget.deployments and len(deployments) * 100 > total * budget.percent:
         yield Guard(
             "budget",
@@ -77,7 +77,7 @@ def _over_budget(at_risk: list[ResourceId], live: Live, budget: Budget) -> Itera
 def _whole_tenants(at_risk: list[ResourceId], live: Live) -> Iterator[Guard]:
     deployments = [d for d in at_risk if d.kind is Kind.DEPLOYMENT]
     lost = Counter(d.tenant for d in deployments)
-    had = Counter(r.tenant for r in live.resources if r.kind is Kind.DEPLOYMENT)
+    had = Counter(route.tenant for route in live.routes)
     for tenant, count in sorted(lost.items()):
         if count >= 2 and count >= had[tenant]:
             yield Guard(

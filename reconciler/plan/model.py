@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Kind, ResourceId, Scope
-from reconciler.targets.protocol import FieldChange
+from specs.errors import Trouble
 
 
 class Action(StrEnum):
@@ -19,14 +20,6 @@ class Action(StrEnum):
     RETRY = "retry"  # the same content failed in an earlier round
     ADOPT = "take over"  # ours and as desired, but unknown to the state file
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a change can't be carried out, for people."""
-
-    summary: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,24 @@
-"""The objects behind a plan's changes, gathered for who asks to see them. Pure but for what the target is asked.
+"""The objects behind a plan's changes, gathered when somebody asks to see them. Pure: it compares what was prepared
+with what was observed.
 
 Called by `cli/plans.py` after the plan is made: neither the plan nor what is saved of it holds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from reconciler.model.resources import Desired, Kind, ResourceId, tenant_id
 from reconciler.plan.model import Action, Change, Plan
-from reconciler.targets.protocol import ObjectChange, PreparedResource
+from reconciler.targets.protocol import ObjectChange, Prepared
 
 Objects = Mapping[ResourceId, tuple[ObjectChange, ...]]
 """Of each change that is carried out."""
-Ask = Callable[[ResourceId, PreparedResource | None], tuple[ObjectChange, ...]]
-"""The target's `object_changes`."""
 
 
-def objects_of(plan: Plan, desired: Desired, prepared: Mapping[ResourceId, PreparedResource], ask: Ask) -> Objects:
+def objects_of(plan: Plan, desired: Desired, prepared: Prepared) -> Objects:
     return {
-        change.id: ask(change.id, None if change.action is Action.DELETE else prepared[change.id])
+        change.id: prepared.object_changes(change.id, deleted=change.action is Action.DELETE)
         for change in plan.work(Kind.TENANT, Kind.DEPLOYMENT, Kind.VARIANT)
         if not any(plan.by_id[part].error for part in _rests_on(change, desired) if part in plan.by_id)
     }

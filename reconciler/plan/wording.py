@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model.described import variant_fields
+from reconciler.model.described import FieldChange, differences, shares, variant_fields
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, DesiredVersion
-from reconciler.plan.model import Trouble
-from reconciler.targets.protocol import FieldChange, LiveResource
+from reconciler.targets.protocol import LiveRoute, LiveVariant
+from specs.errors import Trouble
 
 SAID_OTHERWISE = frozenset({"version", "digest", "model"})
 """Fields of a variant that a deployment's own line says in other words."""
@@ -19,20 +19,23 @@ SAID_OTHERWISE = frozenset({"version", "digest", "model"})
 def deployment_changes(
     deployment: DesiredDeployment,
     new: Sequence[DesiredVariant],
-    old: Sequence[LiveResource],
-    route: LiveResource | None,
+    old: Sequence[LiveVariant],
+    route: LiveRoute | None,
 ) -> tuple[FieldChange, ...]:
     """From what takes the traffic now to what shall take it."""
     weights = route.weights if route else {}
     before: dict[str, int] = {}
     for variant in old:
         if variant.id in weights:
-            version = variant.fields.get("version", "unknown")
+            version = variant.version or "unknown"
             before[version] = before.get(version, 0) + weights[variant.id]
     before = dict(sorted(before.items(), key=lambda share: (-share[1], share[0])))  # live things have no order
     after = {variant.version_name: deployment.weights[variant.id] for variant in new}
-    serving = max(old, key=lambda variant: weights.get(variant.id, 0)).fields if old else {}
-    return (*_traffic(before, after), *_differences(serving, variant_fields(new[0])))
+    serving = max(old, key=lambda variant: weights.get(variant.id, 0)).described if old else {}
+    return (
+        *_traffic(before, after),
+        *(change for change in differences(serving, variant_fields(new[0])) if change.field not in SAID_OTHERWISE),
+    )
 
 
 def _traffic(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[FieldChange]:
@@ -41,17 +44,12 @@ def _traffic(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[FieldCh
     if len(new) == 1 and len(old) <= 1:
         yield FieldChange("version", next(iter(old), None), next(iter(new)))
     else:
-        yield FieldChange("traffic", _shares(old) if old else None, _shares(new))
+        yield FieldChange("traffic", shares(old) if old else None, shares(new))
 
 
-def _shares(traffic: Mapping[str, int]) -> str:
-    return ", ".join(f"{version} {weight}%" for version, weight in traffic.items())
-
-
-def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
-    for name in {**new, **old}:
-        if name not in SAID_OTHERWISE and old.get(name) != new.get(name):
-            yield FieldChange(name, old.get(name), new.get(name))
+def variant_changes(new: DesiredVariant, old: LiveVariant) -> tuple[FieldChange, ...]:
+    """What the spec changed of a variant that runs; nothing where no record says what was applied."""
+    return tuple(differences(old.described, variant_fields(new))) if old.described else ()
 
 
 def other_content(version: DesiredVersion, digests: frozenset[str]) -> Trouble:

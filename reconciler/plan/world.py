@@ -9,7 +9,7 @@ from functools import cached_property
 from reconciler.model.resources import Desired, ResourceId
 from reconciler.plan.model import Stored
 from reconciler.state.model import State
-from reconciler.targets.protocol import Live, LiveResource, Prepared
+from reconciler.targets.protocol import Live, LiveVariant, Prepared
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,9 @@ class World:
     state: State
 
     @cached_property
-    def live_variants(self) -> Mapping[ResourceId, Sequence[LiveResource]]:
+    def live_variants(self) -> Mapping[ResourceId, Sequence[LiveVariant]]:
         """The live variants of each deployment."""
-        variants: dict[ResourceId, list[LiveResource]] = {}
-        for resource in self.live.resources.values():
-            if resource.deployment is not None:
-                variants.setdefault(resource.deployment, []).append(resource)
+        variants: dict[ResourceId, list[LiveVariant]] = {}
+        for variant in self.live.variants.values():
+            variants.setdefault(variant.deployment, []).append(variant)
         return variants

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from reconciler.model.described import smallest_replicas
 from reconciler.model.resources import JSON, Kind, ResourceId, Scope
 from reconciler.state.model import Phase, Record, State
-from reconciler.targets.protocol import Live, LiveResource
+from reconciler.targets.protocol import Live, LiveRoute, LiveVariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,18 @@ def deployment_statuses(
     state: State, live: Live, url: Callable[[ResourceId], str | None], scope: Scope
 ) -> tuple[DeploymentStatus, ...]:
     """Every deployment that is recorded or live, in the order of tenant and name."""
-    variants: dict[ResourceId, list[LiveResource]] = {}
-    for resource in live.resources.values():
-        if resource.deployment is not None:
-            variants.setdefault(resource.deployment, []).append(resource)
-    known = {r for r in (*state.resources, *live.resources) if r.kind is Kind.DEPLOYMENT} | variants.keys()
+    variants: dict[ResourceId, list[LiveVariant]] = {}
+    for variant in live.variants.values():
+        variants.setdefault(variant.deployment, []).append(variant)
+    known = {r for r in state.resources if r.kind is Kind.DEPLOYMENT} | live.routes.keys() | variants.keys()
     return tuple(
-        _status(deployment, state.resources.get(deployment), live, variants.get(deployment, []), url(deployment))
+        _status(
+            deployment,
+            state.resources.get(deployment),
+            live,
+            variants.get(deployment, []),
+            url(deployment) if deployment in live.routes else None,
+        )
         for deployment in sorted(known)
         if deployment in scope
     )
@@ -61,18 +65,18 @@ def status_document(statuses: tuple[DeploymentStatus, ...]) -> JSON:
 
 
 def _status(
-    deployment: ResourceId, record: Record | None, live: Live, variants: list[LiveResource], url: str | None
+    deployment: ResourceId, record: Record | None, live: Live, variants: list[LiveVariant], url: str | None
 ) -> DeploymentStatus:
-    route = live.resources.get(deployment)
+    route = live.routes.get(deployment)
     weights: Mapping[ResourceId, int] = route.weights if route else {}
     shown = tuple(
         VariantStatus(
             name=variant.id.name,
-            version=variant.fields.get("version", ""),
+            version=variant.version,
             weight=weights.get(variant.id, 0),
             digest=variant.digest,
             ready=variant.ready,
-            replicas=max(variant.replicas, smallest_replicas(variant.fields)),
+            replicas=max(variant.running, variant.replicas.min if variant.replicas else 0),
         )
         for variant in sorted(variants, key=lambda v: (-weights.get(v.id, 0), v.id))
     )
@@ -94,7 +98,7 @@ def _status(
     )
 
 
-def _now(record: Record, route: LiveResource | None, variants: tuple[VariantStatus, ...]) -> tuple[Phase, str, str]:
+def _now(record: Record, route: LiveRoute | None, variants: tuple[VariantStatus, ...]) -> tuple[Phase, str, str]:
     """The record, unless what is live tells otherwise: replicas can die after a round has ended."""
     reachable = route is not None and route.reachable
     serving = [v for v in variants if v.weight]

@@ -1,36 +1,28 @@
-"""The target's shape: what the engine may ask of where deployments run.
+"""What the engine and the commands may ask of where deployments run. Each target implements `DeploymentTarget`.
 
-`reconcile.py` calls observe and prepare before the plan, the engine calls the rest. Fingerprints are opaque
-strings to everything above. No call but `route` waits for anything slow: the engine polls
-`readiness` and `remove` for all that wait at once, so that a deployment that waits holds no worker.
+A round observes, prepares, and carries out its plan with what was prepared. Fingerprints and snapshots are opaque to
+everything above the targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
-from reconciler.model.resources import JSON, Desired, ResourceId, Scope
+from reconciler.model.described import FieldChange
+from reconciler.model.resources import Desired, Replicas, ResourceId, Scope
 from reconciler.targets.ownership import Owner
-from specs.errors import KubeServeError
+from specs.errors import KubeServeError, Trouble
 
 
 class TargetError(KubeServeError):
     """The target refused or failed; `retryable` when the same call may succeed later."""
 
     code = "target"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One difference in words that the author of the spec knows. None: not there on that side."""
-
-    field: str
-    old: str | None
-    new: str | None
 
 
 class ObjectAction(StrEnum):
@@ -51,45 +43,85 @@ class ObjectChange:
 
 @dataclass(frozen=True, slots=True)
 class LiveResource:
-    """Something of ours that is really there: a tenant, a variant, or a deployment (its route)."""
+    """What every live resource of ours has, whatever its kind."""
 
     id: ResourceId
-    fingerprint: str  # changes whenever what the plan saw is no longer what is there
-    fields: Mapping[str, str] = field(default_factory=dict)  # what a plan shows and compares, as applied
-    deployment: ResourceId | None = None  # a variant's
-    digest: str = ""  # a variant's version digest
-    weights: Mapping[ResourceId, int] = field(default_factory=dict)  # a deployment's live traffic
-    replicas: int = 0  # a variant's processes or pods that exist
-    ready: int = 0  # and of these, ready
-    terminating: bool = False  # asked to go, not gone yet
-    reachable: bool = True  # a deployment's URL: whether what answers it is there at all
+    fingerprint: str  # changes whenever what the plan saw is no longer what is live
+    terminating: bool = field(default=False, kw_only=True)  # removal was requested and has not finished
 
 
 @dataclass(frozen=True, slots=True)
+class LiveTenant(LiveResource):
+    """A tenant for which something was provisioned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVariant(LiveResource):
+    """A variant that runs, or that something is left of. What nobody recorded is empty or None."""
+
+    deployment: ResourceId
+    version: str = ""
+    model: str = ""
+    digest: str = ""  # of the version
+    replicas: Replicas | None = None  # as applied last
+    drain_seconds: float | None = None
+    described: Mapping[str, str] = field(default_factory=dict)  # `model.described` as applied last: text for people
+    running: int = 0  # processes or pods that exist
+    ready: int = 0  # and of these, ready
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRoute(LiveResource):
+    """What sends a deployment's traffic to its variants; its id is the deployment's."""
+
+    weights: Mapping[ResourceId, int] = field(default_factory=dict)  # variant -> percent
+    reachable: bool = True  # whether what answers the deployment's URL is there at all
+
+
+@dataclass(frozen=True)
 class Live:
-    resources: Mapping[ResourceId, LiveResource]
+    """Everything of this installation that is live, by id."""
+
+    tenants: Mapping[ResourceId, LiveTenant] = field(default_factory=dict)
+    variants: Mapping[ResourceId, LiveVariant] = field(default_factory=dict)
+    routes: Mapping[ResourceId, LiveRoute] = field(default_factory=dict)
+    snapshot: object = field(default=None, compare=False, repr=False)
+    """What the target itself saw, frozen, for its `prepare`; opaque to everything above the target."""
+
+    @classmethod
+    def of(cls, resources: Iterable[LiveResource], snapshot: object = None) -> Live:
+        """Sorts resources by their type."""
+        tenants: dict[ResourceId, LiveTenant] = {}
+        variants: dict[ResourceId, LiveVariant] = {}
+        routes: dict[ResourceId, LiveRoute] = {}
+        for resource in resources:
+            match resource:
+                case LiveTenant():
+                    tenants[resource.id] = resource
+                case LiveVariant():
+                    variants[resource.id] = resource
+                case LiveRoute():
+                    routes[resource.id] = resource
+        return cls(tenants, variants, routes, snapshot)
+
+    @cached_property
+    def resources(self) -> Mapping[ResourceId, LiveResource]:
+        """All of them, where only what they have in common matters."""
+        return {**self.tenants, **self.variants, **self.routes}
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedResource:
-    """One desired resource made ready to apply. `changes` is empty when live equals it; `error` is why it
-    can't be applied; `drift` when the specs did not change but the live side did."""
+    """What the target says of one desired resource before anything is applied. What the spec changed is not its
+    business: the plan compares the desired graph with what `Live` describes."""
 
     id: ResourceId
-    changes: tuple[FieldChange, ...] = ()
-    error: KubeServeError | None = None
-    drift: bool = False
-    payload: JSON = None  # the target's own
-    note: str = ""  # what to know of it though it can be applied
+    changes: tuple[FieldChange, ...] = ()  # what is live differs, in the target's own words; of what is new, nothing
+    drift: bool = False  # `changes` come from outside: what would be applied was applied before
+    trouble: Trouble | None = None  # why it can't be applied
+    note: str = ""  # a warning about something that can be applied
     digest: str = ""  # pins all that would be applied, where the desired graph does not pin it yet (a chart)
-    replacement: str = ""  # what of it is removed and made again, and what becomes of what serves; "": nothing is
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Every tenant, variant and deployment of the desired graph, as the target would apply it."""
-
-    resources: Mapping[ResourceId, PreparedResource]
+    replacement: str = ""  # what of it is removed and created again, and what becomes of what serves; "": nothing is
 
 
 class ReadinessState(StrEnum):
@@ -106,6 +138,41 @@ class Readiness:
     ready: int = 0  # replicas that are ready
 
 
+class Prepared(Protocol):
+    """Every tenant, variant and deployment of the desired graph as the target would apply it, and the calls that apply
+    it. It holds all state of one round, so that the target holds none. Called from many threads at once, for one
+    deployment by one at a time.
+
+    `ensure` and `route` may take long (they fetch, install, wait for admission and for the data plane), and run in a
+    worker. `readiness` and `remove` are quick and polled, so that a deployment that waits holds no worker.
+    """
+
+    @property
+    def resources(self) -> Mapping[ResourceId, PreparedResource]:
+        """What the plan needs to know of each."""
+
+    def object_changes(self, resource: ResourceId, *, deleted: bool = False) -> tuple[ObjectChange, ...]:
+        """The objects that applying (or deleting) a resource would touch, for people. Compares what was observed with
+        what was prepared; does no I/O, and shows no secret."""
+
+    def ensure(self, resource: ResourceId, replicas: int | None = None) -> None:
+        """Creates or updates a tenant or a variant; a new variant starts with `replicas`, by default its minimum.
+        Idempotent; returns before the variant is ready. ValueError for a resource that has `trouble`."""
+
+    def route(self, deployment: ResourceId) -> None:
+        """Sends a deployment's traffic to its variants, in the desired shares. Returns when the data plane has
+        confirmed that new requests go there. ValueError for a deployment that has `trouble`."""
+
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        """The readiness of each variant; FAILED for one that does not exist. One call asks about many variants, and
+        may be repeated several times a second."""
+
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
+        """Requests the removal of a deployment's route, a variant (drained first) or a tenant; True once nothing of it
+        is left. Idempotent: repeated until True. With a fingerprint, TargetError when what is live is no longer what
+        the plan saw."""
+
+
 class Target(Protocol):
     @property
     def name(self) -> str:
@@ -117,7 +184,7 @@ class Target(Protocol):
 
     @property
     def place(self) -> str:
-        """What is written to, for who is asked whether to: a cluster's context; "" for this machine."""
+        """Where changes go, shown in the confirmation prompt: a cluster's context; "" for this machine."""
 
     def lock(self, command: str, timeout: float) -> AbstractContextManager[Owner]:
         """Makes this round the only one that writes to the target, while it is held. LockHeldError names who holds it
@@ -127,28 +194,8 @@ class Target(Protocol):
         """Everything that carries this installation's mark, in a handful of listings."""
 
     def prepare(self, desired: Desired, live: Live) -> Prepared:
-        """The whole batch at once. Changes nothing. What can't be applied is an `error` of its resource."""
-
-    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
-        """The objects of a resource that applying it would touch, for people; without `prepared`: that go with it.
-        Told of what `observe` and `prepare` saw last; asks nothing, and shows no secret."""
-
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
-        """Creates or updates a tenant or a variant; a new variant starts with `replicas`, by default its minimum.
-        Idempotent; returns before the variant is ready."""
-
-    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
-        """The readiness of each variant; FAILED for one that does not exist. One call asks about many variants, and
-        may be repeated several times a second."""
-
-    def route(self, resource: PreparedResource) -> None:
-        """Sends a deployment's traffic to its variants, in the desired shares. Returns when the data plane has
-        confirmed that new requests go there."""
-
-    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
-        """Asks a deployment's route, a variant (drained first) or a tenant to go; True once nothing of it
-        is left. Idempotent and quick: asked again until True. With a fingerprint, TargetError when what is
-        there is no longer what the plan saw."""
+        """The whole batch at once; renders, and asks what else has to be known. Changes nothing. `live` is what this
+        target observed. What can't be applied has `trouble`."""
 
     def close(self) -> None:
         """Ends what the target holds open in this process; what it runs goes on."""
@@ -158,7 +205,7 @@ class Access(Protocol):
     """What the commands that read need: the same target, seen from its users' side."""
 
     def url(self, deployment: ResourceId) -> str | None:
-        """The stable address of a deployment, ending in a slash-less path; None while it has none."""
+        """Where a deployment answers once it has a route, without a slash at the end; None: not decided yet."""
 
     def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
         """The last lines of each replica's log, oldest first, then what is added to any of them while it is followed.

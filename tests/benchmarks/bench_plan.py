@@ -126,11 +126,11 @@ def compilable(tenant: TenantSpec) -> Compilable:
 
 def fill(target: MemoryTarget, desired: Desired) -> None:
     """Makes the target run all of it."""
-    prepared = target.prepare(desired, target.observe(Scope())).resources
+    prepared = target.prepare(desired, target.observe(Scope()))
     for resource in (*desired.tenants, *desired.variants):
-        target.ensure(prepared[resource])
-    for deployment in desired.deployments.values():
-        target.route(prepared[deployment.id])
+        prepared.ensure(resource)
+    for deployment in desired.deployments:
+        prepared.route(deployment)
 
 
 def change_a_tenth(desired: Desired) -> Desired:

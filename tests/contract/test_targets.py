@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Desired, Replicas, Scope, SecretRef
-from reconciler.targets.protocol import Access, FieldChange, ReadinessState, Target, TargetError
+from reconciler.targets.protocol import DeploymentTarget, ReadinessState, TargetError
 from tests.support.kubernetes.cluster import cluster
 from tests.support.kubernetes.contract import ContractGround, contract_ground, kube_contract_bench
 from tests.support.kubernetes.helm import helm
@@ -73,11 +74,9 @@ def processes(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_target_keeps_the_protocol(rig: Bench) -> None:
-    target: Target = rig.target
-    access: Access = rig.target
+    target: DeploymentTarget = rig.target
     assert target.name
     assert target.runtime
-    assert access.url(rig.variant().deployment) is None
 
 
 def test_nothing_is_live_at_first(rig: Bench) -> None:
@@ -88,7 +87,7 @@ def test_preparing_covers_everything_and_changes_nothing(rig: Bench) -> None:
     desired = rig.desired(rig.variant())
     prepared = rig.prepare(desired)
     assert prepared.resources.keys() == {*desired.tenants, *desired.variants, *desired.deployments}
-    assert all(resource.error is None for resource in prepared.resources.values())
+    assert all(resource.trouble is None for resource in prepared.resources.values())
     assert rig.target.observe(EVERYTHING).resources == {}
 
 
@@ -96,13 +95,13 @@ def test_what_was_applied_is_live_under_its_id_and_needs_nothing_more(rig: Bench
     variant = rig.variant(env={"LEVEL": "info"})
     desired = rig.desired(variant)
     prepared = rig.apply(desired)
-    live = rig.target.observe(EVERYTHING).resources
-    assert live.keys() == prepared.resources.keys()
-    assert (live[variant.id].replicas, live[variant.id].ready) == (1, 1)
-    assert live[variant.id].deployment == variant.deployment
-    assert live[variant.id].digest == variant.digest
-    assert live[variant.id].fields["env.LEVEL"] == "info"
-    assert live[variant.deployment].weights == {variant.id: 100}
+    live = rig.target.observe(EVERYTHING)
+    assert live.resources.keys() == prepared.resources.keys()
+    assert (live.variants[variant.id].running, live.variants[variant.id].ready) == (1, 1)
+    assert live.variants[variant.id].deployment == variant.deployment
+    assert live.variants[variant.id].digest == variant.digest
+    assert live.variants[variant.id].described["env.LEVEL"] == "info"
+    assert live.routes[variant.deployment].weights == {variant.id: 100}
     assert not any(resource.changes for resource in rig.prepare(desired).resources.values())
 
 
@@ -111,8 +110,8 @@ def test_the_objects_of_a_change_are_created_changed_and_deleted_with_it(rig: Be
     few, many = (rig.variant(env={"API_TOKEN": secret}, replicas=replicas) for replicas in (1, 2))
 
     def actions(desired: Desired | None) -> set[str]:
-        prepared = rig.prepare(desired or rig.desired(few)).resources
-        found = [rig.target.object_changes(r, prepared[r] if desired else None) for r in (few.id, few.deployment)]
+        prepared = rig.prepare(desired or rig.desired(few))
+        found = [prepared.object_changes(r, deleted=desired is None) for r in (few.id, few.deployment)]
         assert secret not in str(found)
         return {one.action.value for changes in found for one in changes}
 
@@ -136,7 +135,7 @@ def test_a_deployment_answers_under_its_url_once_it_is_routed(rig: Bench) -> Non
     desired = rig.desired(variant)
     prepared = rig.start(desired)
     rig.wait_ready(variant.id)
-    assert rig.target.url(variant.deployment) is None
+    assert variant.deployment not in rig.target.observe(EVERYTHING).routes
     rig.route(desired, prepared)
     assert str(rig.target.url(variant.deployment)).endswith("/fraud/churn")
     assert rig.ask(variant.deployment) == (200, {"predictions": ["v1"]})
@@ -149,7 +148,7 @@ def test_traffic_moves_to_what_is_routed(rig: Bench) -> None:
     rig.apply(rig.desired(new))
     assert {rig.ask(new.deployment)[1]["predictions"][0] for _ in range(5)} == {"v2"}
     assert rig.target.url(new.deployment) == url
-    assert rig.live(new.deployment).weights == {new.id: 100}
+    assert rig.live_route(new.deployment).weights == {new.id: 100}
 
 
 def test_traffic_is_split_by_weight_and_a_variant_can_be_asked_for(served: Bench) -> None:
@@ -158,7 +157,7 @@ def test_traffic_is_split_by_weight_and_a_variant_can_be_asked_for(served: Bench
     answers = [served.ask(most.deployment)[1]["predictions"][0] for _ in range(100)]
     assert abs(answers.count("v2") - 25) <= served.split_error
     assert served.ask(most.deployment, variant=few.name)[1] == {"predictions": ["v2"]}
-    assert served.live(most.deployment).weights == {most.id: 75, few.id: 25}
+    assert served.live_route(most.deployment).weights == {most.id: 75, few.id: 25}
 
 
 def test_traffic_never_moves_to_what_is_not_ready(rig: Bench) -> None:
@@ -171,7 +170,7 @@ def test_traffic_never_moves_to_what_is_not_ready(rig: Bench) -> None:
     with pytest.raises(TargetError, match="Traffic can't move"):
         rig.route(desired, prepared)
     assert rig.ask(old.deployment)[1] == {"predictions": ["v1"]}
-    assert rig.live(old.deployment).weights == {old.id: 100}
+    assert rig.live_route(old.deployment).weights == {old.id: 100}
 
 
 def test_what_fails_says_why_and_spoils_no_others_answer(served: Bench) -> None:
@@ -182,7 +181,7 @@ def test_what_fails_says_why_and_spoils_no_others_answer(served: Bench) -> None:
     assert "the weights are missing" in failed.cause
     assert any("the weights are missing" in line for line in failed.log)
     served.wait_ready(good.id)
-    both = served.target.readiness([good.id, broken.id])
+    both = served.rollout.readiness([good.id, broken.id])
     assert [both[v.id].state for v in (good, broken)] == [ReadinessState.READY, ReadinessState.FAILED]
 
 
@@ -196,7 +195,7 @@ def test_a_variant_starts_with_as_many_replicas_as_are_asked_for(rig: Bench) -> 
     prepared = rig.start(desired, replicas=2)
     rig.wait_ready(variant.id)
     rig.route(desired, prepared)
-    assert (rig.live(variant.id).replicas, rig.readiness(variant).ready) == (2, 2)
+    assert (rig.live_variant(variant.id).running, rig.readiness(variant).ready) == (2, 2)
     assert rig.ask(variant.deployment)[0] == 200
 
 
@@ -206,8 +205,8 @@ def test_where_nothing_else_scales_it_a_variant_goes_back_to_its_minimum(process
     prepared = processes.start(desired, replicas=2)
     processes.wait_ready(variant.id)
     processes.route(desired, prepared)
-    processes.target.ensure(prepared.resources[variant.id])
-    assert (processes.live(variant.id).replicas, processes.readiness(variant).ready) == (1, 1)
+    prepared.ensure(variant.id)
+    assert (processes.live_variant(variant.id).running, processes.readiness(variant).ready) == (1, 1)
     assert not processes.prepare(desired).resources[variant.id].changes
     assert processes.ask(variant.deployment)[0] == 200
 
@@ -216,11 +215,11 @@ def test_more_replicas_are_a_change_of_the_same_variant(rig: Bench) -> None:
     few = rig.variant(replicas=1)
     many = rig.variant(replicas=2)
     rig.apply(rig.desired(few))
-    changed = rig.prepare(rig.desired(many)).resources[many.id]
-    assert FieldChange("replicas", "1", "2") in changed.changes
+    changed = rig.plan(rig.desired(many)).by_id[many.id]
+    assert FieldChange("replicas", "1", "2") in changed.fields
     assert not changed.drift
     rig.apply(rig.desired(many))
-    assert rig.live(many.id).ready == 2
+    assert rig.live_variant(many.id).ready == 2
     assert not any(resource.changes for resource in rig.prepare(rig.desired(many)).resources.values())
 
 
@@ -235,7 +234,7 @@ def test_a_lost_replica_is_drift_and_applying_mends_it(rig: Bench) -> None:
     assert drifted.changes == (FieldChange("running replicas", "1", "2"),)
     assert rig.live(variant.id).fingerprint != fingerprint
     rig.apply(desired)
-    assert rig.live(variant.id).ready == 2
+    assert rig.live_variant(variant.id).ready == 2
     assert not any(resource.changes for resource in rig.prepare(desired).resources.values())
     assert {rig.ask(variant.deployment)[0] for _ in range(4)} == {200}
 
@@ -246,9 +245,8 @@ def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Ben
     rig.apply(desired)
     rig.destroy(desired)
     assert rig.target.observe(EVERYTHING).resources == {}
-    assert rig.target.url(variant.deployment) is None
     for resource in (*desired.deployments, *desired.variants, *desired.tenants):
-        assert rig.target.remove(resource)
+        assert rig.rollout.remove(resource)
 
 
 def test_what_changed_since_the_plan_is_not_removed(rig: Bench) -> None:
@@ -257,10 +255,10 @@ def test_what_changed_since_the_plan_is_not_removed(rig: Bench) -> None:
     fingerprint = rig.live(variant.id).fingerprint
     rig.lose_a_replica(variant)
     with pytest.raises(TargetError, match="Changed since it was planned"):
-        rig.target.remove(variant.id, fingerprint)
-    assert rig.live(variant.id).replicas == 1
+        rig.rollout.remove(variant.id, fingerprint)
+    assert rig.live_variant(variant.id).running == 1
     current = rig.live(variant.id).fingerprint
-    eventually(lambda: rig.target.remove(variant.id, current))
+    eventually(lambda: rig.rollout.remove(variant.id, current))
 
 
 def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
@@ -268,7 +266,7 @@ def test_a_tenant_that_is_not_empty_stays(rig: Bench) -> None:
     desired = rig.desired(variant)
     rig.apply(desired)
     with pytest.raises(TargetError, match="Tenant is not empty"):
-        rig.target.remove(next(iter(desired.tenants)))
+        rig.rollout.remove(next(iter(desired.tenants)))
     assert rig.ask(variant.deployment)[0] == 200
 
 
@@ -276,7 +274,7 @@ def test_what_is_desired_again_while_it_goes_comes_back(served: Bench) -> None:
     variant = served.variant()
     desired = served.desired(variant)
     served.apply(desired)
-    assert not served.target.remove(variant.id)
+    assert not served.rollout.remove(variant.id)
     going = served.target.observe(EVERYTHING).resources.get(variant.id)
     assert going is None or going.terminating
     assert served.prepare(desired).resources[variant.id].changes
@@ -303,14 +301,14 @@ def test_another_installations_things_are_neither_seen_nor_touched(rig: Bench) -
     rig.apply(desired)
     other = rig.new_target("other")
     assert other.observe(EVERYTHING).resources == {}
+    refused = other.prepare(desired, other.observe(EVERYTHING))
     for resource in (*desired.deployments, *desired.variants, *desired.tenants):
         with pytest.raises(TargetError, match="Not ours"):
-            other.remove(resource)
-    refused = other.prepare(desired, other.observe(EVERYTHING)).resources
+            refused.remove(resource)
     for tenant in desired.tenants:
-        assert "another installation" in str(refused[tenant].error)
-        with pytest.raises(TargetError, match="another installation"):
-            other.ensure(refused[tenant])
+        assert "another installation" in str(refused.resources[tenant].trouble)
+        with pytest.raises(ValueError, match="another installation"):
+            refused.ensure(tenant)
     assert rig.ask(variant.deployment)[0] == 200
 
 

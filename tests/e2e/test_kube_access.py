@@ -56,17 +56,9 @@ def web_server(status: int) -> Iterator[str]:
         server.shutdown()
 
 
-def test_what_was_never_routed_has_no_address(kubeconfig: Path) -> None:
-    with kube_bench(kubeconfig) as rig:
-        assert rig.target.url(CHURN) is None
-
-
 def test_without_a_gateway_the_address_is_the_services_inside_the_cluster(kubeconfig: Path) -> None:
     with applied(kubeconfig) as rig:
         assert rig.target.url(CHURN) == f"http://churn.{rig.namespace()}.svc/fraud/churn"
-        rig.target = rig.new_target()
-        rig.fingerprints()
-        assert rig.target.url(CHURN) is not None, "known from what is live alone"
 
 
 def test_the_address_is_what_the_operator_tells(kubeconfig: Path) -> None:

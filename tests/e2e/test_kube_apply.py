@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Scope, tenant_id
 from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGER, Object, ObjectRef, Propagation
-from reconciler.targets.protocol import FieldChange, TargetError
+from reconciler.targets.protocol import TargetError
 from specs.errors import KubeServeError
 from tests.support.kubernetes.bench import EVERYTHING, KubeBench, kube_bench
 from tests.support.kubernetes.cluster import bare_cluster
@@ -25,7 +26,7 @@ def rig(kubeconfig: Path) -> Iterator[KubeBench]:
 
 def test_preparing_changes_nothing(rig: KubeBench) -> None:
     prepared = rig.prepare(rig.graph({"fraud/churn": "v1"}))
-    assert all(resource.error is None and resource.changes for resource in prepared.resources.values())
+    assert all(resource.trouble is None and resource.changes for resource in prepared.resources.values())
     assert set(rig.kube.requests) == {"GET"}
     assert rig.target.observe(EVERYTHING).resources == {}
 
@@ -64,8 +65,8 @@ def test_a_target_that_is_built_anew_sees_the_same(rig: KubeBench) -> None:
     fingerprints = rig.fingerprints()
     rig.target = rig.new_target()
     assert rig.fingerprints() == fingerprints
-    found = rig.live(variant.id)
-    assert (found.digest, found.deployment, found.fields["version"]) == (variant.digest, variant.deployment, "v1")
+    found = rig.live_variant(variant.id)
+    assert (found.digest, found.deployment, found.version) == (variant.digest, variant.deployment, "v1")
 
 
 def test_observing_is_narrowed_to_a_tenant_and_a_deployment(rig: KubeBench) -> None:
@@ -79,8 +80,8 @@ def test_more_replicas_are_a_change_in_the_words_of_the_spec(rig: KubeBench) -> 
     rig.apply(rig.graph({"fraud/churn": "v1"}, replicas=1))
     more = rig.graph({"fraud/churn": "v1"}, replicas=2)
     (variant,) = more.variants
-    changed = rig.prepare(more).resources[variant]
-    assert changed.changes == (FieldChange("replicas", "1", "2"),)
+    changed = rig.plan(more).by_id[variant]
+    assert changed.fields == (FieldChange("replicas", "1", "2"),)
     assert not changed.drift
     rig.apply(more)
     assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 2
@@ -147,9 +148,9 @@ def test_a_number_of_replicas_that_an_autoscaler_chooses_after_the_plan_is_left(
     wanted = rig.graph({"fraud/churn": "v1"}, replicas=(1, 6))
     (variant,) = wanted.variants
     rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=2")
-    prepared = rig.prepare(wanted).resources[variant]
+    rig.prepare(wanted)
     rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=5")
-    rig.target.ensure(prepared)
+    rig.rollout.ensure(variant)
     assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 5
     assert rig.changes(wanted) == []
 
@@ -195,7 +196,7 @@ def test_a_new_variant_starts_with_as_many_as_are_asked_for(rig: KubeBench) -> N
     (variant,) = desired.variants
     prepared = rig.apply(desired, replicas=4)
     assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 4
-    rig.target.ensure(prepared.resources[variant])
+    prepared.ensure(variant)
     assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 4
     assert rig.changes(desired) == []
 
@@ -209,7 +210,7 @@ def test_a_field_that_another_manager_applies_is_named_and_left_alone_unless_it_
         rig.kube.apply(taken, manager="another-operator", force=True)
         prepared = rig.prepare(desired)
         with pytest.raises(TargetError, match=r"another-operator applies \.spec\.replicas"):
-            rig.target.ensure(prepared.resources[variant])
+            prepared.ensure(variant)
         assert rig.get("apps/v1", "Deployment", variant.name)["spec"]["replicas"] == 7
         rig.platform = rig.platform.model_copy(
             update={"kubernetes": rig.platform.kubernetes.model_copy(update={"force": True})}
@@ -234,7 +235,7 @@ def test_what_can_not_be_changed_in_place_is_an_error_before_anything_is_touched
     rig.sketch.change = changed
     before = rig.fingerprints()
     with pytest.raises(TargetError, match="can't be changed in place"):
-        rig.target.ensure(rig.prepare(desired).resources[variant])
+        rig.prepare(desired).ensure(variant)
     assert rig.fingerprints() == before
 
 
@@ -253,11 +254,11 @@ def test_what_is_no_longer_rendered_goes(rig: KubeBench) -> None:
 def test_an_object_of_others_that_bears_the_name_is_left_alone(rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1"})
     (deployment,) = desired.deployments
-    rig.target.ensure(rig.prepare(desired).resources[tenant_id("fraud")])
+    rig.prepare(desired).ensure(tenant_id("fraud"))
     rig.kubectl("create", "-n", rig.namespace(), "service", "clusterip", "churn", "--tcp=80")
     before = rig.get("v1", "Service", "churn")
     with pytest.raises(TargetError, match="The name is taken"):
-        rig.target.ensure(rig.prepare(desired).resources[deployment])
+        rig.prepare(desired).ensure(deployment)
     assert rig.get("v1", "Service", "churn") == before
 
 
@@ -274,11 +275,11 @@ def test_a_namespace_of_others_is_refused_until_it_is_adopted(rig: KubeBench) ->
     desired = rig.graph({"fraud/churn": "v1"})
     rig.kubectl("create", "namespace", rig.namespace())
     refused = rig.prepare(desired).resources[tenant_id("fraud")]
-    assert "belongs to somebody else" in str(refused.error)
-    with pytest.raises(TargetError, match="belongs to somebody else"):
-        rig.target.ensure(refused)
+    assert "belongs to somebody else" in str(refused.trouble)
+    with pytest.raises(ValueError, match="belongs to somebody else"):
+        rig.rollout.ensure(tenant_id("fraud"))
     assert len(rig.kube.list("v1", "ResourceQuota", namespace=rig.namespace())) == 0
-    adopt = str(refused.error).partition("kubectl ")[2].split()
+    adopt = str(refused.trouble).partition("kubectl ")[2].split()
     rig.kubectl(*adopt)
     rig.apply(desired)
     assert rig.changes(desired) == []
@@ -290,12 +291,11 @@ def test_another_installation_neither_sees_nor_touches_ours(rig: KubeBench) -> N
     before = rig.fingerprints()
     other = KubeBench(rig.kubeconfig, "other", kubernetes={"namespacePrefix": rig.platform.kubernetes.namespace_prefix})
     assert other.target.observe(EVERYTHING).resources == {}
-    refused = other.prepare(desired).resources[tenant_id("fraud")]
-    with pytest.raises(TargetError, match="another installation"):
-        other.target.ensure(refused)
+    with pytest.raises(ValueError, match="another installation"):
+        other.prepare(desired).ensure(tenant_id("fraud"))
     for resource in (*desired.deployments, *desired.variants, *desired.tenants):
         with pytest.raises(TargetError, match="Not ours"):
-            other.target.remove(resource)
+            other.rollout.remove(resource)
     assert rig.fingerprints() == before
 
 
@@ -306,7 +306,7 @@ def test_what_changed_since_the_plan_is_not_removed(rig: KubeBench) -> None:
     fingerprint = rig.live(variant).fingerprint
     rig.kubectl("scale", "-n", rig.namespace(), f"deployment/{variant.name}", "--replicas=1")
     with pytest.raises(TargetError, match="Changed since it was planned"):
-        rig.target.remove(variant, fingerprint)
+        rig.rollout.remove(variant, fingerprint)
     assert rig.live(variant)
 
 
@@ -318,12 +318,12 @@ def test_while_a_deployment_goes_alone_what_tells_of_its_variant_stays(tmp_path:
         rig.apply(desired)
         going = rig.get("apps/v1", "Deployment", variant.name)
         rig.kube.delete(ObjectRef.of(going), going["metadata"]["uid"], propagation=Propagation.ORPHAN)
-        assert not rig.target.remove(variant)
+        assert not rig.rollout.remove(variant)
         assert rig.kube.list("policy/v1", "PodDisruptionBudget", namespace=rig.namespace()) == []
         assert rig.get("v1", "Service", variant.name)
         where = ("-n", rig.namespace(), "deployment", variant.name)
         rig.kubectl("patch", *where, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-        assert rig.target.remove(variant)
+        assert rig.rollout.remove(variant)
         assert variant not in rig.target.observe(EVERYTHING).resources
 
 
@@ -353,7 +353,7 @@ def test_the_operators_secret_is_copied_by_name_and_again_when_it_changes(kubeco
         rig.target = rig.new_target()
         desired = rig.graph({"fraud/churn": "v1"})
         missing = rig.prepare(desired).resources[tenant_id("fraud")]
-        assert "A Secret of the operator is missing" in str(missing.error)
+        assert "A Secret of the operator is missing" in str(missing.trouble)
         rig.kubectl("create", "secret", "generic", "store", "-n", source, "--from-literal=AWS_ACCESS_KEY_ID=id")
         with pytest.raises(TargetError, match=r"store has no AWS_SECRET_ACCESS_KEY"):
             rig.apply(desired)
@@ -379,7 +379,7 @@ def test_a_deployment_whose_stable_service_is_gone_answers_nobody(rig: KubeBench
     desired = rig.graph({"fraud/churn": "v1"})
     rig.apply(desired)
     (deployment,) = desired.deployments
-    assert rig.live(deployment).reachable
+    assert rig.live_route(deployment).reachable
     ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
     service = rig.get("v1", "Service", "churn")
     backend = {"service": {"name": "churn", "port": {"number": 80}}}
@@ -387,7 +387,7 @@ def test_a_deployment_whose_stable_service_is_gone_answers_nobody(rig: KubeBench
     metadata = {key: service["metadata"][key] for key in ("name", "namespace", "labels")}
     rig.kube.apply({**ingress, "metadata": metadata, "spec": spec})
     rig.kubectl("delete", "service", "churn", "-n", rig.namespace())
-    assert not rig.live(deployment).reachable
+    assert not rig.live_route(deployment).reachable
 
 
 def test_an_autoscaled_variant_starts_at_its_minimum(rig: KubeBench) -> None:
@@ -406,10 +406,10 @@ def test_what_can_not_be_rendered_is_left_as_it_is(rig: KubeBench) -> None:
     prepared = rig.prepare(desired).resources
     for resource in (*desired.variants, *desired.deployments):
         assert prepared[resource].changes == ()
-        with pytest.raises(KubeServeError, match="The template is broken"):
-            rig.target.ensure(prepared[resource])
-        with pytest.raises(KubeServeError, match="The template is broken"):
-            rig.target.route(prepared[resource])
+        with pytest.raises(ValueError, match="The template is broken"):
+            rig.rollout.ensure(resource)
+        with pytest.raises(ValueError, match="The template is broken"):
+            rig.rollout.route(resource)
     assert rig.fingerprints() == before
 
 
@@ -417,9 +417,9 @@ def test_what_was_removed_made_again_and_removed_again_goes(rig: KubeBench) -> N
     desired = rig.graph({"fraud/churn": "v1"})
     (variant,) = desired.variants
     for _ in range(2):
-        rig.target.ensure(rig.prepare(desired).resources[tenant_id("fraud")])
-        rig.target.ensure(rig.prepare(desired).resources[variant])
-        rig.target.remove(variant)
+        rig.prepare(desired).ensure(tenant_id("fraud"))
+        rig.prepare(desired).ensure(variant)
+        rig.rollout.remove(variant)
         assert rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()) == []
 
 

@@ -62,7 +62,7 @@ def test_all_that_the_target_does_is_allowed(rights: Rights, rig: KubeBench) -> 
     desired = rig.graph({"fraud/churn": "v1", "risk/score": "v2"}, replicas=(1, 3))
     rig.apply(desired)
     assert rig.changes(desired) == []
-    assert rig.target.readiness(desired.variants)
+    assert rig.rollout.readiness(desired.variants)
     fewer = rig.graph({"fraud/churn": "v3", "risk/score": "v2"}, replicas=2)
     with rig.target.lock("apply", 0):
         rig.apply(fewer)
@@ -71,7 +71,7 @@ def test_all_that_the_target_does_is_allowed(rights: Rights, rig: KubeBench) -> 
     if rights.full:
         rig.remove(*desired.tenants)
     for tenant in desired.tenants:
-        rig.target.remove(tenant)
+        rig.rollout.remove(tenant)
         namespace = rig.kube.get(ObjectRef("v1", "Namespace", "", rig.namespace(tenant.tenant)))
         assert namespace is None or namespace["metadata"]["deletionTimestamp"]
 

@@ -47,8 +47,8 @@ def test_a_variant_whose_pods_are_ready_is_ready_and_takes_traffic(rig: KubeBenc
     rig.apply(desired, wait=True)
     assert rig.readiness(variant).ready == 2
     live = rig.target.observe(EVERYTHING)
-    assert (live.resources[variant].replicas, live.resources[variant].ready) == (2, 2)
-    assert live.resources[deployment_id("fraud", "churn")].weights == {variant: 100}
+    assert (live.variants[variant].running, live.variants[variant].ready) == (2, 2)
+    assert live.routes[deployment_id("fraud", "churn")].weights == {variant: 100}
     assert rig.changes(desired) == []
 
 
@@ -96,11 +96,11 @@ def test_a_pod_that_no_node_takes_waits_with_the_schedulers_words(rig: KubeBench
 def test_a_quota_that_is_exceeded_is_quoted_from_the_replica_set(rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1"}, replicas=2)
     (variant,) = desired.variants
-    prepared = rig.prepare(desired).resources
-    rig.target.ensure(prepared[tenant_id("fraud")])
+    rig.prepare(desired)
+    rig.rollout.ensure(tenant_id("fraud"))
     rig.kubectl("patch", "-n", rig.namespace(), "quota", "kubeserve", "-p", '{"spec":{"hard":{"pods":"1"}}}')
     eventually(lambda: rig.get("v1", "ResourceQuota", "kubeserve")["status"].get("hard", {}).get("pods") == "1")
-    rig.target.ensure(prepared[variant])
+    rig.rollout.ensure(variant)
     failed = rig.wait_failed(variant)
     assert failed.cause.startswith("the tenant's quota is exceeded")
     assert "limited: pods=1" in failed.cause
@@ -127,7 +127,7 @@ def test_what_was_healed_is_not_blamed_for_what_had_been_edited(rig: KubeBench, 
     rig.kubectl("patch", "-n", rig.namespace(), "deployment", variant.name, "-p", patch)
     rig.wait_failed(variant)
     eventually(lambda: DEADLINE in str(rig.get("apps/v1", "Deployment", variant.name)["status"]), "it is late")
-    rig.target.ensure(rig.prepare(desired).resources[variant])
+    rig.prepare(desired).ensure(variant)
     seen = []
 
     def is_ready() -> bool:
@@ -145,7 +145,7 @@ def test_one_failure_spoils_no_others_answer(rig: KubeBench) -> None:
     by_name = {variant.deployment.name: variant.id for variant in desired.variants.values()}
     rig.wait_failed(by_name["risk"])
     rig.wait_ready(by_name["churn"])
-    both = rig.target.readiness([by_name["churn"], by_name["risk"]])
+    both = rig.rollout.readiness([by_name["churn"], by_name["risk"]])
     assert [both[by_name[n]].state for n in ("churn", "risk")] == [ReadinessState.READY, ReadinessState.FAILED]
 
 
@@ -161,11 +161,11 @@ def test_traffic_never_moves_to_what_is_not_ready(rig: KubeBench) -> None:
     rig.sketch.images["churn"] = MISSING
     broken = rig.graph({"fraud/churn": "v2"})
     (variant,) = broken.variants
-    prepared = rig.prepare(broken).resources
-    rig.target.ensure(prepared[variant])
+    rig.prepare(broken)
+    rig.rollout.ensure(variant)
     rig.wait_failed(variant)
     with pytest.raises(TargetError, match="Traffic can't move"):
-        rig.target.route(prepared[deployment_id("fraud", "churn")])
+        rig.rollout.route(deployment_id("fraud", "churn"))
     assert rig.get("v1", "Service", "churn")["spec"] == before
 
 
@@ -174,25 +174,25 @@ def test_removing_is_asked_until_nothing_is_left_and_may_be_asked_again(rig: Kub
     rig.apply(desired, wait=True)
     (tenant,) = desired.tenants
     with pytest.raises(TargetError, match="Tenant is not empty"):
-        rig.target.remove(tenant)
+        rig.rollout.remove(tenant)
     resources = (*desired.deployments, *desired.variants, *desired.tenants)
     live = rig.target.observe(EVERYTHING).resources
     for resource in resources:
-        rig.target.remove(resource, live[resource].fingerprint)
+        rig.rollout.remove(resource, live[resource].fingerprint)
         rig.remove(resource)
     assert rig.target.observe(EVERYTHING).resources == {}
     assert rig.kube.list("v1", "Pod", namespace=rig.namespace()) == []
-    assert all(rig.target.remove(resource) for resource in resources)
+    assert all(rig.rollout.remove(resource) for resource in resources)
 
 
 def test_a_tenant_that_is_wanted_again_waits_until_its_old_namespace_is_gone(rig: KubeBench) -> None:
     desired = rig.graph({"fraud/churn": "v1"})
     (tenant,) = desired.tenants
-    rig.target.ensure(rig.prepare(desired).resources[tenant])
+    rig.prepare(desired).ensure(tenant)
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":["example.org/held"]}}')
-    rig.target.remove(tenant)
+    rig.rollout.remove(tenant)
     going = rig.prepare(desired).resources[tenant]
-    assert "Namespace is being removed" in str(going.error)
+    assert "Namespace is being removed" in str(going.trouble)
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":null}}')
     rig.remove(tenant)
     rig.apply(desired, wait=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Desired, ResourceId
 from reconciler.targets.kubernetes.objects.identity import DEPLOYMENT, VARIANT, Object, ObjectRef, Propagation, selector
 from reconciler.targets.kubernetes.timing import Timing
-from reconciler.targets.protocol import FieldChange, ObjectAction, Prepared, ReadinessState, TargetError
+from reconciler.targets.protocol import ObjectAction, Prepared, ReadinessState, TargetError
 from specs.errors import KubeServeError
 from tests.support.kubernetes.bench import EVERYTHING, IMAGE, KubeBench, kube_bench
 from tests.support.kubernetes.cluster import Cluster
@@ -67,7 +68,7 @@ def uid(rig: KubeBench, variant: ResourceId) -> str:
 
 
 def replaced(rig: KubeBench, prepared: Prepared, variant: ResourceId) -> list[str]:
-    changes = rig.target.object_changes(variant, prepared.resources[variant])
+    changes = prepared.object_changes(variant)
     return [one.object.split()[0] for one in changes if one.action is ObjectAction.REPLACE]
 
 
@@ -77,7 +78,7 @@ def test_a_deployment_is_made_again_around_pods_that_go_on_serving(rig: KubeBenc
     prepared = rig.prepare(desired)
     assert "its pods stay, and go on serving" in prepared.resources[variant].replacement
     assert replaced(rig, prepared, variant) == ["Deployment"]
-    assert rig.target.object_changes(variant, prepared.resources[variant])[0].fields[0] == FieldChange(
+    assert prepared.object_changes(variant)[0].fields[0] == FieldChange(
         "spec.selector", *(str({"matchLabels": chosen}) for chosen in _selectors(variant))
     )
     rig.apply(desired, wait=True)
@@ -100,10 +101,10 @@ def test_as_many_replicas_as_an_autoscaler_chose_outlive_it(rig: KubeBench) -> N
 def test_as_many_as_an_autoscaler_chooses_after_the_plan_outlive_it(rig: KubeBench) -> None:
     desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
     scale(rig, variant, 2)
-    prepared = rig.prepare(desired).resources[variant]
+    rig.prepare(desired)
     scale(rig, variant, 4)
     before = pods(rig)
-    rig.target.ensure(prepared)
+    rig.rollout.ensure(variant)
     rig.wait_ready(variant)
     assert (replicas(rig, variant), pods(rig)) == (4, before)
 
@@ -112,7 +113,7 @@ def test_as_many_as_an_autoscaler_chooses_right_before_the_old_one_goes_outlive_
     rig: KubeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desired, variant = applied(rig, DEPLOYMENT, replicas=(1, 5))
-    prepared = rig.prepare(desired).resources[variant]
+    rig.prepare(desired)
     get = rig.kube.get
 
     def get_and_scale(ref: ObjectRef) -> Object | None:
@@ -122,7 +123,7 @@ def test_as_many_as_an_autoscaler_chooses_right_before_the_old_one_goes_outlive_
         return found
 
     monkeypatch.setattr(rig.kube, "get", get_and_scale)
-    rig.target.ensure(prepared)
+    rig.rollout.ensure(variant)
     rig.wait_ready(variant)
     assert (replicas(rig, variant), len(pods(rig))) == (3, 3)
 
@@ -141,7 +142,7 @@ def test_what_got_ready_after_the_plan_is_not_interrupted(rig: KubeBench) -> Non
     eventually(lambda: ready(rig, variant) == len(pods(rig)) == 1, "its pod is ready, and the broken one is gone")
     before, old = pods(rig), uid(rig, variant)
     with pytest.raises(TargetError, match="without an interruption"):
-        rig.target.ensure(prepared)
+        rig.rollout.ensure(variant)
     assert (uid(rig, variant), pods(rig)) == (old, before)
 
 
@@ -150,11 +151,11 @@ def test_what_would_interrupt_who_serves_is_an_error_of_the_plan(rig: KubeBench)
     rig.sketch.change = selecting("more")
     old = uid(rig, variant)
     refused = rig.prepare(desired).resources[variant]
-    assert refused.error is not None
-    assert "without an interruption" in refused.error.summary
-    assert f"kubectl delete deployment {variant.name} -n {rig.namespace()}" in refused.error.detail
-    with pytest.raises(TargetError):
-        rig.target.ensure(refused)
+    assert refused.trouble is not None
+    assert "without an interruption" in refused.trouble.summary
+    assert f"kubectl delete deployment {variant.name} -n {rig.namespace()}" in refused.trouble.detail
+    with pytest.raises(ValueError, match="can't be applied"):
+        rig.rollout.ensure(variant)
     assert uid(rig, variant) == old
 
 
@@ -178,8 +179,8 @@ def test_what_answers_nobody_is_made_again_and_not_blamed_for_the_pods_that_it_h
     rig.sketch.change = of_idle(selecting("more"))
     prepared = rig.prepare(desired)
     assert "are started anew" in prepared.resources[idle].replacement
-    assert prepared.resources[idle].error is None
-    rig.target.ensure(prepared.resources[idle])
+    assert prepared.resources[idle].trouble is None
+    prepared.ensure(idle)
     assert uid(rig, idle) != old
     assert ReadinessState.FAILED not in states_until_ready(rig, idle)
     release(rig, "replicaset", broken["metadata"]["name"])
@@ -200,7 +201,7 @@ def test_what_could_not_be_made_costs_nothing_that_is_there(rig: KubeBench) -> N
     rig.sketch.change = broken
     old = uid(rig, variant)
     with pytest.raises(KubeServeError, match="99999"):
-        rig.target.ensure(rig.prepare(desired).resources[variant])
+        rig.prepare(desired).ensure(variant)
     assert uid(rig, variant) == old
 
 
@@ -234,10 +235,10 @@ def test_what_somebody_removes_alone_is_waited_for_and_made_again_around_its_pod
     remove_alone(rig, variant)
     hasty = rig.new_target(Timing(removal=0.0))
     with pytest.raises(TargetError, match="Still being removed"):
-        hasty.ensure(hasty.prepare(desired, hasty.observe(EVERYTHING)).resources[variant])
-    prepared = rig.prepare(desired).resources[variant]
+        hasty.prepare(desired, hasty.observe(EVERYTHING)).ensure(variant)
+    prepared = rig.prepare(desired)
     release(rig, "deployment", variant.name)
-    rig.target.ensure(prepared)
+    prepared.ensure(variant)
     rig.wait_ready(variant)
     assert (replicas(rig, variant), pods(rig)) == (3, before)
     assert rig.changes(desired) == []
@@ -255,7 +256,7 @@ def test_killed_in_between_and_no_longer_wanted_its_pods_go(rig: KubeBench) -> N
 def test_what_somebody_removes_alone_is_removed_with_its_pods_once_it_is_gone(rig: KubeBench) -> None:
     _, variant = applied(rig)
     remove_alone(rig, variant)
-    assert not rig.target.remove(variant)
+    assert not rig.rollout.remove(variant)
     release(rig, "deployment", variant.name)
     rig.remove(variant)
     assert pods(rig) == set()
@@ -266,7 +267,7 @@ def test_a_removal_that_is_killed_while_somebody_removes_it_alone_leaves_no_pods
 ) -> None:
     _, variant = applied(rig)
     remove_alone(rig, variant)
-    assert not rig.target.remove(variant)
+    assert not rig.rollout.remove(variant)
     release(rig, "deployment", variant.name)
     eventually(lambda: rig.kube.list("apps/v1", "Deployment", namespace=rig.namespace()) == [], "it is gone")
     remove_in_another_round(rig, variant)
@@ -278,7 +279,7 @@ def test_a_removal_that_is_killed_leaves_no_pods_that_nobody_sees(rig: KubeBench
     orphan(rig, variant)
     rig.kube.guard(dying_after(writes))
     with pytest.raises(Killed):
-        rig.target.remove(variant)
+        rig.rollout.remove(variant)
     rig.kube.guard(lambda: None)
     remove_in_another_round(rig, variant)
 
@@ -291,8 +292,8 @@ def test_a_variant_is_not_gone_while_something_may_yet_make_pods(rig: KubeBench)
     eventually(lambda: pods(rig) == set(), "no pod is left")
     (replica_set,) = rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace())
     hold(rig, "replicaset", replica_set["metadata"]["name"])
-    assert not rig.target.remove(variant)
-    assert not rig.target.remove(variant)
+    assert not rig.rollout.remove(variant)
+    assert not rig.rollout.remove(variant)
     release(rig, "replicaset", replica_set["metadata"]["name"])
     rig.remove(variant)
     assert rig.kube.list("apps/v1", "ReplicaSet", namespace=rig.namespace()) == []

@@ -21,7 +21,7 @@ from reconciler.targets.kubernetes.readiness import watcher
 from reconciler.targets.kubernetes.readiness.informer import Informer, version_of
 from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import ReadinessState, TargetError
-from tests.support.kubernetes.bench import KubeBench, kube_bench
+from tests.support.kubernetes.bench import EVERYTHING, KubeBench, kube_bench
 from tests.support.kubernetes.cluster import Cluster
 from tests.support.kubernetes.scripted_api import ScriptedApi, config_map, event, failure, listing, scripted_api
 from tests.support.network.relay import Relay, relay
@@ -259,13 +259,13 @@ def test_of_many_that_are_waited_for_the_one_that_fails_is_told_by_its_cause(pre
     names_of = {v.id: v.deployment.name for v in desired.variants.values()}
 
     def done() -> bool:
-        seen = pretended.target.readiness(list(names_of))
+        seen = pretended.rollout.readiness(list(names_of))
         states = {names_of[variant]: one.state for variant, one in seen.items()}
         return states.pop("d3") is ReadinessState.FAILED and set(states.values()) == {ReadinessState.READY}
 
     eventually(done, "nine ready, one failed")
     (failed,) = (variant for variant, name in names_of.items() if name == "d3")
-    assert "can't be pulled" in pretended.target.readiness([failed])[failed].cause
+    assert "can't be pulled" in pretended.rollout.readiness([failed])[failed].cause
 
 
 def test_variants_that_come_one_after_the_other_are_all_told_of(pretended: KubeBench) -> None:
@@ -284,14 +284,15 @@ def test_traffic_moves_by_what_the_cluster_says_now(pretended: KubeBench) -> Non
     pretended.wait_ready(running)
     pretended.kubectl("delete", "-n", pretended.namespace(), "deployment", running.name)
     with pytest.raises(TargetError, match="Traffic can't move"):
-        pretended.target.route(prepared.resources[deployment_id("fraud", "churn")])
+        prepared.route(deployment_id("fraud", "churn"))
 
 
 def test_nothing_is_watched_once_the_target_is_closed(pretended: KubeBench) -> None:
     desired = pretended.graph({"fraud/churn": "v1"}, replicas=1)
     pretended.apply(desired)
     target = pretended.new_target()
-    target.readiness(desired.variants)
+    rollout = target.prepare(desired, target.observe(EVERYTHING))
+    rollout.readiness(desired.variants)
     target.close()
     with pytest.raises(KubeError, match="closed"):
-        target.readiness(desired.variants)
+        rollout.readiness(desired.variants)

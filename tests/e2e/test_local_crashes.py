@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.targets.local import processes, removal, variants
-from reconciler.targets.protocol import FieldChange, ReadinessState, TargetError
+from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.local.bench import EVERYTHING, Bench, bench_at, is_running, kill_and_wait
 from tests.support.patience import eventually
 
@@ -78,7 +79,7 @@ def test_a_pid_that_was_given_to_somebody_else_is_never_signalled(bench: Bench) 
             content = json.loads(file.read_bytes())
             if "pid" in content:
                 file.write_text(json.dumps(content | {"pid": stranger.pid}))
-        assert bench.live(variant.id).replicas == 0
+        assert bench.live_variant(variant.id).running == 0
         bench.destroy(desired)
         assert stranger.poll() is None
     finally:
@@ -159,11 +160,11 @@ def test_a_deleted_run_directory_leaves_nothing_running_for_ever(bench: Bench) -
     bench.apply(bench.desired(variant, other))
     before = {process.pid for process in (*bench.replicas(), *bench.gateways())}
     shutil.rmtree(bench.run_dir)
-    unknown = bench.target.observe(EVERYTHING).resources
+    unknown = bench.target.observe(EVERYTHING).variants
     assert unknown.keys() == {variant.id, other.id}
     assert unknown[other.id].deployment == other.deployment
     assert FieldChange("processes without a record", "1", None) in bench.prepare(desired).resources[variant.id].changes
-    assert bench.prepare(desired).resources[variant.deployment].error is None
+    assert bench.prepare(desired).resources[variant.deployment].trouble is None
     bench.apply(desired)
     bench.remove(other.id)
     after = {process.pid for process in (*bench.replicas(), *bench.gateways())}
@@ -216,7 +217,7 @@ def test_a_removal_that_was_cut_short_goes_on(bench: Bench) -> None:
     variant = bench.variant()
     desired = bench.desired(variant)
     bench.apply(desired)
-    assert not bench.target.remove(variant.id)
+    assert not bench.rollout.remove(variant.id)
     bench.target = bench.new_target()
     assert bench.live(variant.id).terminating
     bench.destroy(desired)

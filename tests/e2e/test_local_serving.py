@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.marks import RunDir, VariantMark, write
 from reconciler.targets.local.processes import identify
 from reconciler.targets.local.replicas import Start
-from reconciler.targets.protocol import FieldChange, ReadinessState, TargetError
+from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.local.bench import EVERYTHING, Bench, bench_at
 from tests.support.patience import eventually
 from tests.support.runtime.wheels import write_wheel
@@ -125,7 +126,7 @@ def test_requirements_that_cannot_be_installed_quote_pip(bench: Bench, monkeypat
     variant = bench.variant("lacking")
     prepared = bench.prepare(bench.desired(variant))
     with pytest.raises(TargetError, match="no-such-package") as raised:
-        bench.target.ensure(prepared.resources[variant.id])
+        prepared.ensure(variant.id)
     assert raised.value.summary == "Requirements can't be installed"
     assert bench.target.observe(EVERYTHING).resources == {}
 
@@ -159,7 +160,7 @@ def test_a_taken_port_is_an_error_before_anything_is_done_and_never_a_new_url(be
     recorded = json.loads((bench.run_dir / "address.json").read_bytes())
     with socket.create_server(("127.0.0.1", recorded["port"])):
         prepared = bench.prepare(desired)
-        assert "The gateway's port is taken" in str(prepared.resources[variant.deployment].error)
+        assert "The gateway's port is taken" in str(prepared.resources[variant.deployment].trouble)
         bench.start(desired)
         bench.wait_ready(variant.id)
         with pytest.raises(TargetError, match="The gateway's port is taken"):
@@ -204,7 +205,7 @@ def test_fifty_variants_are_asked_in_one_call_and_the_silent_ones_hide_no_ready_
     variants = [variant.id]
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts in its backlog, and never answers
         variants += [_variant_at(bench, silent.getsockname()[1], number) for number in range(50)]
-        states = [readiness.state for readiness in bench.target.readiness(variants).values()]
+        states = [readiness.state for readiness in bench.rollout.readiness(variants).values()]
     assert states == [ReadinessState.READY] + [ReadinessState.WAITING] * 50
 
 
@@ -312,7 +313,7 @@ def _ask_until(bench: Bench, deployment: ResourceId, stopped: threading.Event, a
 def _variant_at(bench: Bench, port: int, number: int) -> ResourceId:
     """A variant's folder as a start leaves it, whose process is this one and listens on `port`."""
     mark = VariantMark(
-        "default", "fraud", "busy", f"busy-{number:010x}", "m", "v1", "sha256:0", {}, 1, 1, 1, 1.0, 1.0, ""
+        "default", "fraud", "busy", f"busy-{number:010x}", "m", "v1", "sha256:0", {}, 1, 1, 1, 1, 1, 1.0, 1.0, ""
     )
     folder = RunDir(bench.run_dir).variant(mark.id)
     me = identify(os.getpid())

@@ -92,12 +92,12 @@ def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) 
     from specs.names import listing, quoted
 
     live = workspace.target.observe(Scope(deployment.tenant))
-    found = [r for r in live.resources.values() if r.deployment == deployment]
-    chosen = [r.id for r in found if wanted in (None, r.id.name, r.fields.get("version"))]
+    found = [v for v in live.variants.values() if v.deployment == deployment]
+    chosen = [v.id for v in found if wanted in (None, v.id.name, v.version)]
     if chosen:
         return chosen
     if wanted is not None and found:
-        known = listing(f"{r.id.name} (version {r.fields.get('version')})" for r in found)
+        known = listing(f"{v.id.name} (version {v.version})" for v in found)
         raise NamingError("No such variant", f"{quoted(wanted)} of {deployment.name} does not run; there is {known}.")
     raise NamingError(
         "Nothing runs",

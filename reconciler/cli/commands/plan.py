@@ -47,7 +47,7 @@ def command(
     with opened(source, ref, platform) as workspace:
         options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
         planned = plan_now(workspace, options)
-        found = find_objects(planned, workspace.target) if objects else None
+        found = find_objects(planned) if objects else None
     show_problems(planned.problems)
     check_scope(planned, only)
     print_plan(planned, output, show_unchanged=show_unchanged, objects=found)

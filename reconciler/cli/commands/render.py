@@ -13,7 +13,7 @@ from reconciler.cli.options import only_option, opened, output_option, workspace
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Desired, ResourceId, Scope
-    from reconciler.targets.protocol import Prepared
+    from reconciler.targets.kubernetes.planning.prepare import PreparedObjects
     from reconciler.workspace import Workspace
 
 
@@ -76,18 +76,19 @@ def _image(workspace: Workspace) -> str:
     return image
 
 
-def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> Prepared:
+def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> PreparedObjects:
     """As for a cluster in which nothing is there yet but what the operator has made."""
-    from reconciler.targets.kubernetes.planning.observe import Observed
+    from reconciler.targets.kubernetes.planning.observe import Snapshot
     from reconciler.targets.kubernetes.planning.prepare import prepare
     from reconciler.targets.kubernetes.rendering import Renderer
     from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
     from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings
+    from reconciler.targets.protocol import Live
 
     platform = workspace.platform
     rendered = Renderer(platform, workspace.paths.cache, base=workspace.base).render(desired, monitors=monitors)
     secrets = {f"{secret.namespace}/{secret.name}": "" for secret in operator_secrets(platform)}
-    return prepare(desired, Observed(), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
+    return prepare(desired, Live.of((), Snapshot({})), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
 
 
 def _in_order(desired: Desired, only: Scope) -> list[ResourceId]:
@@ -112,20 +113,19 @@ def _check_scope(chosen: Iterable[ResourceId], desired: Desired, only: Scope) ->
     raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
 
 
-def _show_errors(chosen: Iterable[ResourceId], prepared: Prepared) -> bool:
+def _show_errors(chosen: Iterable[ResourceId], prepared: PreparedObjects) -> bool:
     from reconciler.cli.console import show_error
 
     failed = False
     for resource in chosen:
-        if (error := prepared.resources[resource].error) is not None:
-            show_error(error.summary, f"{resource}: {error.detail}")
+        if (trouble := prepared.resources[resource].trouble) is not None:
+            show_error(trouble.summary, f"{resource}: {trouble.detail}")
             failed = True
     return failed
 
 
-def _objects(prepared: Prepared, resource: ResourceId) -> Iterator[Any]:
-    found = prepared.resources[resource]
-    yield from () if found.error else found.payload.objects
+def _objects(prepared: PreparedObjects, resource: ResourceId) -> Iterator[Any]:
+    yield from () if prepared.resources[resource].trouble else prepared.payloads[resource].objects
 
 
 def _print(objects: Iterable[Any], output: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import JSON
 from reconciler.model.text import TerminalText, code, terminal, value_text
-from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
+from reconciler.targets.protocol import ObjectAction, ObjectChange
 from specs.untrusted import visible
 
 SYMBOLS = {

@@ -43,7 +43,9 @@ class VariantMark:
     version: str
     digest: str  # the version's
     fields: Mapping[str, str]  # as a plan shows them
-    wanted: int  # replicas that should run
+    wanted: int  # replicas that should run now
+    min_replicas: int
+    max_replicas: int
     cpu_millicores: int
     memory_bytes: int
     request_seconds: float

@@ -1,22 +1,22 @@
 """What is live, read off the run directory and the processes that it names. Changes nothing.
 
-Called once a round before the plan, and by the commands that show status. Only what carries this installation's
-mark is told; what is beside the mark (a replica that is gone, a gateway that is down) is told as fields that
-nobody would ask for, so that `prepare.py` finds it by comparing.
+Called once per round before the plan, and by the commands that show status. Only resources with this installation's
+mark are reported. What differs from the mark (processes without a record, ready replicas without traffic) is kept in
+the snapshot, from which `prepare.py` derives drift.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from reconciler.model.resources import JSON, Kind, ResourceId, Scope, variant_id
+from reconciler.model.resources import JSON, Kind, Replicas, ResourceId, Scope, variant_id
 from reconciler.targets.local.gateway.routes import Route
-from reconciler.targets.local.gateway_process import GatewayProcess, url_of
+from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantFolder, VariantMark
 from reconciler.targets.local.probe import Address, Answer, probe
 from reconciler.targets.local.processes import Bearer
@@ -24,15 +24,25 @@ from reconciler.targets.local.readiness import Observed, read_variant
 from reconciler.targets.local.replicas import replicas_of
 from reconciler.targets.local.routing import Routing
 from reconciler.targets.local.strays import strays
-from reconciler.targets.protocol import Live, LiveResource, TargetError
+from reconciler.targets.protocol import Live, LiveResource, LiveRoute, LiveTenant, LiveVariant, TargetError
 
 PROBE_SECONDS = 1.0
 
-GATEWAY_FIELD = "gateway"
-URL_FIELD = "url"
 UNROUTED_FIELD = "ready replicas without traffic"
 OVERDUE_FIELD = "replicas that don't end"
 STRAY_FIELD = "processes without a record"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What `prepare.py` needs to know beside what every target reports."""
+
+    unexpected: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)
+    """Of variants and routes: what exists and should not, by a name for people."""
+    gateway: Address | None = None  # where it answers
+
+
+Stray = tuple[Owner, Bearer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +68,21 @@ class Observer:
         answers = probe([a for v in variants.values() for a in v.observed.addresses], PROBE_SECONDS)
         unknown = self._strays(scope)
         address = self.gateway.live_address
-        found = [_tenant(mark) for mark in tenants.values()]
-        found += [_variant(v, answers, unknown.pop(identity, [])) for identity, v in variants.items()]
-        found += [_unmarked(identity, bearers) for identity, bearers in unknown.items()]
-        found += [
-            self._deployment(identity, route, variants, answers, address)
+        routes = {
+            identity: route
             for identity, route in self.routing.routes().items()
             if identity in scope and route.tenant in tenants
-        ]
-        return Live({resource.id: resource for resource in found})
+        }
+        live: list[LiveResource] = [LiveTenant(mark.id, tenant_fingerprint(mark)) for mark in tenants.values()]
+        live += [_variant(variant, answers) for variant in variants.values()]
+        live += [_unmarked(found) for identity, found in unknown.items() if identity not in variants]
+        live += [_route(identity, route, reachable=address is not None) for identity, route in routes.items()]
+        unexpected = {
+            identity: _odd_processes(variants.get(identity), unknown.get(identity, ()))
+            for identity in {*variants, *unknown}
+        }
+        unexpected |= {identity: _unrouted(route, variants, answers) for identity, route in routes.items()}
+        return Live.of(live, Snapshot(unexpected, address))
 
     def check(self, resource: ResourceId, fingerprint: str | None) -> None:
         """TargetError unless a resource is ours and still what a plan saw. One on its way out isn't compared:
@@ -98,30 +114,13 @@ class Observer:
     def _is_ours(self, mark: TenantMark | VariantMark) -> bool:
         return mark.installation == self.installation
 
-    def _strays(self, scope: Scope) -> dict[ResourceId, list[Bearer]]:
-        """Processes of ours that no file tells of, by variant."""
-        found: dict[ResourceId, list[Bearer]] = {}
+    def _strays(self, scope: Scope) -> dict[ResourceId, list[Stray]]:
+        """Processes of ours without a record, by variant."""
+        found: dict[ResourceId, list[Stray]] = {}
         for owner, bearer in strays(self.run_dir):
             if owner.installation == self.installation and owner.deployment_id in scope:
-                found.setdefault(owner.variant_id, []).append(bearer)
+                found.setdefault(owner.variant_id, []).append((owner, bearer))
         return found
-
-    def _deployment(
-        self,
-        identity: ResourceId,
-        route: Route,
-        variants: Mapping[ResourceId, Variant],
-        answers: Mapping[Address, Answer],
-        address: Address | None,
-    ) -> LiveResource:
-        fields = {GATEWAY_FIELD: "not running"}
-        if address is not None:
-            fields = {GATEWAY_FIELD: "running", URL_FIELD: f"{url_of(address)}/{identity.tenant}/{identity.name}"}
-        if unrouted := _unrouted(route, variants, answers):
-            fields[UNROUTED_FIELD] = str(unrouted)
-        weights = {variant_id(route.tenant, variant.name): variant.weight for variant in route.variants}
-        reachable = address is not None
-        return LiveResource(identity, route_fingerprint(route), fields, weights=weights, reachable=reachable)
 
 
 def tenant_fingerprint(mark: TenantMark) -> str:
@@ -137,47 +136,64 @@ def route_fingerprint(route: Route) -> str:
     return _digest(sorted([variant.name, variant.weight] for variant in route.variants))
 
 
-def _tenant(mark: TenantMark) -> LiveResource:
-    return LiveResource(mark.id, tenant_fingerprint(mark))
-
-
-def _variant(variant: Variant, answers: Mapping[Address, Answer], unknown: Collection[Bearer]) -> LiveResource:
-    observed = variant.observed
-    overdue = sum(1 for r in observed.replicas if r.alive and r.kill_at is not None and time.time() > r.kill_at)
-    terminating = variant.folder.removal() is not None
-    beside = {OVERDUE_FIELD: 0 if terminating else overdue, STRAY_FIELD: len(unknown)}
-    return LiveResource(
-        observed.mark.id,
-        variant_fingerprint(observed),
-        {**observed.mark.fields, **{name: str(count) for name, count in beside.items() if count}},
-        observed.mark.deployment_id,
-        observed.mark.digest,
-        replicas=sum(1 for replica in observed.replicas if replica.serves),
-        ready=len(observed.ready(answers)),
-        terminating=terminating,
+def _variant(variant: Variant, answers: Mapping[Address, Answer]) -> LiveVariant:
+    mark = variant.observed.mark
+    return LiveVariant(
+        mark.id,
+        variant_fingerprint(variant.observed),
+        mark.deployment_id,
+        mark.version,
+        mark.model,
+        mark.digest,
+        Replicas(mark.min_replicas, mark.max_replicas),
+        mark.drain_seconds,
+        mark.fields,
+        running=sum(1 for replica in variant.observed.replicas if replica.serves),
+        ready=len(variant.observed.ready(answers)),
+        terminating=variant.folder.removal() is not None,
     )
 
 
-def _unmarked(identity: ResourceId, unknown: Sequence[Bearer]) -> LiveResource:
-    """What somebody left running who deleted the run directory."""
-    owner = Owner.of(unknown[0].environment)
-    return LiveResource(
-        identity,
-        _digest(sorted(bearer.token for bearer in unknown)),
-        {"version": owner.version if owner else "", STRAY_FIELD: str(len(unknown))},
-        owner.deployment_id if owner else None,
-        replicas=len(unknown),
+def _unmarked(found: Sequence[Stray]) -> LiveVariant:
+    """Processes that go on although somebody deleted the run directory."""
+    owner, _ = found[0]
+    fingerprint = _digest(sorted(bearer.token for _, bearer in found))
+    described = {"version": owner.version}
+    return LiveVariant(
+        owner.variant_id,
+        fingerprint,
+        owner.deployment_id,
+        owner.version,
+        owner.model,
+        described=described,
+        running=len(found),
     )
 
 
-def _unrouted(route: Route, variants: Mapping[ResourceId, Variant], answers: Mapping[Address, Answer]) -> int:
+def _route(identity: ResourceId, route: Route, *, reachable: bool) -> LiveRoute:
+    weights = {variant_id(route.tenant, variant.name): variant.weight for variant in route.variants}
+    return LiveRoute(identity, route_fingerprint(route), weights, reachable)
+
+
+def _odd_processes(variant: Variant | None, found: Sequence[Stray]) -> dict[str, str]:
+    overdue = 0
+    if variant is not None and variant.folder.removal() is None:
+        now = time.time()
+        overdue = sum(1 for r in variant.observed.replicas if r.alive and r.kill_at is not None and now > r.kill_at)
+    counts = {OVERDUE_FIELD: overdue, STRAY_FIELD: len(found)}
+    return {name: str(count) for name, count in counts.items() if count}
+
+
+def _unrouted(
+    route: Route, variants: Mapping[ResourceId, Variant], answers: Mapping[Address, Answer]
+) -> dict[str, str]:
     """Replicas that are ready and that the route does not know."""
     count = 0
     for routed in route.variants:
         variant = variants.get(variant_id(route.tenant, routed.name))
         known = {(replica.host, replica.port) for replica in routed.replicas}
         count += len(set(variant.observed.ready(answers)) - known) if variant else 0
-    return count
+    return {UNROUTED_FIELD: str(count)} if count else {}
 
 
 def _digest(content: JSON) -> str:

@@ -1,23 +1,24 @@
-"""Desired and live in, what `ensure` and `route` would do out: differences in the words of the spec, and errors.
+"""What the plan has to know of this machine before anything is applied: drift, and why something can't be applied.
 
-Called once a round for the whole batch. Compares; what it has to ask of this machine (are secrets there, can the
-gateway listen, is what serves installed) it asks without changing anything.
+Called once per round for the whole batch. What it asks of this machine (are secrets there, can the gateway listen, is
+what serves installed) changes nothing.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.model.described import variant_fields
+from reconciler.model.described import FieldChange, shares, variant_fields
 from reconciler.model.resources import Desired, DesiredDeployment, DesiredTenant, DesiredVariant, ResourceId
 from reconciler.targets.local.environment import secret_errors
-from reconciler.targets.local.gateway_process import GatewayProcess
+from reconciler.targets.local.gateway_process import GatewayProcess, url_of
 from reconciler.targets.local.marks import RunDir
-from reconciler.targets.local.observe import GATEWAY_FIELD, URL_FIELD
-from reconciler.targets.protocol import FieldChange, Live, LiveResource, Prepared, PreparedResource, TargetError
+from reconciler.targets.local.observe import Snapshot
+from reconciler.targets.protocol import Live, LiveRoute, LiveVariant, PreparedResource
+from specs.errors import Trouble
 
 REQUIRED_MODULES = ("aiohttp", "numpy", "orjson", "prometheus_client", "starlette", "uvicorn")
 
@@ -29,113 +30,95 @@ class Preparer:
     secrets_dir: Path
     gateway: GatewayProcess
 
-    def prepare(self, desired: Desired, live: Live) -> Prepared:
+    def prepare(self, desired: Desired, live: Live) -> dict[ResourceId, PreparedResource]:
+        snapshot = snapshot_of(live)
         lacking = missing_extra()
-        gateway = lacking or (self.gateway.trouble() if desired.deployments else None)
+        refused = self.gateway.trouble() if desired.deployments else None
+        gateway = lacking or (refused.trouble if refused else None)
         found = [self._tenant(tenant) for tenant in desired.tenants.values()]
-        found += [self._variant(variant, live, lacking) for variant in desired.variants.values()]
-        found += [self._deployment(deployment, desired, live, gateway) for deployment in desired.deployments.values()]
-        return Prepared({resource.id: resource for resource in found})
+        found += [
+            self._variant(variant, live, snapshot.unexpected.get(variant.id, {}), lacking)
+            for variant in desired.variants.values()
+        ]
+        found += [self._deployment(deployment, live, snapshot, gateway) for deployment in desired.deployments.values()]
+        return {resource.id: resource for resource in found}
 
     def _tenant(self, tenant: DesiredTenant) -> PreparedResource:
         mark = self.run_dir.tenant(tenant.id.tenant)
-        error = None
+        trouble = None
         if mark is not None and mark.installation != self.installation:
-            error = TargetError(
+            trouble = Trouble(
                 "Tenant belongs to another installation",
                 f"{tenant.id.tenant} is run from {self.run_dir.root} by installation {mark.installation!r}, and this "
                 f"is {self.installation!r}. Use another tenant name or another directory.",
             )
-        return PreparedResource(tenant.id, error=error, payload=tenant)
+        return PreparedResource(tenant.id, trouble=trouble)
 
-    def _variant(self, variant: DesiredVariant, live: Live, lacking: TargetError | None) -> PreparedResource:
-        wanted = variant_fields(variant)
-        there = live.resources.get(variant.id)
-        changes = list(_differences(there.fields if there else {}, wanted))
-        drifted = list(_drift(there, variant, wanted)) if there else []
-        errors = []
-        if changes or drifted:  # what runs as it should needs nothing, and so lacks nothing
-            errors = [lacking] if lacking else secret_errors(variant.env, self.secrets_dir)
-        return PreparedResource(
-            variant.id,
-            (*changes, *drifted),
-            errors[0] if errors else None,
-            drift=bool(drifted) and not changes,
-            payload=variant,
-        )
+    def _variant(
+        self, variant: DesiredVariant, live: Live, unexpected: Mapping[str, str], lacking: Trouble | None
+    ) -> PreparedResource:
+        there = live.variants.get(variant.id)
+        drift = tuple(_drift(there, variant, unexpected)) if there else ()
+        troubles = []
+        if drift or there is None or there.described != variant_fields(variant):  # else it runs, and lacks nothing
+            troubles = [lacking] if lacking else [e.trouble for e in secret_errors(variant.env, self.secrets_dir)]
+        return PreparedResource(variant.id, drift, bool(drift), troubles[0] if troubles else None)
 
     def _deployment(
-        self, deployment: DesiredDeployment, desired: Desired, live: Live, error: TargetError | None
+        self, deployment: DesiredDeployment, live: Live, snapshot: Snapshot, trouble: Trouble | None
     ) -> PreparedResource:
-        route = live.resources.get(deployment.id)
-        changes = [*_traffic(deployment, desired, live, route), *(self._url(route) if route else ())]
-        drifted = list(self._route_drift(route)) if route else []
+        route = live.routes.get(deployment.id)
+        if route is None:
+            return PreparedResource(deployment.id, trouble=trouble)
+        changes, drift = (
+            [*_traffic(deployment, route), *self._url(route, snapshot)],
+            list(_route_drift(route, snapshot)),
+        )
+        different = bool(changes or drift)
         return PreparedResource(
-            deployment.id,
-            (*changes, *drifted),
-            error if changes or drifted else None,
-            drift=bool(drifted) and not changes,
-            payload=deployment,
+            deployment.id, (*changes, *drift), bool(drift) and not changes, trouble if different else None
         )
 
-    def _route_drift(self, route: LiveResource) -> Iterator[FieldChange]:
-        if route.fields[GATEWAY_FIELD] != "running":
-            yield FieldChange(GATEWAY_FIELD, route.fields[GATEWAY_FIELD], "running")
-        yield from _beside(route.fields, {GATEWAY_FIELD, URL_FIELD})
-
-    def _url(self, route: LiveResource) -> Iterator[FieldChange]:
-        """The operator has named another address. What never changes is one that was chosen."""
-        old = route.fields.get(URL_FIELD)
-        new = f"{self.gateway.url}/{route.id.tenant}/{route.id.name}"
+    def _url(self, route: LiveRoute, snapshot: Snapshot) -> Iterator[FieldChange]:
+        """The operator named another address. An address that was chosen automatically never changes."""
+        old, new = url_of(snapshot.gateway) if snapshot.gateway else None, self.gateway.url
         if old is not None and old != new:
-            yield FieldChange(URL_FIELD, old, new)
+            path = f"/{route.id.tenant}/{route.id.name}"
+            yield FieldChange("url", old + path, f"{new}{path}")
 
 
-def missing_extra() -> TargetError | None:
+def snapshot_of(live: Live) -> Snapshot:
+    if not isinstance(live.snapshot, Snapshot):
+        raise TypeError("this was not observed by a local target")
+    return live.snapshot
+
+
+def missing_extra() -> Trouble | None:
     """Why nothing can be served here at all: the packages that serve are an extra."""
     lacking = [name for name in REQUIRED_MODULES if importlib.util.find_spec(name) is None]
     if not lacking:
         return None
-    return TargetError(
+    return Trouble(
         "The local target is not installed",
         f"To serve models on this machine it needs {', '.join(lacking)}: pip install 'kubeserve[local]'",
     )
 
 
-def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[FieldChange]:
-    for name, value in new.items():
-        if old.get(name) != value:
-            yield FieldChange(name, old.get(name), value)
-
-
-def _drift(there: LiveResource, variant: DesiredVariant, wanted: Mapping[str, str]) -> Iterator[FieldChange]:
-    if there.terminating:
+def _drift(live: LiveVariant, variant: DesiredVariant, unexpected: Mapping[str, str]) -> Iterator[FieldChange]:
+    if live.terminating:
         yield FieldChange("state", "being removed", "running")
-    elif there.replicas != variant.replicas.min:
-        yield FieldChange("running replicas", str(there.replicas), str(variant.replicas.min))
-    yield from _beside(there.fields, wanted.keys())
+    elif live.running != variant.replicas.min:
+        yield FieldChange("running replicas", str(live.running), str(variant.replicas.min))
+    yield from (FieldChange(name, value, None) for name, value in unexpected.items())
 
 
-def _beside(live: Mapping[str, str], known: Collection[str]) -> Iterator[FieldChange]:
-    """What is there and should not be."""
-    for name, value in live.items():
-        if name not in known:
-            yield FieldChange(name, value, None)
+def _route_drift(route: LiveRoute, snapshot: Snapshot) -> Iterator[FieldChange]:
+    if not route.reachable:
+        yield FieldChange("gateway", "not running", "running")
+    yield from (FieldChange(name, value, None) for name, value in snapshot.unexpected.get(route.id, {}).items())
 
 
-def _traffic(
-    deployment: DesiredDeployment, desired: Desired, live: Live, route: LiveResource | None
-) -> Iterator[FieldChange]:
-    old = dict(route.weights) if route else {}
-    if old == dict(deployment.weights):
-        return
-    versions = {v.id: v.version_name for v in desired.variants_of[deployment.id]}
-    versions |= {v: live.resources[v].fields.get("version", v.name) for v in old if v in live.resources}
-    before, after = _shares(old, versions), _shares(deployment.weights, versions)
-    if before == after:  # the same versions, with other settings: tell the variants apart
-        before, after = _shares(old, {}), _shares(deployment.weights, {})
-    yield FieldChange("traffic", before or None, after)
-
-
-def _shares(weights: Mapping[ResourceId, int], versions: Mapping[ResourceId, str]) -> str:
-    return ", ".join(f"{versions.get(variant, variant.name)} {weight}%" for variant, weight in weights.items())
+def _traffic(deployment: DesiredDeployment, route: LiveRoute) -> Iterator[FieldChange]:
+    old, new = ({v.name: weight for v, weight in one.weights.items()} for one in (route, deployment))
+    if old != new:
+        yield FieldChange("traffic", shares(old) or None, shares(new))

@@ -108,6 +108,8 @@ class Starter:
             digest=variant.digest,
             fields=variant_fields(variant),
             wanted=count,
+            min_replicas=variant.replicas.min,
+            max_replicas=variant.replicas.max,
             cpu_millicores=variant.cpu_millicores,
             memory_bytes=variant.memory_bytes,
             request_seconds=variant.request_seconds,

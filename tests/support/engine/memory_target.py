@@ -8,16 +8,25 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from reconciler.model.described import variant_fields
-from reconciler.model.resources import Desired, DesiredVariant, Kind, ResourceId, Scope
+from reconciler.model.described import FieldChange, differences, variant_fields
+from reconciler.model.resources import (
+    Desired,
+    DesiredDeployment,
+    DesiredTenant,
+    DesiredVariant,
+    Kind,
+    ResourceId,
+    Scope,
+)
 from reconciler.targets.ownership import Owner, this_process
 from reconciler.targets.protocol import (
-    FieldChange,
     Live,
     LiveResource,
+    LiveRoute,
+    LiveTenant,
+    LiveVariant,
     ObjectAction,
     ObjectChange,
-    Prepared,
     PreparedResource,
     Readiness,
     ReadinessState,
@@ -31,7 +40,7 @@ NOT_THERE = Readiness(ReadinessState.FAILED, "nothing of it is there")
 @dataclass
 class MemoryTarget:
     """`behaviour` says what becomes of a variant once it is started; `before` sees every call by its name; what goes is
-    asked `lingers` times more than once until it is resource."""
+    asked `lingers` times more than once until it is gone."""
 
     behaviour: Callable[[DesiredVariant], Readiness] = lambda variant: READY
     before: Callable[[str, str], None] = lambda verb, resource: None
@@ -53,92 +62,79 @@ class MemoryTarget:
 
     def observe(self, scope: Scope) -> Live:
         with self._lock:
-            return Live({k: v for k, v in self.resources.items() if scope.tenant in (None, k.tenant)})
+            return Live.of(r for r in self.resources.values() if _place(r) in scope)
 
-    def prepare(self, desired: Desired, live: Live) -> Prepared:
-        found: dict[ResourceId, PreparedResource] = {}
-        for tenant in desired.tenants:
-            found[tenant] = PreparedResource(tenant)
+    def prepare(self, desired: Desired, live: Live) -> MemoryRollout:
+        prepared = {tenant: PreparedResource(tenant) for tenant in desired.tenants}
         for variant in desired.variants.values():
-            found[variant.id] = self._prepare_variant(variant, live.resources.get(variant.id))
+            prepared[variant.id] = self.prepared_variant(variant.id, live.variants.get(variant.id))
         for deployment in desired.deployments.values():
-            route = live.resources.get(deployment.id)
-            changes: tuple[FieldChange, ...] = ()
-            if route is not None and dict(route.weights) != dict(deployment.weights):
-                changes = (FieldChange("weights", str(route.weights), str(deployment.weights)),)
-            found[deployment.id] = PreparedResource(deployment.id, changes, payload=deployment)
-        return Prepared(found)
+            prepared[deployment.id] = _prepare_route(deployment, live.routes.get(deployment.id))
+        return MemoryRollout(self, desired, prepared)
 
-    def _prepare_variant(self, variant: DesiredVariant, old: LiveResource | None) -> PreparedResource:
+    def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
         changes: tuple[FieldChange, ...] = ()
-        if old is not None and old.fields["replicas"] != variant_fields(variant)["replicas"]:
-            changes = (FieldChange("replicas", old.fields["replicas"], variant_fields(variant)["replicas"]),)
-        drift = False
-        if old is not None and old.ready < old.replicas:
-            changes += (FieldChange("running replicas", str(old.ready), str(old.replicas)),)
-            drift = True
-        if old is not None and old.terminating:
+        if live is not None and live.ready < live.running:
+            changes += (FieldChange("running replicas", str(live.ready), str(live.running)),)
+        if live is not None and live.terminating:
             changes += (FieldChange("state", "being removed", "running"),)
-            drift = True
-        return PreparedResource(variant.id, changes, None, drift, variant)
+        return PreparedResource(variant, changes, bool(changes))
 
-    def object_changes(self, resource: ResourceId, prepared: PreparedResource | None) -> tuple[ObjectChange, ...]:
-        if prepared is None:
-            return (ObjectChange(f"thing {resource.name}", ObjectAction.DELETE),)
-        action = ObjectAction.CHANGE if resource in self.resources else ObjectAction.CREATE
-        return (ObjectChange(f"thing {resource.name}", action, prepared.changes),)
-
-    def ensure(self, resource: PreparedResource, replicas: int | None = None) -> None:
-        self._called("ensure", str(resource.id))
+    def ensure(self, desired: DesiredTenant | DesiredVariant, replicas: int | None = None) -> None:
+        self._called("ensure", desired.id)
         with self._lock:
-            if resource.id.kind is Kind.TENANT:
-                self._put(LiveResource(resource.id, ""))
+            if isinstance(desired, DesiredTenant):
+                self._put(LiveTenant(desired.id, ""))
                 return
-            variant: DesiredVariant = resource.payload
-            readiness = self._readiness[variant.id] = self.behaviour(variant)
-            count = replicas or variant.replicas.min
-            ready = count if readiness.state is ReadinessState.READY else 0
+            readiness = self._readiness[desired.id] = self.behaviour(desired)
+            running = replicas or desired.replicas.min
             self._put(
-                LiveResource(
-                    variant.id,
+                LiveVariant(
+                    desired.id,
                     "",
-                    variant_fields(variant),
-                    variant.deployment,
-                    variant.digest,
-                    replicas=count,
-                    ready=ready,
+                    desired.deployment,
+                    desired.version_name,
+                    desired.model,
+                    desired.digest,
+                    desired.replicas,
+                    desired.drain_seconds,
+                    variant_fields(desired),
+                    running=running,
+                    ready=running if readiness.state is ReadinessState.READY else 0,
                 )
             )
 
     def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
         return {variant: self._readiness.get(variant, NOT_THERE) for variant in variants}
 
-    def route(self, resource: PreparedResource) -> None:
-        self._called("route", str(resource.id))
+    def route(self, deployment: DesiredDeployment) -> None:
+        self._called("route", deployment.id)
         with self._lock:
-            weights = resource.payload.weights
-            dead = [str(v) for v, weight in weights.items() if weight and not self.resources[v].ready]
-            assert not dead, f"traffic would go to what is not ready: {dead}"
-            self._put(LiveResource(resource.id, "", weights=dict(weights)))
+            live = {v: self.resources.get(v) for v, weight in deployment.weights.items() if weight}
+            dead = [str(v) for v, found in live.items() if not isinstance(found, LiveVariant) or not found.ready]
+            if dead:
+                raise TargetError("Traffic can't move", f"{dead} are not ready.")
+            self._put(LiveRoute(deployment.id, "", dict(deployment.weights)))
 
     def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
-        self._called("remove", str(resource))
+        self._called("remove", resource)
         with self._lock:
             for route in self.resources.values():
-                assert not route.weights.get(resource), f"{resource} still takes traffic"
-            if resource.kind is Kind.TENANT:
-                left = [str(r) for r in self.resources if r.tenant == resource.tenant and r != resource]
-                assert not left, f"{resource} still has {left}"
+                assert not isinstance(route, LiveRoute) or not route.weights.get(resource), f"{resource} takes traffic"
             there = self.resources.get(resource)
             if there is None:
                 return True
             if fingerprint and not there.terminating and there.fingerprint != fingerprint:
                 raise TargetError("Changed since it was planned")
+            left = [str(r) for r in self.resources if r.tenant == resource.tenant and r != resource]
+            if resource.kind is Kind.TENANT and left:
+                raise TargetError("Tenant is not empty", f"{resource} still has {left}")
             if self._asked.setdefault(resource, self.lingers):
                 self._asked[resource] -= 1
                 self._put(replace(there, terminating=True))
                 return False
             del self._asked[resource], self.resources[resource]
+            self._readiness.pop(resource, None)
             return True
 
     def close(self) -> None:
@@ -146,23 +142,76 @@ class MemoryTarget:
 
     def crash(self, variant: ResourceId) -> None:
         """One replica is gone, as after a kill -9."""
-        old = self.resources[variant]
+        old = self.variant(variant)
         self._put(replace(old, ready=old.ready - 1))
 
     def die(self, variant: ResourceId) -> None:
         """All of its replicas are gone."""
-        self._put(replace(self.resources[variant], ready=0))
+        self._put(replace(self.variant(variant), ready=0))
         self._readiness[variant] = Readiness(ReadinessState.FAILED, "killed from outside")
 
     def revive(self, variant: ResourceId) -> None:
         """It gets ready, if late."""
-        self._put(replace(self.resources[variant], ready=self.resources[variant].replicas))
+        self._put(replace(self.variant(variant), ready=self.variant(variant).running))
         self._readiness[variant] = READY
 
-    def _called(self, verb: str, resource: str) -> None:
-        self.before(verb, resource)
-        self.calls.append((verb, resource))
+    def routed(self, deployment: ResourceId) -> LiveRoute:
+        found = self.resources[deployment]
+        assert isinstance(found, LiveRoute)
+        return found
+
+    def variant(self, variant: ResourceId) -> LiveVariant:
+        found = self.resources[variant]
+        assert isinstance(found, LiveVariant)
+        return found
+
+    def _called(self, verb: str, resource: ResourceId) -> None:
+        self.before(verb, str(resource))
+        self.calls.append((verb, str(resource)))
 
     def _put(self, resource: LiveResource) -> None:
         self._serial += 1
         self.resources[resource.id] = replace(resource, fingerprint=str(self._serial))
+
+
+@dataclass(frozen=True)
+class MemoryRollout:
+    """Hands on to the target, where a test may replace a method."""
+
+    target: MemoryTarget
+    desired: Desired
+    resources: Mapping[ResourceId, PreparedResource]
+
+    def object_changes(self, resource: ResourceId, *, deleted: bool = False) -> tuple[ObjectChange, ...]:
+        live = self.target.resources.get(resource)
+        if deleted or live is None:
+            return (ObjectChange(f"thing {resource.name}", ObjectAction.DELETE if deleted else ObjectAction.CREATE),)
+        changes = self.resources[resource].changes
+        if isinstance(live, LiveVariant):
+            changes = (*differences(live.described, variant_fields(self.desired.variants[resource])), *changes)
+        return (ObjectChange(f"thing {resource.name}", ObjectAction.CHANGE, changes),) if changes else ()
+
+    def ensure(self, resource: ResourceId, replicas: int | None = None) -> None:
+        tenant = self.desired.tenants.get(resource)
+        self.target.ensure(tenant or self.desired.variants[resource], replicas)
+
+    def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
+        return self.target.readiness(variants)
+
+    def route(self, deployment: ResourceId) -> None:
+        self.target.route(self.desired.deployments[deployment])
+
+    def remove(self, resource: ResourceId, fingerprint: str | None = None) -> bool:
+        return self.target.remove(resource, fingerprint)
+
+
+def _place(resource: LiveResource) -> ResourceId:
+    """What a scope is compared with: a variant follows its deployment."""
+    return resource.deployment if isinstance(resource, LiveVariant) else resource.id
+
+
+def _prepare_route(deployment: DesiredDeployment, live: LiveRoute | None) -> PreparedResource:
+    changes: tuple[FieldChange, ...] = ()
+    if live is not None and dict(live.weights) != dict(deployment.weights):
+        changes = (FieldChange("weights", str(live.weights), str(deployment.weights)),)
+    return PreparedResource(deployment.id, changes)

@@ -61,7 +61,6 @@ class Sandbox:
         run = Run(
             plan=plan,
             world=self._world(desired, plan.scope),
-            target=self.target,
             store=self.store,
             contents=lambda origin: content(origin.path),
             recorder=recorder,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.model.resources import Desired, DesiredVariant, Kind, Replicas, ResourceId, Scope
+from reconciler.plan.model import Plan
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef, marks
@@ -23,13 +24,15 @@ from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT
 from reconciler.targets.kubernetes.timing import Timing
-from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
+from reconciler.targets.protocol import LiveResource, LiveRoute, LiveVariant, Prepared, Readiness, ReadinessState
 from specs.errors import KubeServeError
 from specs.models.platform import Platform
 from tests.support.engine.graphs import graph
+from tests.support.engine.planning import plan_of
 from tests.support.patience import eventually
 
 EVERYTHING = Scope()
+NOTHING = Desired({}, {}, {}, {})
 IMPATIENT = Timing(pulling=0.5)
 """A pretended pod never tries to pull its image again."""
 IMAGE = "registry.example.org/runtime:1"
@@ -147,6 +150,7 @@ class KubeBench:
         self.kube = KubeClient(ClusterSettings(kubeconfig))
         self.sketch = Sketch(self.platform)
         self.target = self.new_target()
+        self._rollout: tuple[KubernetesTarget, Prepared] | None = None
 
     def new_target(self, timing: Timing = IMPATIENT) -> KubernetesTarget:
         return KubernetesTarget(self.platform, self.kube, self.sketch, timing)
@@ -166,18 +170,19 @@ class KubeBench:
         return f"{self.platform.kubernetes.namespace_prefix}{tenant}"
 
     def prepare(self, desired: Desired) -> Prepared:
-        return self.target.prepare(desired, self.target.observe(EVERYTHING))
+        prepared = self.target.prepare(desired, self.target.observe(EVERYTHING))
+        self._rollout = (self.target, prepared)
+        return prepared
 
     def apply(self, desired: Desired, replicas: int | None = None, *, wait: bool = False) -> Prepared:
         """What a round does to a graph. Where nothing runs pods, nothing gets ready, and nothing waits for it."""
         prepared = self.prepare(desired)
         for resource in (*desired.tenants, *desired.variants):
-            self.target.ensure(prepared.resources[resource], replicas if resource in desired.variants else None)
+            prepared.ensure(resource, replicas if resource in desired.variants else None)
         if wait:
             self.wait_ready(*desired.variants)
         for deployment in desired.deployments.values():
-            route = prepared.resources[deployment.id]
-            self.target.route(route) if wait else self.target.ensure(route)
+            prepared.route(deployment.id) if wait else prepared.ensure(deployment.id)
         return prepared
 
     def changes(self, desired: Desired) -> list[str]:
@@ -189,7 +194,7 @@ class KubeBench:
         ]
 
     def readiness(self, variant: ResourceId) -> Readiness:
-        return self.target.readiness([variant])[variant]
+        return self.rollout.readiness([variant])[variant]
 
     def wait_ready(self, *variants: ResourceId) -> None:
         for variant in variants:
@@ -202,8 +207,26 @@ class KubeBench:
     def _is(self, variant: ResourceId, state: ReadinessState) -> bool:
         return self.readiness(variant).state is state
 
+    def plan(self, desired: Desired) -> Plan:
+        live = self.target.observe(EVERYTHING)
+        return plan_of(desired, live, self.target.prepare(desired, live))
+
+    @property
+    def rollout(self) -> Prepared:
+        """Of what was prepared last with this target; else of nothing, which can remove what runs all the same."""
+        if self._rollout is None or self._rollout[0] is not self.target:
+            self.prepare(NOTHING)
+        assert self._rollout is not None
+        return self._rollout[1]
+
     def live(self, resource: ResourceId) -> LiveResource:
         return self.target.observe(EVERYTHING).resources[resource]
+
+    def live_variant(self, variant: ResourceId) -> LiveVariant:
+        return self.target.observe(EVERYTHING).variants[variant]
+
+    def live_route(self, deployment: ResourceId) -> LiveRoute:
+        return self.target.observe(EVERYTHING).routes[deployment]
 
     def fingerprints(self) -> dict[ResourceId, str]:
         return {key: found.fingerprint for key, found in self.target.observe(EVERYTHING).resources.items()}
@@ -223,7 +246,7 @@ class KubeBench:
 
     def remove(self, *resources: ResourceId) -> None:
         for resource in resources:
-            eventually(partial(self.target.remove, resource), f"removed: {resource}")
+            eventually(partial(self.rollout.remove, resource), f"removed: {resource}")
 
     def close(self) -> None:
         """Leaves no namespace behind, where there is a controller that empties them."""

@@ -19,7 +19,7 @@ from reconciler.model.resources import DesiredVariant, DesiredVersion, ResourceI
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef
-from reconciler.targets.kubernetes.planning.observe import fields_of
+from reconciler.targets.kubernetes.objects.record import record_of
 from reconciler.targets.kubernetes.target import KubernetesTarget
 from tests.support.engine.graphs import sha256
 from tests.support.kubernetes.bench import IMAGE, Sketch, platform
@@ -80,7 +80,7 @@ class KubeContractBench(Bench):
         assert pod is not None
         running = self.kube.get(ObjectRef("apps/v1", "Deployment", namespace, pod["metadata"]["labels"][VARIANT]))
         assert running is not None
-        return 200, {"predictions": [fields_of(running)["version"]]}
+        return 200, {"predictions": [record_of(running).version]}
 
     def lose_a_replica(self, variant: DesiredVariant) -> None:
         """Somebody scales it down by one; it is so when this returns."""
@@ -97,7 +97,7 @@ class KubeContractBench(Bench):
             return True
 
         eventually(scaled)
-        eventually(lambda: self.live(variant.id).replicas == count, f"one replica less: {variant.name}")
+        eventually(lambda: self.live_variant(variant.id).running == count, f"one replica less: {variant.name}")
 
     def clean_up(self) -> Mapping[int, str]:
         for one in self.kube.list("v1", "Namespace"):

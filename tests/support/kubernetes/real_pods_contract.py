@@ -81,7 +81,7 @@ class RealPodsBench(KubeContractBench):
         del mode
         desired = self.desired(self.variant())
         (tenant,) = desired.tenants
-        self.target.ensure(self.prepare(desired).resources[tenant])
+        self.prepare(desired).ensure(tenant)
         self.kube.apply(_secret(f"{self.prefix}fraud", name, {key: value}))
         return SecretRef(name, key)
 

@@ -34,13 +34,16 @@ from reconciler.model.resources import (
     variant_id,
     version_id,
 )
+from reconciler.plan.model import Plan
 from reconciler.targets.local import processes
 from reconciler.targets.local.target import LocalTarget
-from reconciler.targets.protocol import LiveResource, Prepared, Readiness, ReadinessState
+from reconciler.targets.protocol import LiveResource, LiveRoute, LiveVariant, Prepared, Readiness, ReadinessState
+from tests.support.engine.planning import plan_of
 from tests.support.patience import PATIENCE_SECONDS, eventually
 from tests.support.runtime.models import write_python_predictor, write_version
 
 EVERYTHING = Scope()
+NOTHING = Desired({}, {}, {}, {})
 
 ANSWER = """
     class Predictor:
@@ -85,6 +88,7 @@ class Bench:
         self.store = FilesystemStore(root / "store")
         self.target = self.new_target(installation, port=port)
         self.versions: dict[str, DesiredVersion] = {}
+        self._rollout: tuple[LocalTarget, Prepared] | None = None
 
     def new_target(self, installation: str = "default", *, port: int | None = None) -> LocalTarget:
         """Another target over the same folders, as the next command builds it."""
@@ -161,23 +165,25 @@ class Bench:
         )
 
     def prepare(self, desired: Desired) -> Prepared:
-        return self.target.prepare(desired, self.target.observe(EVERYTHING))
+        prepared = self.target.prepare(desired, self.target.observe(EVERYTHING))
+        self._rollout = (self.target, prepared)
+        return prepared
 
     def start(self, desired: Desired, replicas: int | None = None) -> Prepared:
         """Ensures tenants and variants; waits for nothing."""
         prepared = self.prepare(desired)
         for resource in (*desired.tenants, *desired.variants):
-            assert prepared.resources[resource].error is None, prepared.resources[resource].error
-            self.target.ensure(prepared.resources[resource], replicas if resource in desired.variants else None)
+            assert prepared.resources[resource].trouble is None, prepared.resources[resource].trouble
+            prepared.ensure(resource, replicas if resource in desired.variants else None)
         return prepared
 
     def start_without(self, desired: Desired, failing: DesiredVariant) -> str:
         """Starts a graph but for the variant that can't start. Why it can't."""
         prepared = self.prepare(desired)
         for resource in (*desired.tenants, *(variant for variant in desired.variants if variant != failing.id)):
-            assert prepared.resources[resource].error is None
-            self.target.ensure(prepared.resources[resource])
-        return str(prepared.resources[failing.id].error)
+            assert prepared.resources[resource].trouble is None
+            prepared.ensure(resource)
+        return str(prepared.resources[failing.id].trouble)
 
     def apply(self, desired: Desired) -> Prepared:
         """What a round does, up to the moved traffic."""
@@ -188,15 +194,15 @@ class Bench:
 
     def route(self, desired: Desired, prepared: Prepared) -> None:
         for deployment in desired.deployments.values():
-            self.target.route(prepared.resources[deployment.id])
+            prepared.route(deployment.id)
 
     def readiness(self, variant: DesiredVariant | ResourceId) -> Readiness:
         resource = variant.id if isinstance(variant, DesiredVariant) else variant
-        return self.target.readiness([resource])[resource]
+        return self.rollout.readiness([resource])[resource]
 
     def wait_ready(self, *variants: ResourceId) -> None:
         def all_ready() -> bool:
-            found = self.target.readiness(variants)
+            found = self.rollout.readiness(variants)
             failed = {v: r for v, r in found.items() if r.state is ReadinessState.FAILED}
             assert not failed, failed
             return all(readiness.state is ReadinessState.READY for readiness in found.values())
@@ -210,10 +216,28 @@ class Bench:
     def remove(self, *resources: ResourceId) -> None:
         """Asks until nothing is left of each, one after the other."""
         for resource in resources:
-            eventually(partial(self.target.remove, resource), f"removed: {resource}")
+            eventually(partial(self.rollout.remove, resource), f"removed: {resource}")
+
+    def plan(self, desired: Desired) -> Plan:
+        live = self.target.observe(EVERYTHING)
+        return plan_of(desired, live, self.target.prepare(desired, live))
+
+    @property
+    def rollout(self) -> Prepared:
+        """Of what was prepared last with this target; else of nothing, which can remove what runs all the same."""
+        if self._rollout is None or self._rollout[0] is not self.target:
+            self.prepare(NOTHING)
+        assert self._rollout is not None
+        return self._rollout[1]
 
     def live(self, resource: ResourceId) -> LiveResource:
         return self.target.observe(EVERYTHING).resources[resource]
+
+    def live_variant(self, variant: ResourceId) -> LiveVariant:
+        return self.target.observe(EVERYTHING).variants[variant]
+
+    def live_route(self, deployment: ResourceId) -> LiveRoute:
+        return self.target.observe(EVERYTHING).routes[deployment]
 
     def ask(self, deployment: ResourceId, inputs: Any = ((1.0,),), variant: str | None = None) -> tuple[int, Any]:
         status, body, _ = self.target.predict(deployment, json.dumps({"inputs": inputs}).encode(), variant)

@@ -22,7 +22,7 @@ from reconciler.model.resources import ResourceId, deployment_id, version_id
 from reconciler.model.text import styled
 from reconciler.plan.model import Action, Change, Plan
 from reconciler.state.model import Phase, Record, State
-from reconciler.targets.protocol import Live, LiveResource
+from reconciler.targets.protocol import Live, LiveRoute
 from reconciler.workspace import Workspace
 
 CHURN = deployment_id("fraud", "churn")
@@ -158,7 +158,7 @@ class _Deployed:
         return State("x", resources=dict.fromkeys(self._recorded, Record(Phase.READY)))
 
     def observe(self, _: object) -> Live:
-        return Live({r: LiveResource(r, "") for r in self._running})
+        return Live.of(LiveRoute(r, "") for r in self._running)
 
 
 def test_a_deployment_is_named_with_or_without_its_tenant() -> None:

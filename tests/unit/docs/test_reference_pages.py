@@ -17,12 +17,13 @@ import pytest
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.root import COMMANDS, kubeserve
 from reconciler.model.resources import deployment_id
-from reconciler.plan.model import Action, Change, Plan, Trouble
+from reconciler.plan.model import Action, Change, Plan
 from reconciler.plan.views.data import plan_document
 from reconciler.state.model import Phase, Record, RoundRecord
 from reconciler.status.statuses import DeploymentStatus, VariantStatus, status_document
 from runtime.formats import SUFFIXES, Format
 from runtime.manifest import ARTIFACT_NAMES
+from specs.errors import Trouble
 from specs.syntax import builder, reader
 
 ROOT = Path(__file__).parents[3]

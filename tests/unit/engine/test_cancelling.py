@@ -53,12 +53,12 @@ def test_a_round_that_waits_ends_when_another_thread_cancels_it_and_the_next_one
 
 def test_what_served_goes_on_when_its_replacement_is_cancelled(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1"}))
-    serving = dict(world.target.resources[CHURN].weights)
+    serving = dict(world.target.routed(CHURN).weights)
     world.target.behaviour = lambda variant: LOADING
     canceller = cancel_when(world, "waiting until")
     world.apply(graph({"fraud/churn": "v2"}))
     canceller.join()
-    assert dict(world.target.resources[CHURN].weights) == serving
+    assert dict(world.target.routed(CHURN).weights) == serving
 
 
 def test_a_cancelled_round_has_no_call_under_way_when_it_returns(world: Sandbox) -> None:

@@ -9,10 +9,18 @@ import pytest
 
 from reconciler.engine import walks
 from reconciler.engine.run import Event
-from reconciler.model.resources import DesiredVariant, Kind, ResourceId, deployment_id, tenant_id, version_id
+from reconciler.model.resources import (
+    DesiredTenant,
+    DesiredVariant,
+    Kind,
+    ResourceId,
+    deployment_id,
+    tenant_id,
+    version_id,
+)
 from reconciler.plan.model import Action
 from reconciler.state.model import Phase, Verdict
-from reconciler.targets.protocol import PreparedResource, Readiness, ReadinessState
+from reconciler.targets.protocol import Readiness, ReadinessState
 from specs.errors import KubeServeError
 from tests.support.engine.graphs import graph, variant, version
 from tests.support.engine.memory_target import READY
@@ -97,7 +105,7 @@ def test_a_first_version_that_serves_is_not_failed_by_what_can_not_be_removed(wo
     world.apply(graph({"fraud/churn": "v1"}))
     assert world.phase(CHURN) == "Failed"
     assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
-    assert (world.phase(CHURN), world.target.resources[CHURN].weights) == ("Degraded", {NEW: 100})
+    assert (world.phase(CHURN), world.target.routed(CHURN).weights) == ("Degraded", {NEW: 100})
 
 
 def test_a_failed_rollout_says_nothing_about_the_variant_that_goes_on_serving(world: Sandbox) -> None:
@@ -125,7 +133,7 @@ def test_a_route_that_can_not_be_set_leaves_the_old_one_serving(world: Sandbox) 
     world.apply(graph({"fraud/churn": "v1"}))
     world.target.before = refusing(world, "route", CHURN)
     assert world.apply(graph({"fraud/churn": "v2"})).verdict is Verdict.DEGRADED
-    assert world.target.resources[CHURN].weights == {OLD: 100}
+    assert world.target.routed(CHURN).weights == {OLD: 100}
     assert OLD in world.target.resources
 
 
@@ -230,16 +238,16 @@ def test_a_new_version_starts_as_large_as_the_old_one_and_then_takes_its_own_siz
     sizes: list[tuple[str, int | None]] = []
     ensure = world.target.ensure
 
-    def seen(resource: PreparedResource, replicas: int | None = None) -> None:
-        sizes.append((str(resource.id), replicas))
-        ensure(resource, replicas)
+    def seen(desired: DesiredTenant | DesiredVariant, replicas: int | None = None) -> None:
+        sizes.append((str(desired.id), replicas))
+        ensure(desired, replicas)
 
     world.target.ensure = seen  # type: ignore[method-assign]
     desired = graph({"fraud/churn": "v2"})
     object.__setattr__(desired.variants[NEW].replicas, "max", 5)
     assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert sizes == [(str(NEW), 4), (str(NEW), None)]
-    assert world.target.resources[NEW].replicas == 1
+    assert world.target.variant(NEW).running == 1
 
 
 def test_a_spec_that_goes_while_its_rollout_is_half_done_takes_all_of_it_along(world: Sandbox) -> None:

@@ -55,14 +55,14 @@ def test_a_new_version_is_ready_before_traffic_moves_and_the_old_one_goes_last(w
 def test_a_failed_rollout_keeps_the_old_version_serving_and_is_planned_as_a_retry(world: Sandbox) -> None:
     old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
     world.apply(old)
-    serving = dict(world.target.resources[CHURN].weights)
+    serving = dict(world.target.routed(CHURN).weights)
     world.target.behaviour = failing("v2").behaviour
     assert world.apply(new).verdict is Verdict.DEGRADED
     record = world.state.resources[CHURN]
     assert (record.phase, record.reason) == ("Degraded", "NotReady")
     assert "model raised ValueError" in record.message
     assert record.log[-1] == "ValueError: no"
-    assert dict(world.target.resources[CHURN].weights) == serving
+    assert dict(world.target.routed(CHURN).weights) == serving
     assert not set(new.variants) & set(world.target.resources), "what failed is removed"
     assert actions(world, new)[str(CHURN)] is Action.RETRY
     assert world.apply(new).verdict is Verdict.DEGRADED
@@ -300,7 +300,7 @@ def test_from_any_world_to_any_other_and_then_there_is_nothing_to_do(
     assert world.plan(after).is_empty
     live = {r for r in world.target.resources if r.kind is Kind.VARIANT}
     assert live == set(after.variants)
-    assert {d: dict(world.target.resources[d].weights) for d in after.deployments} == {
+    assert {d: dict(world.target.routed(d).weights) for d in after.deployments} == {
         d.id: dict(d.weights) for d in after.deployments.values()
     }
 
@@ -311,10 +311,10 @@ def test_a_variant_that_a_dead_round_left_unproven_is_proven_before_it_gets_traf
     world.apply(old)
     (unproven,) = new.variants
     world.target.behaviour = failing("v2").behaviour
-    world.target.ensure(world.target.prepare(new, world.target.observe(Scope())).resources[unproven])
+    world.target.prepare(new, world.target.observe(Scope())).ensure(unproven)
     assert world.apply(new).verdict is Verdict.DEGRADED
     assert unproven not in world.target.resources
-    assert set(world.target.resources[CHURN].weights) == set(old.variants)
+    assert set(world.target.routed(CHURN).weights) == set(old.variants)
 
 
 def test_what_could_not_be_started_whole_is_removed(world: Sandbox) -> None:

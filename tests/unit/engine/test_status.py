@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.resources import Scope, deployment_id
+from reconciler.state.model import State
 from reconciler.status.statuses import DeploymentStatus, deployment_statuses
 from reconciler.targets.protocol import Live, Readiness, ReadinessState
 from tests.support.engine.graphs import graph
@@ -44,9 +45,15 @@ def test_what_died_since_is_told_whatever_was_recorded(world: Sandbox) -> None:
 
 def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready(world: Sandbox) -> None:
     live = world.target.observe(Scope())
-    unreachable = replace(live.resources[CHURN], reachable=False)
-    found = status(world, Live({**live.resources, CHURN: unreachable}))
+    found = status(world, replace(live, routes={CHURN: replace(live.routes[CHURN], reachable=False)}))
     assert (found.phase, found.reason) == ("Failed", "NotReachable")
+
+
+def test_what_has_no_route_has_no_url(world: Sandbox) -> None:
+    live = world.target.observe(Scope())
+    (routed,) = deployment_statuses(world.state, live, lambda _: "http://here", Scope())
+    (lost,) = deployment_statuses(State("lost"), replace(live, routes={}), lambda _: "http://here", Scope())
+    assert (routed.url, lost.url) == ("http://here", "")
 
 
 def test_what_no_record_knows_is_unclaimed(world: Sandbox) -> None:

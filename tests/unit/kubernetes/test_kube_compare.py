@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.targets.kubernetes.objects.compare import differences, is_drift
 from reconciler.targets.kubernetes.objects.identity import Object, stamped
-from reconciler.targets.protocol import FieldChange
 
 CONTAINER = {
     "name": "server",

@@ -10,8 +10,9 @@ import pytest
 
 from reconciler.model.resources import Desired, Replicas, Scope, tenant_id
 from reconciler.targets.kubernetes.objects.identity import Object, stamped
-from reconciler.targets.kubernetes.planning.observe import Observed, group
+from reconciler.targets.kubernetes.planning.observe import group, objects_of
 from reconciler.targets.kubernetes.tenancy.quota import Need, Quotas, check_quotas, pod_need
+from reconciler.targets.protocol import Live
 from tests.support.engine.graphs import graph
 from tests.support.kubernetes.bench import Sketch, platform
 
@@ -29,11 +30,11 @@ def wanted(deployments: Mapping[str, Any], replicas: tuple[int, int] = (1, 1), c
     return replace(desired, variants=sized)
 
 
-def check(desired: Desired, observed: Observed = NOTHING) -> Quotas:
-    return check_quotas(desired, observed.objects, Sketch(PLATFORM).render(desired), PLATFORM)
+def check(desired: Desired, observed: Live = NOTHING) -> Quotas:
+    return check_quotas(desired, objects_of(observed), Sketch(PLATFORM).render(desired), PLATFORM)
 
 
-def live(desired: Desired, replicas: int | None = None) -> Observed:
+def live(desired: Desired, replicas: int | None = None) -> Live:
     """What is there once a graph was applied, at a number of replicas that an autoscaler chose."""
     objects = []
     for rendered in Sketch(PLATFORM).render(desired).values():

@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects.compare import all_differences, differences
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Propagation, stamped
 from reconciler.targets.kubernetes.objects.redaction import MAX_VALUE, text
 from reconciler.targets.kubernetes.planning.changes import removed, touched
-from reconciler.targets.kubernetes.planning.prepare import Payload
-from reconciler.targets.protocol import FieldChange, ObjectAction
+from reconciler.targets.kubernetes.planning.payload import Payload
+from reconciler.targets.protocol import ObjectAction
 
 SECRET = "hunter2-but-long"
 

@@ -15,7 +15,7 @@ def variant_mark(tenant: str = "fraud", deployment: str = "churn") -> VariantMar
     name = f"{deployment}-0a1b2c3d4e"
     fields = {"version": "v1", "cpu": "500m"}
     return VariantMark(
-        "default", tenant, deployment, name, "m", "v1", "sha256:00", fields, 1, 500, 2**20, 30.0, 5.0, ""
+        "default", tenant, deployment, name, "m", "v1", "sha256:00", fields, 1, 1, 3, 500, 2**20, 30.0, 5.0, ""
     )
 
 

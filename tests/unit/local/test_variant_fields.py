@@ -24,7 +24,12 @@ def test_a_variant_reads_as_its_spec_is_written() -> None:
 
 @pytest.mark.parametrize(
     ("millicores", "memory", "shown"),
-    [(500, 512 * 2**20, ("500m", "512Mi")), (2000, 1000, ("2", "1000")), (250, 3 * 2**10, ("250m", "3Ki"))],
+    [
+        (500, 512 * 2**20, ("500m", "512Mi")),
+        (2000, 1001, ("2", "1001")),
+        (1, 5 * 10**8, ("1m", "500M")),
+        (250, 3 * 2**10, ("250m", "3Ki")),
+    ],
 )
 def test_quantities_keep_their_largest_whole_unit(millicores: int, memory: int, shown: tuple[str, str]) -> None:
     fields = variant_fields(replace(VARIANT, cpu_millicores=millicores, memory_bytes=memory))

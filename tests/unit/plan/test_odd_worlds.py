@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model.resources import Desired, Kind, ResourceId, Scope, deployment_id, tenant_id, version_id
+from reconciler.model.described import FieldChange
+from reconciler.model.resources import (
+    Desired,
+    DesiredDeployment,
+    Kind,
+    Replicas,
+    ResourceId,
+    Scope,
+    deployment_id,
+    tenant_id,
+    version_id,
+)
 from reconciler.plan.model import Action
 from reconciler.state.model import Verdict
-from reconciler.targets.protocol import FieldChange, Live, Prepared, PreparedResource, TargetError
-from specs.errors import KubeServeError
+from reconciler.targets.protocol import Live, LiveVariant, PreparedResource, TargetError
+from specs.errors import KubeServeError, Trouble
 from tests.support.engine.graphs import graph, variant, version
-from tests.support.engine.memory_target import MemoryTarget
+from tests.support.engine.memory_target import MemoryRollout, MemoryTarget
 from tests.support.engine.rounds import Sandbox
 
 CHURN = deployment_id("fraud", "churn")
@@ -51,7 +62,7 @@ def test_variants_without_a_route_get_one_when_they_are_desired_and_go_when_not(
     world.apply(desired)
     lose(world, CHURN)
     world.apply(desired)
-    assert world.target.resources[CHURN].weights == {V1: 100}
+    assert world.target.routed(CHURN).weights == {V1: 100}
     lose(world, CHURN)
     world.apply(graph({"fraud/keep": "v1"}))
     assert V1 not in world.target.resources
@@ -83,7 +94,7 @@ def test_what_a_lost_state_does_not_know_beside_a_desired_deployment_is_shown_an
     """A variant that takes no traffic: somebody's, or what is left of a rollout."""
     old, new = graph({"fraud/churn": "v1"}), graph({"fraud/churn": "v2"})
     world.apply(old)
-    world.target.ensure(world.target.prepare(new, world.target.observe(Scope())).resources[V2])
+    world.target.prepare(new, world.target.observe(Scope())).ensure(V2)
     lose_state(world)
     plan = world.plan(old)
     assert plan.by_id[CHURN].action is Action.ADOPT
@@ -137,9 +148,9 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
     class Conflict(MemoryTarget):
         conflict = False
 
-        def _prepare_variant(self, *arguments: object) -> PreparedResource:
-            prepared = super()._prepare_variant(*arguments)  # type: ignore[arg-type]
-            return replace(prepared, error=KubeServeError("Conflict")) if self.conflict else prepared
+        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
+            prepared = super().prepared_variant(variant, live)
+            return replace(prepared, trouble=Trouble("Conflict")) if self.conflict else prepared
 
     target = Conflict()
     world = Sandbox(tmp_path, target)
@@ -161,7 +172,7 @@ def test_a_store_that_fails_for_one_tenant_is_that_tenants_trouble(world: Sandbo
     assert {change.id for change in world.plan(desired).errors} == {version_id("fraud", "churn", "v2")}
     assert world.apply(desired).verdict is Verdict.DEGRADED
     assert "The prefix of fraud is denied" in world.state.resources[CHURN].message
-    assert world.target.resources[CHURN].weights == {V1: 100}
+    assert world.target.routed(CHURN).weights == {V1: 100}
     assert world.phase(deployment_id("search", "rank")) == "Ready"
 
 
@@ -228,15 +239,14 @@ class Refusing(MemoryTarget):
 
     refused: frozenset[str] = frozenset()
 
-    def prepare(self, desired: Desired, live: Live) -> Prepared:
-        error = KubeServeError("Over its quota")
-        found = super().prepare(desired, live).resources
-        return Prepared(
-            {
-                key: replace(one, error=error) if key.kind is Kind.TENANT and key.tenant in self.refused else one
-                for key, one in found.items()
-            }
-        )
+    def prepare(self, desired: Desired, live: Live) -> MemoryRollout:
+        trouble = Trouble("Over its quota")
+        rollout = super().prepare(desired, live)
+        refused = {
+            key: replace(one, trouble=trouble) if key.kind is Kind.TENANT and key.tenant in self.refused else one
+            for key, one in rollout.resources.items()
+        }
+        return replace(rollout, resources=refused)
 
 
 def test_a_tenant_that_is_there_and_can_not_be_changed_is_not_counted_as_one_to_create(tmp_path: Path) -> None:
@@ -274,8 +284,8 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
     class Replacing(MemoryTarget):
         replacing = False
 
-        def _prepare_variant(self, *arguments: object) -> PreparedResource:
-            prepared = super()._prepare_variant(*arguments)  # type: ignore[arg-type]
+        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
+            prepared = super().prepared_variant(variant, live)
             changes = (FieldChange("selector", "a", "b"),)
             return replace(prepared, changes=changes, replacement="It is made again") if self.replacing else prepared
 
@@ -299,8 +309,8 @@ def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is
     desired = graph({"fraud/churn": "v1"})
     write = world.target.route
 
-    def refused(resource: PreparedResource) -> None:
-        write(resource)
+    def refused(deployment: DesiredDeployment) -> None:
+        write(deployment)
         raise TargetError("The gateway does not take the route")
 
     monkeypatch.setattr(world.target, "route", refused)
@@ -310,3 +320,43 @@ def test_a_route_that_is_refused_after_it_was_written_is_tried_again_until_it_is
     monkeypatch.setattr(world.target, "route", write)
     assert world.apply(desired).verdict is Verdict.SUCCEEDED
     assert world.plan(desired).is_empty
+
+
+def test_what_a_spec_changed_is_said_once_whatever_the_target_found(world: Sandbox) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    more = replace(desired, variants={V1: replace(desired.variants[V1], replicas=Replicas(1, 4))})
+    changed = world.plan(more).by_id[V1]
+    assert (changed.fields, changed.drift) == ((FieldChange("replicas", "1", "1 to 4"),), False)
+
+
+def test_drift_beside_a_change_of_the_spec_is_shown_and_is_not_all_of_it(world: Sandbox) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    world.target.crash(V1)
+    drifted = world.plan(desired).by_id[V1]
+    assert (drifted.fields, drifted.drift) == ((FieldChange("running replicas", "0", "1"),), True)
+    more = replace(desired, variants={V1: replace(desired.variants[V1], replicas=Replicas(1, 4))})
+    both = world.plan(more).by_id[V1]
+    assert [change.field for change in both.fields] == ["replicas", "running replicas"]
+    assert not both.drift
+
+
+def test_other_words_of_the_target_for_the_same_change_are_left_out(tmp_path: Path) -> None:
+    class Wordy(MemoryTarget):
+        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
+            return PreparedResource(variant, (FieldChange("spec.replicas", "1", "4"),))
+
+    world = Sandbox(tmp_path, Wordy())
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    assert world.plan(desired).by_id[V1].fields == (FieldChange("spec.replicas", "1", "4"),)
+    more = replace(desired, variants={V1: replace(desired.variants[V1], replicas=Replicas(1, 4))})
+    assert world.plan(more).by_id[V1].fields == (FieldChange("replicas", "1", "1 to 4"),)
+
+
+def test_where_no_record_says_what_was_applied_the_target_alone_speaks(world: Sandbox) -> None:
+    desired = graph({"fraud/churn": "v1"})
+    world.apply(desired)
+    world.target.resources[V1] = replace(world.target.variant(V1), described={}, ready=0)
+    assert world.plan(desired).by_id[V1].fields == (FieldChange("running replicas", "0", "1"),)

@@ -7,13 +7,15 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Desired, ResourceId, deployment_id, tenant_id, variant_id, version_id
-from reconciler.plan.model import Action, Change, Plan, Trouble
+from reconciler.plan.model import Action, Change, Plan
 from reconciler.plan.objects import Objects, objects_of
 from reconciler.plan.views.data import plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
-from reconciler.targets.protocol import FieldChange, ObjectAction, ObjectChange
+from reconciler.targets.protocol import ObjectAction, ObjectChange
+from specs.errors import Trouble
 from tests.support.engine.graphs import graph
 from tests.support.engine.rounds import Sandbox
 
@@ -25,7 +27,7 @@ DELETED = ObjectChange("Deployment f/churn-0", ObjectAction.DELETE)
 
 def objects(world: Sandbox, desired: Desired, plan: Plan | None = None) -> Objects:
     prepared = world.target.prepare(desired, world.target.observe(Plan(()).scope))
-    return objects_of(plan or world.plan(desired), desired, prepared.resources, world.target.object_changes)
+    return objects_of(plan or world.plan(desired), desired, prepared)
 
 
 def rollout() -> tuple[Plan, Objects]:

@@ -6,10 +6,11 @@ import orjson
 import pytest
 
 from reconciler.model.resources import deployment_id, tenant_id
-from reconciler.plan.model import Action, Change, Plan, Trouble
+from reconciler.plan.model import Action, Change, Plan
 from reconciler.plan.views.data import plan_digest, plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text, size
+from specs.errors import Trouble
 from tests.support.engine.graphs import graph
 from tests.support.engine.rounds import Sandbox
 

@@ -1,6 +1,6 @@
 """Makes one resource's objects what was rendered: a dry run of what is live, then apply, then remove what is obsolete.
 
-Called by `target.py` for one tenant, variant or deployment at a time, in a worker.
+Called by `rollout.py` for one tenant, variant or deployment at a time, in a worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.targets.kubernetes.objects.identity import (
 )
 from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD
 from reconciler.targets.kubernetes.objects.ownership import OURS, applies, taken_over
-from reconciler.targets.kubernetes.planning.prepare import Payload
+from reconciler.targets.kubernetes.planning.payload import Payload
 from reconciler.targets.kubernetes.planning.replacement import in_place_error, interruption_error
 from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import TargetError

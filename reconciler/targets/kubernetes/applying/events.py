@@ -1,4 +1,4 @@
-"""Events on what a rollout touches, so that `kubectl describe` tells of it. Called by `target.py`; best effort.
+"""Events on what a rollout touches, so that `kubectl describe` tells of it. Called by `rollout.py`; best effort.
 
 A first start is told by its objects; Events are written where something was there before, and of what fails.
 https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/

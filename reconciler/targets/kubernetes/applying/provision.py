@@ -1,6 +1,6 @@
 """A tenant's namespace and what is in it before anything runs: looked at before the plan, provisioned by `ensure`.
 
-Called by `target.py`. The operator's Secrets are read by name and written into the tenant's namespace; they show
+Called by `rollout.py`. The operator's Secrets are read by name and written into the tenant's namespace; they show
 nowhere else.
 """
 
@@ -10,16 +10,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from reconciler.model.resources import Desired, ResourceId
+from reconciler.model.resources import Desired
 from reconciler.targets.kubernetes.applying.apply import Applier
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Objects, marks
 from reconciler.targets.kubernetes.objects.kinds import ACCOUNT, NAMESPACE, ROLE_BINDING, SECRET
-from reconciler.targets.kubernetes.planning.observe import Observed
-from reconciler.targets.kubernetes.planning.prepare import Payload
+from reconciler.targets.kubernetes.planning.observe import objects_of
+from reconciler.targets.kubernetes.planning.payload import Payload
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
 from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, unusable_namespace
-from reconciler.targets.protocol import TargetError
+from reconciler.targets.protocol import Live, TargetError
 from specs.models.platform import Platform
 
 READING_THREADS = 4
@@ -31,20 +31,21 @@ _ENTRY = (NAMESPACE.kind, ROLE_BINDING.kind)
 
 @dataclass
 class Provisioner:
+    """Of one round."""
+
     kube: KubeClient
     platform: Platform
     applier: Applier
-    _whole: set[str] = field(default_factory=set)  # tenants whose Secrets are known to be there since the last look
-    _fresh: set[str] = field(default_factory=set)  # tenants whose namespace was made since the last look
+    _whole: set[str] = field(default_factory=set)  # tenants whose Secrets are known to be there
+    _fresh: set[str] = field(default_factory=set)  # tenants whose namespace this round created
 
     def is_fresh(self, tenant: str) -> bool:
         return tenant in self._fresh
 
-    def surroundings(self, desired: Desired, observed: Observed) -> Surroundings:
+    def surroundings(self, desired: Desired, live: Live) -> Surroundings:
         """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
-        self._fresh.clear()
-        self._whole.clear()
-        new = [tenant for tenant in desired.tenants if not _is_there(observed, tenant)]
+        objects = objects_of(live)
+        new = [tenant for tenant in desired.tenants if not _is_there(objects.get(tenant, {}))]
         sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
         with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
             namespaces = list(pool.map(self._namespace, [tenant.tenant for tenant in new]))
@@ -74,7 +75,7 @@ class Provisioner:
         return self.applier.apply(replace(payload, objects=others), first)
 
     def restore_secrets(self, tenant: str) -> None:
-        """Once a look: copies that somebody deleted are made again before a new variant needs them."""
+        """At most once per round: re-creates deleted copies before a new variant needs them."""
         if tenant in self._whole:
             return
         namespace = namespace_of(self.platform, tenant)
@@ -141,7 +142,7 @@ class Provisioner:
         )
 
 
-def _is_there(observed: Observed, tenant: ResourceId) -> bool:
+def _is_there(objects: Objects) -> bool:
     """Whether a tenant's namespace is ours, and to stay."""
-    found = [one for ref, one in observed.objects.get(tenant, {}).items() if ref.api == NAMESPACE]
+    found = [one for ref, one in objects.items() if ref.api == NAMESPACE]
     return any(not one["metadata"].get("deletionTimestamp") for one in found)

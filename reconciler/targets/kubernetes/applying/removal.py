@@ -1,6 +1,6 @@
 """Takes away a deployment's route, a variant or a tenant: asked for again and again until nothing is left.
 
-Called by `target.py`. A tenant's access to the store goes before its namespace, and that takes the rest with it.
+Called by `rollout.py`. A tenant's access to the store goes before its namespace, and that takes the rest with it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ _RUNNING = (REPLICA_SET, POD)
 
 @dataclass
 class Remover:
+    """Of one round."""
+
     kube: KubeClient
     platform: Platform
     _ending: set[ResourceId] = field(default_factory=set)

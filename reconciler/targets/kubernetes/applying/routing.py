@@ -1,7 +1,7 @@
 """Moving traffic: only to what is ready, with backends that come before and go after it, and not done before the
 gateway has taken over the route of this generation.
 
-Called by `target.py` around the applying of a deployment's objects.
+Called by `rollout.py` around the applying of a deployment's objects.
 """
 
 from __future__ import annotations

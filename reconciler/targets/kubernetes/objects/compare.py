@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects import redaction
-from reconciler.targets.kubernetes.objects.identity import FIELDS, RENDERED, Object, ObjectRef, annotation, recorded
+from reconciler.targets.kubernetes.objects.identity import (
+    FACTS,
+    FIELDS,
+    RENDERED,
+    Object,
+    ObjectRef,
+    annotation,
+    recorded,
+)
 from reconciler.targets.kubernetes.objects.kinds import UNCHANGEABLE
 from reconciler.targets.kubernetes.objects.ownership import editors, given_up
 from reconciler.targets.kubernetes.objects.quantities import same_amount
-from reconciler.targets.protocol import FieldChange
 
 MAX_CHANGES = 8  # shown of one object, unless its differences are asked for
 MAX_VALUE = 60  # characters of a value in them
@@ -39,7 +47,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
 _QUANTITIES = frozenset(
     {"limits", "requests", "hard", "default", "defaultRequest", "max", "min", "averageValue", "value"}
 )
-_RECORD = f"metadata.annotations.{FIELDS}"
+_RECORDS = (f"metadata.annotations.{FIELDS}", f"metadata.annotations.{FACTS}")
 _WORDS = {("Deployment", "spec.replicas"): "running replicas"}
 
 
@@ -103,7 +111,7 @@ def _changes(rendered: Object, live: Object, limit: int) -> list[FieldChange]:
 def _spread(one: Difference) -> Iterator[Difference]:
     """What a variant records of itself, field by field; anything else as it is."""
     path, old, new = one
-    before, after = (recorded(value or "") if path == _RECORD else {} for value in (old, new))
+    before, after = (recorded(value or "") if path in _RECORDS else {} for value in (old, new))
     found = [
         (f"{path}[{name}]", before.get(name), after.get(name))
         for name in {**after, **before}

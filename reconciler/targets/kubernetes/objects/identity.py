@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import orjson
 
+from reconciler.model import resources
 from reconciler.model.resources import JSON, Kind, ResourceId, deployment_id, tenant_id, variant_id
 from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD, ApiKind
 
@@ -25,7 +26,8 @@ DEPLOYMENT = "kubeserve.io/deployment"
 VARIANT = "kubeserve.io/variant"
 DIGEST = "kubeserve.io/digest"  # annotation: the version's digest
 RENDERED = "kubeserve.io/rendered"  # annotation: digest of the object as it was rendered
-FIELDS = "kubeserve.io/fields"  # annotation: JSON of `reconciler.model.described`
+FIELDS = "kubeserve.io/fields"  # annotation: JSON of `reconciler.model.described`, text for people
+FACTS = "kubeserve.io/facts"  # annotation: JSON of a variant's version, model, replicas and drain time
 
 Object = dict[str, JSON]
 """One Kubernetes object, as JSON."""
@@ -84,8 +86,10 @@ def owner(found: Mapping[str, JSON]) -> ResourceId | None:
 
 def deployment_of(resource: ResourceId, content: Mapping[str, JSON]) -> ResourceId:
     """The deployment that a variant belongs to, by the labels of one of its objects; any other resource is its own."""
+    if resource.kind is not Kind.VARIANT:
+        return resource
     name = content["metadata"]["labels"].get(DEPLOYMENT)
-    return deployment_id(resource.tenant, name) if name and resource.kind is Kind.VARIANT else resource
+    return deployment_id(resource.tenant, name) if name else resources.deployment_of(resource)
 
 
 class Propagation(StrEnum):

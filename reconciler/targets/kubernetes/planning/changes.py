@@ -1,6 +1,6 @@
 """Which objects a change would touch, and every path of them that differs: for who asks to see it. Pure.
 
-Called by `target.py`, on request only. Secrets, which are copied and never compared, are not among them.
+Called by `rollout.py`, on request only. Secrets, which are copied and never compared, are not among them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.targets.kubernetes.objects.compare import all_differences, differences
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
-from reconciler.targets.kubernetes.planning.prepare import Payload
+from reconciler.targets.kubernetes.planning.payload import Payload
 from reconciler.targets.protocol import ObjectAction, ObjectChange
 
 

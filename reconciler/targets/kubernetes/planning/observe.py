@@ -8,42 +8,48 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from reconciler.model.resources import JSON, Kind, ResourceId, Scope, variant_id
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import (
-    DIGEST,
     FIELDS,
     PREFIX,
     VARIANT,
     Object,
     ObjectRef,
+    Objects,
     annotation,
     deployment_of,
     is_autoscaled,
     owner,
-    recorded,
     selector,
     workload,
 )
 from reconciler.targets.kubernetes.objects.kinds import OPTIONAL, ApiKind, kinds_of
-from reconciler.targets.protocol import Live, LiveResource
+from reconciler.targets.kubernetes.objects.record import record_of
+from reconciler.targets.protocol import Live, LiveResource, LiveRoute, LiveTenant, LiveVariant
 
 LISTING_THREADS = 4
 
 
-@dataclass
-class Observed:
-    """Live objects by the resource that they belong to, and the whole of it as the engine sees it."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Live objects by the resource that they belong to."""
 
-    objects: dict[ResourceId, dict[ObjectRef, Object]] = field(default_factory=dict)
-    live: Live = field(default_factory=lambda: Live({}))
+    objects: Mapping[ResourceId, Objects]
 
 
-def observe(kube: KubeClient, installation: str, scope: Scope) -> Observed:
+def objects_of(live: Live) -> Mapping[ResourceId, Objects]:
+    """What a Kubernetes target saw when it observed this."""
+    if not isinstance(live.snapshot, Snapshot):
+        raise TypeError("this was not observed by a Kubernetes target")
+    return live.snapshot.objects
+
+
+def observe(kube: KubeClient, installation: str, scope: Scope) -> Live:
     """One listing a kind that the cluster serves."""
     kinds = served(kube, kinds_of())
     labels = selector(installation, scope.tenant)
@@ -57,15 +63,14 @@ def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
     return [kind for kind in kinds if kind not in OPTIONAL or kube.serves(*kind)]
 
 
-def group(found: Iterable[Object], scope: Scope) -> Observed:
+def group(found: Iterable[Object], scope: Scope) -> Live:
     """Pure: objects by owner, and each owner as a live resource."""
-    observed = Observed()
+    objects: dict[ResourceId, dict[ObjectRef, Object]] = {}
     for one in found:
         resource = owner(one)
         if resource is not None and deployment_of(resource, one) in scope:
-            observed.objects.setdefault(resource, {})[ObjectRef.of(one)] = one
-    observed.live = Live({resource: live(resource, objects.values()) for resource, objects in observed.objects.items()})
-    return observed
+            objects.setdefault(resource, {})[ObjectRef.of(one)] = one
+    return Live.of((live(resource, parts.values()) for resource, parts in objects.items()), Snapshot(objects))
 
 
 def fingerprint(objects: Collection[Object]) -> str:
@@ -97,29 +102,27 @@ def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
     if resource.kind is Kind.DEPLOYMENT:
         weights = {variant_id(resource.tenant, name): weight for name, weight in routed(objects).items()}
         reachable = bool(weights)  # else the stable Service is gone, and no route leads past it
-        return LiveResource(resource, mark, weights=weights, terminating=going, reachable=reachable)
+        return LiveRoute(resource, mark, weights, reachable, terminating=going)
     if resource.kind is Kind.TENANT:
-        return LiveResource(resource, mark, terminating=going)
+        return LiveTenant(resource, mark, terminating=going)
     return _live_variant(resource, objects, mark, going=going)
 
 
-def fields_of(described: Object) -> dict[str, str]:
-    """What a live variant says of itself, as the author of its spec knows it."""
-    return recorded(annotation(described, FIELDS))
-
-
-def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, going: bool) -> LiveResource:
+def _live_variant(resource: ResourceId, objects: list[Object], mark: str, *, going: bool) -> LiveVariant:
     running = workload(objects)
-    described = running or next((one for one in objects if annotation(one, FIELDS)), objects[0])
+    record = record_of(running or next((one for one in objects if annotation(one, FIELDS)), objects[0]))
     status: Mapping[str, JSON] = (running or {}).get("status") or {}
-    of = deployment_of(resource, objects[0])
-    return LiveResource(
+    return LiveVariant(
         resource,
         mark,
-        fields_of(described),
-        of if of.kind is Kind.DEPLOYMENT else None,
-        annotation(described, DIGEST),
-        replicas=int(status.get("replicas") or 0),
+        deployment_of(resource, objects[0]),
+        record.version,
+        record.model,
+        record.digest,
+        record.replicas,
+        record.drain_seconds,
+        record.described,
+        running=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
         terminating=going,
     )

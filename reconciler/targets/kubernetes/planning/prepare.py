@@ -7,71 +7,67 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-import orjson
-
-from reconciler.model.described import variant_fields
+from reconciler.model.described import FieldChange
 from reconciler.model.resources import Desired, DesiredVariant, ResourceId
 from reconciler.targets.kubernetes.objects.compare import differences, is_drift
 from reconciler.targets.kubernetes.objects.identity import (
-    DIGEST,
-    FIELDS,
     RENDERED,
     Object,
     ObjectRef,
-    Propagation,
     annotation,
     stamped,
-    workload,
 )
 from reconciler.targets.kubernetes.objects.kinds import DESCRIBED
+from reconciler.targets.kubernetes.objects.record import annotations_of
 from reconciler.targets.kubernetes.objects.rendered import Rendered
-from reconciler.targets.kubernetes.planning.observe import Observed, fields_of
+from reconciler.targets.kubernetes.planning.observe import objects_of
+from reconciler.targets.kubernetes.planning.payload import Payload
 from reconciler.targets.kubernetes.planning.replacement import replacements
 from reconciler.targets.kubernetes.tenancy.objects import tenant_objects
 from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, refusals
 from reconciler.targets.kubernetes.tenancy.quota import check_quotas
-from reconciler.targets.protocol import FieldChange, LiveResource, Prepared, PreparedResource
+from reconciler.targets.protocol import Live, LiveVariant, PreparedResource
 from specs.errors import KubeServeError
 from specs.models.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
-    """What `ensure` and `route` apply: objects in their order, and live ones that are no longer rendered."""
+class PreparedObjects:
+    """`payloads` has none for what nobody knows how to render."""
 
-    objects: tuple[Object, ...]
-    obsolete: tuple[Object, ...] = ()
-    replaced: Mapping[ObjectRef, Propagation] = field(default_factory=dict)  # removed first, as the plan says
-    deployment: ResourceId | None = None  # that a variant is of
-    routed: bool = False  # whether requests are sent to a variant
-    weights: Mapping[ResourceId, int] = field(default_factory=dict)  # of a deployment's traffic, in percent
+    resources: Mapping[ResourceId, PreparedResource]
+    payloads: Mapping[ResourceId, Payload]
 
 
 def prepare(
     desired: Desired,
-    observed: Observed,
+    live: Live,
     rendered: Mapping[ResourceId, Rendered],
     platform: Platform,
     around: Surroundings,
-) -> Prepared:
+) -> PreparedObjects:
     """Every tenant, variant and deployment; what can't be applied carries the reason."""
-    quotas = check_quotas(desired, observed.objects, rendered, platform)
+    quotas = check_quotas(desired, objects_of(live), rendered, platform)
     errors: dict[ResourceId, KubeServeError] = {**quotas.errors, **refusals(desired, platform, around)}
-    found: dict[ResourceId, PreparedResource] = {}
+    found: dict[ResourceId, tuple[PreparedResource, Payload | None]] = {}
     for tenant in desired.tenants:
-        objects = tenant_objects(platform, tenant.tenant, around.secrets)
-        found[tenant] = _prepared(tenant, objects, observed, errors.get(tenant), note=quotas.notes.get(tenant, ""))
+        wanted = Payload(_stamped(tenant_objects(platform, tenant.tenant, around.secrets)))
+        found[tenant] = _prepared(tenant, wanted, live, errors.get(tenant), quotas.notes.get(tenant, ""))
     for variant in desired.variants.values():
         result = rendered[variant.id]
-        objects = tuple(_described(one, variant) for one in result.objects)
-        found[variant.id] = _prepared(variant.id, objects, observed, errors.get(variant.id) or result.error, variant)
+        objects = _stamped(_described(one, variant) for one in result.objects)
+        wanted = Payload(objects, deployment=variant.deployment)
+        found[variant.id] = _prepared(variant.id, wanted, live, errors.get(variant.id) or result.error)
     for deployment in desired.deployments.values():
         result = rendered[deployment.id]
-        error = errors.get(deployment.id) or result.error
-        found[deployment.id] = _prepared(deployment.id, result.objects, observed, error, weights=deployment.weights)
-    return Prepared(found)
+        wanted = Payload(_stamped(result.objects), weights=deployment.weights)
+        found[deployment.id] = _prepared(deployment.id, wanted, live, errors.get(deployment.id) or result.error)
+    return PreparedObjects(
+        {resource: prepared for resource, (prepared, _) in found.items()},
+        {resource: payload for resource, (_, payload) in found.items() if payload is not None},
+    )
 
 
 def _described(one: Object, variant: DesiredVariant) -> Object:
@@ -79,37 +75,39 @@ def _described(one: Object, variant: DesiredVariant) -> Object:
     known when somebody deleted the workload."""
     if (one["apiVersion"], one["kind"]) not in DESCRIBED:
         return one
-    said = {DIGEST: variant.digest, FIELDS: orjson.dumps(variant_fields(variant)).decode()}
-    annotations = {**(one["metadata"].get("annotations") or {}), **said}
+    annotations = {**(one["metadata"].get("annotations") or {}), **annotations_of(variant)}
     return {**one, "metadata": {**one["metadata"], "annotations": annotations}}
 
 
+def _stamped(objects: Iterable[Object]) -> tuple[Object, ...]:
+    return tuple(stamped(one) for one in objects)
+
+
 def _prepared(
-    resource: ResourceId,
-    objects: Iterable[Object],
-    observed: Observed,
-    error: KubeServeError | None,
-    variant: DesiredVariant | None = None,
-    note: str = "",
-    weights: Mapping[ResourceId, int] | None = None,
-) -> PreparedResource:
-    wanted, of = tuple(stamped(one) for one in objects), variant.deployment if variant else None
-    if error is not None and not wanted:  # nobody knows what it should be, so nothing of it is obsolete
-        return PreparedResource(resource, (), error, payload=Payload((), deployment=of, weights=weights or {}))
-    live = observed.objects.get(resource, {})
-    pairs = [(one, live.get(ObjectRef.of(one))) for one in wanted]
+    resource: ResourceId, wanted: Payload, live: Live, error: KubeServeError | None, note: str = ""
+) -> tuple[PreparedResource, Payload | None]:
+    if error is not None and not wanted.objects:  # nobody knows what it should be, so nothing of it is obsolete
+        return PreparedResource(resource, trouble=error.trouble), None
+    objects = objects_of(live).get(resource, {})
+    pairs = [(one, objects.get(ObjectRef.of(one))) for one in wanted.objects]
     different = [(one, there) for one, there in pairs if differences(one, there)]
-    names = {ObjectRef.of(one) for one in wanted}
-    obsolete = tuple(one for ref, one in live.items() if ref not in names)
-    drift = bool(live and different) and not obsolete and all(is_drift(*pair) for pair in different)
-    changes = tuple(_changes(variant, live, different, obsolete, drift=drift))
-    there = observed.live.resources.get(resource)
-    routed = _is_routed(there, observed)
-    replaced = replacements(different, serves=routed and there is not None and bool(there.ready))
-    payload = Payload(wanted, obsolete, replaced.objects, of, routed, weights or {})
+    names = {ObjectRef.of(one) for one in wanted.objects}
+    obsolete = tuple(one for ref, one in objects.items() if ref not in names)
+    drift = bool(objects and different) and not obsolete and all(is_drift(*pair) for pair in different)
+    variant = live.variants.get(resource)
+    routed = variant is not None and _is_routed(variant, live)
+    replaced = replacements(different, serves=routed and variant is not None and bool(variant.ready))
     error = error or replaced.error
-    digest = _digest(wanted)
-    return PreparedResource(resource, changes, error, drift, payload, note, digest, replaced.note)
+    prepared = PreparedResource(
+        resource,
+        tuple(_changes(different, obsolete)),
+        drift,
+        error.trouble if error else None,
+        note,
+        _digest(wanted.objects),
+        replaced.note,
+    )
+    return prepared, replace(wanted, obsolete=obsolete, replaced=replaced.objects, routed=routed)
 
 
 def _digest(objects: Iterable[Object]) -> str:
@@ -117,38 +115,14 @@ def _digest(objects: Iterable[Object]) -> str:
     return hashlib.sha256("".join(annotation(one, RENDERED) for one in objects).encode()).hexdigest()
 
 
-def _is_routed(there: LiveResource | None, observed: Observed) -> bool:
+def _is_routed(variant: LiveVariant, live: Live) -> bool:
     """Whether a variant takes traffic, if pods of it are ready."""
-    if there is None or there.deployment is None:
-        return False
-    route = observed.live.resources.get(there.deployment)
-    return route is not None and bool(route.weights.get(there.id))
+    route = live.routes.get(variant.deployment)
+    return route is not None and bool(route.weights.get(variant.id))
 
 
-def _changes(
-    variant: DesiredVariant | None,
-    live: Mapping[ObjectRef, Object],
-    different: Iterable[tuple[Object, Object | None]],
-    obsolete: Iterable[Object],
-    *,
-    drift: bool,
-) -> Iterator[FieldChange]:
-    """In the words of the spec where they tell it; of what no spec speaks of, and of drift, the objects' own fields."""
-    told = [] if drift else list(_field_changes(variant, live))
-    if told:
-        yield from told
-        return
+def _changes(different: Iterable[tuple[Object, Object | None]], obsolete: Iterable[Object]) -> Iterator[FieldChange]:
     for one, there in different:
         yield from differences(one, there)
     for one in obsolete:
         yield FieldChange(f"{one['kind']} {one['metadata']['name']}", "present", None)
-
-
-def _field_changes(variant: DesiredVariant | None, live: Mapping[ObjectRef, Object]) -> Iterator[FieldChange]:
-    running = workload(live.values())
-    if variant is None or running is None:
-        return
-    old, new = fields_of(running), variant_fields(variant)
-    for name in {**new, **old}:
-        if old.get(name) != new.get(name):
-            yield FieldChange(name, old.get(name), new.get(name))

@@ -34,7 +34,6 @@ class Watcher:
     timing: Timing = field(default_factory=Timing)
     _watch: _Watch | None = None
     _closed: bool = False
-    _last: dict[ResourceId, Readiness] = field(default_factory=dict)  # of all that was ever waited for
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
@@ -47,7 +46,6 @@ class Watcher:
                 if watch.ended:  # by another look, which wanted a wider one
                     continue
                 raise
-            self._last.update(seen)
             return seen
 
     def confirm(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
@@ -66,10 +64,6 @@ class Watcher:
         with self._lock:
             if self._watch is not None:
                 self._watch.expect(variant, deployment)
-
-    def forget(self, variant: ResourceId) -> Readiness | None:
-        """What was seen of it last, told once."""
-        return self._last.pop(variant, None)
 
     def close(self) -> None:
         with self._lock:
