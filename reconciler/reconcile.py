@@ -1,6 +1,7 @@
-"""One round, in the order in which it happens: resolve, load, digest, compile, observe, prepare, plan; then apply.
+"""One round, in the order in which it happens: lock, desired state, observe, prepare, plan, agreement, apply.
 
-Called by the commands that plan and apply. Each stage is a module of its own; this one only connects them.
+Each stage is a module of its own; this one only connects them. Whoever starts a round (a command, or a program) says
+whether it agrees to the plan, listens to the events, and can cancel the round from any thread.
 """
 
 from __future__ import annotations
@@ -8,70 +9,91 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.artifacts.protocol import ArtifactStore, Content
-from reconciler.desired.compiling import NOTHING_ASKED, ask_sources
-from reconciler.desired.sources import Read, collector_paused
+from reconciler.desired.stages import DesiredState, desired_state
 from reconciler.desired.versions import OpenSource
 from reconciler.engine.execute import Outcome, execute
-from reconciler.engine.run import Event, Run
+from reconciler.engine.run import Event, Run, new_round_id
 from reconciler.model.resources import FileOrigin, ResourceId
 from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.world import World
 from reconciler.state.recorder import Recorder
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError
-from specs.problems import Problem
 
 LISTING_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOptions:
+    plan: PlanOptions
+    command: str  # what the lock's owner is called
+    lock_timeout: float = 0.0  # seconds to wait for a running round
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A plan, and what it was made from; `apply` carries out exactly this."""
 
-    plan: Plan
+    specs: DesiredState
     world: World
-    read: Read
-    problems: tuple[Problem, ...]
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether a spec has an error: its tenant is left as it is, the others are applied all the same."""
-        return any(problem.severity == "error" for problem in self.problems)
+    plan: Plan
+    round: str = field(default_factory=new_round_id)
 
 
-@collector_paused()
-def plan_round(workspace: Workspace, options: Options, say: Callable[[str], None]) -> Planned:
-    """Everything up to the plan. Changes nothing but caches."""
-    # What is to go does not hang on what the specs say, or on whether they can be read.
-    asked = NOTHING_ASKED if options.destroy else ask_sources(workspace, workspace.target.runtime, say)
-    desired, read = asked.desired, asked.read
-    say("looking at what runs")
+def run_round(
+    workspace: Workspace,
+    options: RoundOptions,
+    *,
+    agree: Callable[[Planned], bool],
+    listen: Callable[[Event], None],
+    cancel: threading.Event,
+) -> Outcome | None:
+    """Plans and applies under the target's lock, which is taken before the plan is made, so that what is agreed to is
+    what is done.
+
+    `agree` is called once, with the plan; when it answers no, nothing is changed and the answer is None. `listen` is
+    called with every event, from several threads. Setting `cancel`, from any thread, ends the round: with None if
+    `agree` had not answered yes yet, else with an outcome that is interrupted; in both cases once no call to the target
+    is running. KubeServeError: nothing could be planned, or the record could not be written.
+    """
+    workspace.prepare_home()
+    with workspace.target.lock(options.command, options.lock_timeout):
+        planned = plan_round(workspace, options.plan)
+        if cancel.is_set() or not agree(planned) or cancel.is_set():
+            return None
+        return _apply(workspace, planned, listen, cancel)
+
+
+def plan_round(workspace: Workspace, options: PlanOptions) -> Planned:
+    """Everything up to the plan. Changes nothing but caches. `workspace.say` is called with each stage."""
+    # `destroy` never reads specs, so unreadable specs can't block a removal.
+    specs = DesiredState() if options.destroy else desired_state(workspace, workspace.target.runtime)
+    workspace.say("looking at what runs")
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
-    stored = list_stored(workspace.store, {tenant.tenant for tenant in desired.tenants})
-    world = World(desired, live, stored, workspace.target.prepare(desired, live), state)
-    plan = make_plan(world, options, target=workspace.target.name, revision=read.label)
-    return Planned(plan, world, read, asked.problems)
+    stored = list_stored(workspace.store, {tenant.tenant for tenant in specs.graph.tenants})
+    world = World(specs.graph, live, stored, workspace.target.prepare(specs.graph, live), state)
+    plan = make_plan(world, options, target=workspace.target.name, revision=specs.revision)
+    return Planned(specs, world, plan)
 
 
-def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event], None]) -> Outcome:
-    """Carries out a plan. The caller holds the target's lock since before the plan was made."""
-    cancelled = threading.Event()
+def _apply(workspace: Workspace, planned: Planned, listen: Callable[[Event], None], cancel: threading.Event) -> Outcome:
     return execute(
         Run(
+            id=planned.round,
             plan=planned.plan,
             world=planned.world,
             store=workspace.store,
-            contents=lambda origin: _content(workspace, planned.read.sources, origin),
+            contents=lambda origin: _content(workspace, planned.specs.sources, origin),
             recorder=Recorder(workspace.state_file, planned.world.state),
             url_of=workspace.target.url,
             listen=listen,
-            cancelled=cancelled,
+            cancelled=cancel,
         )
     )
 
@@ -79,19 +101,19 @@ def apply_round(workspace: Workspace, planned: Planned, listen: Callable[[Event]
 def list_stored(store: ArtifactStore, tenants: Collection[str]) -> Stored:
     """One listing a tenant, several at once. A tenant whose listing fails is in trouble alone; KubeServeError when all
     fail, for then the store is away."""
-    found: dict[ResourceId, frozenset[str]] = {}
+    digests: dict[ResourceId, frozenset[str]] = {}
     errors: dict[str, KubeServeError] = {}
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="listing") as pool:
         listings = {tenant: pool.submit(store.list, tenant) for tenant in sorted(tenants)}
     for tenant, listing in listings.items():
         try:
             for ref in listing.result():
-                found[ref.id] = found.get(ref.id, frozenset()) | {ref.digest}
+                digests[ref.id] = digests.get(ref.id, frozenset()) | {ref.digest}
         except KubeServeError as error:
             errors[tenant] = error
     if errors and len(errors) == len(listings):
         raise next(iter(errors.values()))
-    return Stored(found, {tenant: error.trouble for tenant, error in errors.items()})
+    return Stored(digests, {tenant: error.trouble for tenant, error in errors.items()})
 
 
 def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: FileOrigin) -> Content:

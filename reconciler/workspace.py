@@ -1,11 +1,10 @@
-"""Everything a command works with, found from what its user typed: platform, sources, store, target, state.
+"""Everything that a command or a service works with: platform, sources, store, target, state.
 
-Built by the commands; each part is opened when it is first asked for, so that `validate` opens no store.
+Built once from a request; each part is opened when it is first used, so that `validate` opens no store.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from specs.problems import Refusal
 
 if TYPE_CHECKING:
     from reconciler.artifacts.protocol import ArtifactStore
-    from reconciler.plan.options import Budget
     from reconciler.state.file import StateFile
     from reconciler.targets.protocol import DeploymentTarget
 
@@ -44,23 +42,28 @@ class Request:
     source: str | None = None  # None: nothing was typed, so the current directory or what platform.yaml names
     ref: str | None = None
     platform: Path | None = None
-    progress: Callable[[str], None] | None = None  # told what a source is fetching
+    progress: Callable[[str], None] | None = None  # called with what is being done, from any thread
     target: TargetKind | None = None  # None: what platform.yaml says
     kubeconfig: Path | None = None  # None: what the environment says
     context: str | None = None  # None: what platform.yaml says, else the kubeconfig's current one
 
+    def open(self) -> Workspace:
+        """As `open_workspace`; the workspace is closed at the end of its `with`."""
+        return open_workspace(self)
 
-@dataclass
+
+@dataclass(frozen=True)
 class Workspace:
     request: Request
     platform: Platform
-    base: Path  # the folder that relative paths of platform.yaml start from
+    paths: Paths
     named: Source | None  # the source that was typed; None: those of platform.yaml
     _opened: ExitStack = field(default_factory=ExitStack)
 
-    @property
-    def paths(self) -> Paths:
-        return Paths(self.base)
+    def say(self, text: str) -> None:
+        """Reports what is being done now."""
+        if self.request.progress is not None:
+            self.request.progress(text)
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -69,8 +72,10 @@ class Workspace:
         if self.named is not None:
             opened: tuple[Source, ...] = (self.named,)
         else:
-            told = self.request.progress
-            opened = tuple(open_source(spec, self.base, self.paths.cache, told) for spec in self.platform.sources)
+            progress = self.request.progress
+            opened = tuple(
+                open_source(spec, self.paths.base, self.paths.cache, progress) for spec in self.platform.sources
+            )
         for source in opened:
             self._opened.callback(source.close)
         return opened
@@ -79,14 +84,14 @@ class Workspace:
     def store(self) -> ArtifactStore:
         from reconciler.artifacts.factory import open_store
 
-        return open_store(self.platform.artifact_store, self.base)
+        return open_store(self.platform.artifact_store, self.paths.base)
 
     @cached_property
     def target(self) -> DeploymentTarget:
         from reconciler.targets.factory import open_target
 
-        asked = self.request
-        target = open_target(self.platform, self.paths, lambda: self.store, asked.kubeconfig, asked.context)
+        request = self.request
+        target = open_target(self.platform, self.paths, lambda: self.store, request.kubeconfig, request.context)
         self._opened.callback(target.close)
         return target
 
@@ -99,24 +104,7 @@ class Workspace:
             raise WorkspaceError(
                 "A state in S3 is not built yet", f"platform.yaml says `state: {state}`. Name a path of this machine."
             )
-        return StateFile(self.base / state, self.platform.installation, self.platform.target.value)
-
-    @property
-    def budget(self) -> Budget:
-        from reconciler.plan.options import Budget
-
-        guards = self.platform.guards
-        return Budget(guards.max_deletions, guards.max_deletion_percent)
-
-    def shown(self, source: Source, path: str) -> str:
-        """A source's file as the user can open it from where he stands; of a repository, which has no files, the
-        path in it."""
-        from reconciler.sources.directory import DirectorySource
-
-        if isinstance(source, DirectorySource):
-            file = Path(source.location) / path
-            return min(os.path.relpath(file), str(file.absolute()), key=len)
-        return path if len(self.sources) == 1 else f"{source.name}:{path}"
+        return StateFile(self.paths.base / state, self.platform.installation, self.platform.target.value)
 
     def prepare_home(self) -> None:
         """Makes `.kubeserve/`, which Git never sees and nobody else reads. WorkspaceError when that can't be."""
@@ -134,7 +122,7 @@ class Workspace:
             ) from error
 
     def prepare_caches(self) -> None:
-        """The same for who only wants to cache: does without where it can't."""
+        """The same for commands that only cache: they do without where it can't be made."""
         with suppress(WorkspaceError):
             self.prepare_home()
 
@@ -149,44 +137,44 @@ class Workspace:
 
 
 def open_workspace(request: Request) -> Workspace:
-    """As `_open`, with the target that was typed, which has to find what it needs in the platform."""
-    workspace = _open(request)
-    if request.target is not None and request.target is not workspace.platform.target:
-        try:
-            workspace.platform = workspace.platform.for_target(request.target)
-        except Refusal as refusal:
-            raise WorkspaceError(refusal.summary, refusal.detail) from refusal
-    return workspace
-
-
-def _open(request: Request) -> Workspace:
     """Finds the platform and the sources. WorkspaceError or SpecErrors for what can't be used.
 
-    Of a directory at a ref the specs are the repository's, and the platform and all that runs are the directory's own.
+    For a directory at a ref, the specs are the repository's; the platform and all that runs are the directory's own.
     """
     from reconciler.sources.git.address import is_bare_repository
 
     if request.platform is not None:
         base = request.platform.resolve().parent
         typed = request.source is not None or request.ref is not None
-        return Workspace(request, _read_platform(request.platform), base, _typed(request, base) if typed else None)
+        return _workspace(request, _read_platform(request.platform), base, typed=typed)
     folder = Path(request.source or ".")
     if folder.is_dir() and not is_bare_repository(folder):
-        base, file = folder.resolve(), folder / PLATFORM_FILE
+        file = folder / PLATFORM_FILE
         platform = _read_platform(file) if file.is_file() else default_platform()
-        return Workspace(request, platform, base, _typed(request, base) if request.ref is not None else None)
+        return _workspace(request, platform, folder.resolve(), typed=request.ref is not None)
     base = _data_folder(str(folder.resolve()) if folder.exists() else str(request.source))
-    return Workspace(request, default_platform(), base, _typed(request, base))
+    return _workspace(request, default_platform(), base, typed=True)
 
 
-def _typed(request: Request, base: Path) -> Source:
-    """The one source that was typed, whatever those of platform.yaml are."""
+def _workspace(request: Request, platform: Platform, base: Path, *, typed: bool) -> Workspace:
+    """`typed`: the one source that was typed is read, whatever those of platform.yaml are."""
+    paths = Paths(base)
+    named = _typed_source(request, paths.cache) if typed else None
+    if request.target is not None and request.target is not platform.target:
+        try:
+            platform = platform.for_target(request.target)
+        except Refusal as refusal:
+            raise WorkspaceError(refusal.summary, refusal.detail) from refusal
+    return Workspace(request, platform, paths, named)
+
+
+def _typed_source(request: Request, cache: Path) -> Source:
     from reconciler.sources.factory import source_from_argument
 
     text = request.source or "."
     if Path(text).is_file():
         raise WorkspaceError("Not a directory", f"{quoted(text)} is a file. Name the directory that it is in.")
-    return source_from_argument(text, request.ref, Paths(base).cache, request.progress)
+    return source_from_argument(text, request.ref, cache, request.progress)
 
 
 def _read_platform(path: Path) -> Platform:

@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.folding import folded
 from reconciler.model.text import (
     TerminalText,
@@ -115,20 +114,13 @@ def show_problems(problems: Iterable[Problem]) -> None:
         talk(terminal("{}, {}.", count(errors, "error"), count(warnings, "warning")))
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Asks on a terminal; without one, `--yes` is required. Ends the command when the answer is no."""
+def confirm(question: str, *, yes: bool) -> bool:
+    """Asks on a terminal; without one, `--yes` is required: UsageError."""
     if yes:
-        return
+        return True
     if not sys.stdin.isatty():
         raise click.UsageError("Confirmation needs a terminal; pass --yes.")
-    if not _is_yes(question):
-        talk(terminal("Nothing was changed."))
-        raise click.exceptions.Exit(ExitCode.FAILED)
-
-
-def _is_yes(question: str) -> bool:
-    """Doesn't use input(), which swallows a Ctrl-C that comes while it flushes its prompt."""
-    while True:
+    while True:  # not by input(), which swallows a Ctrl-C that comes while it flushes its prompt
         click.echo(terminal("{} [y/N]: ", question), nl=False, err=True)
         line = sys.stdin.readline()
         if not line:  # Ctrl-D

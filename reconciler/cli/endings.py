@@ -28,7 +28,7 @@ def ending(error: BaseException, verbosity: int) -> int:
             show_error(error.format_message(), _usage(error))
             return ExitCode.USAGE
         case KeyboardInterrupt() | EOFError() | click.Abort():
-            interrupts.tell("Interrupted.")
+            interrupts.tell()
             return ExitCode.INTERRUPTED
         case BrokenPipeError():
             return ExitCode.PIPE_CLOSED

@@ -6,7 +6,6 @@ left LEAVE_SECONDS later, or at once by a second signal. That is safe: a round m
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -17,9 +16,9 @@ from typing import NoReturn
 from reconciler.cli.exit_codes import ExitCode
 
 LEAVE_SECONDS = 1.7
-JOIN_SECONDS = 0.05  # a thread that has nothing to do any more needs less
 _SHOW_CURSOR = "\033[?25h"
 
+_announcement = "Interrupted."
 _interrupted = threading.Event()
 _told = threading.Event()
 
@@ -31,34 +30,24 @@ def install() -> None:
             signal.signal(number, _interrupt)
 
 
-def tell(text: str) -> None:
-    """The one plain line about an interruption; later ones are not shown."""
+def announce(text: str) -> None:
+    """What an interruption means from now on; shown if one comes."""
+    global _announcement
+    _announcement = text
+
+
+def tell() -> None:
+    """Shows the one line about an interruption, once."""
     if not _told.is_set():
         _told.set()
-        _write(f"\n{text}\n" if sys.stderr.isatty() else f"{text}\n")  # behind the ^C of a terminal
+        _write(f"\n{_announcement}\n" if sys.stderr.isatty() else f"{_announcement}\n")  # behind a terminal's ^C
 
 
-def is_working() -> bool:
-    """Whether threads of ours go on that an ordinary end would wait for, once they had a moment to end."""
-    threads = [
-        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
-    ]
-    for thread in threads:
-        thread.join(JOIN_SECONDS)
-    return any(thread.is_alive() for thread in threads)
-
-
-def leave(text: str = "Interrupted.") -> NoReturn:
+def _leave() -> NoReturn:
     """Ends this process now, without waiting for its threads and with the locks that it holds."""
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    _leave(text)
-
-
-def _leave(text: str = "Interrupted.") -> NoReturn:
     if sys.stderr.isatty():
         _write(_SHOW_CURSOR)
-    tell(text)
+    tell()
     os._exit(ExitCode.INTERRUPTED)
 
 

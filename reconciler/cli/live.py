@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 from reconciler.cli.causes import SeenCauses
-from reconciler.cli.progress import label, outcome_line
+from reconciler.cli.events import label, outcome_line
 from reconciler.engine.run import Event
 from reconciler.model.resources import ResourceId
 from reconciler.model.text import terminal

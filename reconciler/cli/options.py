@@ -1,9 +1,9 @@
-"""The arguments and options that several commands share, and what they open."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,21 +11,41 @@ import click
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
-    from reconciler.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 
-def workspace_options(command: F) -> F:
-    """PATH_OR_URL, --ref and --platform: which specs, and whose platform; --target and what finds a cluster."""
+def request_options(command: Callable[..., R]) -> Callable[..., R]:
+    """PATH_OR_URL, --ref, --platform, --target and what finds a cluster; the command gets them as its `request`."""
+
+    @wraps(command)
+    def with_request(
+        *,
+        source: str | None,
+        ref: str | None,
+        platform: Path | None,
+        target: str | None,
+        kubeconfig: Path | None,
+        context: str | None,
+        **rest: Any,
+    ) -> R:
+        from reconciler.cli.progress import doing
+        from reconciler.workspace import Request
+        from specs.models.platform import TargetKind
+
+        named = TargetKind(target) if target else None
+        return command(request=Request(source, ref, platform, doing, named, kubeconfig, context), **rest)
+
+    decorated: Callable[..., R] = with_request
     for decorate in (
-        _kept("--context", help="The kubeconfig's context; without it the platform's, or the current one."),
-        _kept(
+        click.option("--context", help="The kubeconfig's context; without it the platform's, or the current one."),
+        click.option(
             "--kubeconfig",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="How to reach the cluster; without it KUBECONFIG, or ~/.kube/config, or the pod's own.",
         ),
-        _kept(
+        click.option(
             "--target", type=click.Choice(("local", "kubernetes")), help="Where to deploy, whatever the platform says."
         ),
         click.option(
@@ -36,17 +56,8 @@ def workspace_options(command: F) -> F:
         click.option("--ref", help="A branch, tag or commit; reads the repository at it, not the working tree."),
         click.argument("source", metavar="[PATH_OR_URL]", required=False),
     ):
-        command = decorate(command)
-    return command
-
-
-def _kept(name: str, **options: Any) -> Callable[[F], F]:
-    """An option that no command takes itself: `opened` finds it."""
-
-    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-        ctx.meta[f"{__name__}.{parameter.name}"] = value
-
-    return click.option(name, callback=keep, expose_value=False, **options)
+        decorated = decorate(decorated)
+    return decorated
 
 
 def only_option(command: F) -> F:
@@ -77,24 +88,8 @@ def lock_option(command: F) -> F:
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="SECONDS",
-        help="Wait so long for another round to end.",
+        help="Seconds to wait for a running round.",
     )(command)
-
-
-@contextmanager
-def opened(source: str | None, ref: str | None, platform: Path | None) -> Iterator[Workspace]:
-    """The workspace that these options name; closed at the end."""
-    from reconciler.cli.progress import doing
-    from reconciler.workspace import Request, open_workspace
-    from specs.models.platform import TargetKind
-
-    kept = {
-        name: click.get_current_context().meta.get(f"{__name__}.{name}") for name in ("target", "kubeconfig", "context")
-    }
-    target = TargetKind(kept["target"]) if kept["target"] else None
-    request = Request(source, ref, platform, doing, target, kept["kubeconfig"], kept["context"])
-    with open_workspace(request) as workspace:
-        yield workspace
 
 
 def _parse_scope(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Scope:

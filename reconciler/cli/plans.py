@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,17 +11,15 @@ import orjson
 
 from reconciler.cli.console import fold_on, paint, print_data, print_json, print_text, print_yaml
 from reconciler.cli.naming import NamingError
-from reconciler.cli.progress import working
 from reconciler.model.resources import JSON, Kind, Scope
 from reconciler.model.text import TerminalText, json_text
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
-from reconciler.reconcile import Planned, plan_round
-from reconciler.workspace import Workspace
+from reconciler.reconcile import Planned
 from specs.errors import KubeServeError
 from specs.names import did_you_mean, listing
 
@@ -52,14 +49,6 @@ class Saved:
         raise SavedPlanError("Saved plan is out of date", f"{self.path}: {what}. Plan again.")
 
 
-def plan_now(workspace: Workspace, options: Options) -> Planned:
-    """What this command is about. It stays until the command ends, so it is not looked through for garbage any more."""
-    with working() as say:
-        planned = plan_round(workspace, options, say)
-    gc.freeze()
-    return planned
-
-
 def find_objects(planned: Planned) -> Objects:
     """What each change would do to the target's own objects."""
     return objects_of(planned.plan, planned.world.desired, planned.world.prepared)
@@ -81,12 +70,12 @@ def print_plan(planned: Planned, output: str, *, show_unchanged: bool = False, o
 def plan_text(planned: Planned, *, show_unchanged: bool = False, objects: Objects | None = None) -> TerminalText:
     """Empty when no spec could be read, so that nothing is planned: the problems say why."""
     plan = planned.plan
-    if planned.is_broken and not (plan.changes or plan.guards or plan.unclaimed):
+    if planned.specs.is_broken and not (plan.changes or plan.guards or plan.unclaimed):
         return TerminalText()
-    return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.is_broken, objects=objects)
+    return render_text(plan, paint, show_unchanged=show_unchanged, partial=planned.specs.is_broken, objects=objects)
 
 
-def save_plan(plan: Plan, options: Options, path: Path) -> None:
+def save_plan(plan: Plan, options: PlanOptions, path: Path) -> None:
     """SavedPlanError when the file can't be written."""
     chosen = {
         "scope": asdict(options.scope),
@@ -118,7 +107,7 @@ def read_saved(path: Path) -> Saved:
 
 def check_scope(planned: Planned, scope: Scope) -> None:
     """NamingError when --only names what neither the specs nor anything that runs or is recorded has."""
-    if scope.tenant is None or planned.is_broken:
+    if scope.tenant is None or planned.specs.is_broken:
         return
     world = planned.world
     ids = {*world.desired.tenants, *world.desired.deployments, *world.live.resources, *world.state.resources}

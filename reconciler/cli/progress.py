@@ -6,6 +6,7 @@ line, which needs no library.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 import threading
@@ -14,15 +15,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from reconciler.cli.causes import SeenCauses
-from reconciler.cli.console import is_lively, paint_talk, talk, verbosity
-from reconciler.model.text import TerminalText, terminal
+from reconciler.cli.console import is_lively, talk, verbosity
+from reconciler.cli.events import label, outcome_line
+from reconciler.model.text import terminal
 from specs.untrusted import visible
 
 if TYPE_CHECKING:
     from reconciler.engine.run import Event
     from reconciler.plan.model import Plan
-
-PHASE_STYLES = {"Ready": "green", "Degraded": "yellow", "Failed": "red", "Progressing": "cyan", "Deleting": "dim"}
 
 _CLEAR_LINE = "\r\033[K"
 _watched = threading.Event()
@@ -30,17 +30,32 @@ _watched = threading.Event()
 
 
 @contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """For the stages before a round: on a terminal, one line that shows the current step. Yields `doing`."""
-    if not is_lively(sys.stderr):
-        yield doing
-        return
-    _watched.set()
+def working() -> Iterator[None]:
+    """For the stages before a round: on a terminal, `doing` writes one line that says what is being done.
+
+    The garbage collector is paused: what these stages read and compare stays until the command ends, so that looking
+    through it while it grows would find nothing, and takes 40% of the time of 10,000 deployments.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        yield doing
+        if is_lively(sys.stderr):
+            _watched.set()
+        yield
     finally:
-        _watched.clear()
-        _draw("")
+        if _watched.is_set():
+            _watched.clear()
+            _draw("")
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def planning() -> Iterator[None]:
+    """The same for a plan, which stays until the command ends: the collector never looks through it."""
+    with working():
+        yield
+    gc.freeze()
 
 
 def doing(text: str) -> None:
@@ -80,20 +95,6 @@ class EventPrinter:
             talk(terminal("{}  {}", label(event), event.text))
 
 
-def outcome_line(event: Event, causes: SeenCauses) -> TerminalText:
-    """The outcome for one resource, in one line."""
-    phase = str(event.phase)
-    if phase == "Deleting" and not event.text:
-        return paint_talk("gone", "dim")
-    painted = paint_talk(phase, PHASE_STYLES.get(phase, "bold"))
-    return terminal("{}: {}", painted, causes.message(event.resource, event.text)) if event.text else painted
-
-
 def _draw(text: str) -> None:
     sys.stderr.write(_CLEAR_LINE + text)
     sys.stderr.flush()
-
-
-def label(event: Event) -> str:
-    name = f"{event.resource.tenant}/{event.resource.name}" if event.resource.name else event.resource.tenant
-    return f"{event.resource.kind.value} {name}"

@@ -1,13 +1,15 @@
-"""A whole round as apply and destroy run it: lock, plan, show, ask, apply, and say how it went."""
+"""A whole round as apply and destroy run it: show the plan, ask, show how it goes, and say how it went."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-import click
-
+from reconciler.cli import interrupts
 from reconciler.cli.causes import by_cause, cause_of
 from reconciler.cli.console import (
     confirm,
@@ -21,16 +23,15 @@ from reconciler.cli.console import (
     verbosity,
 )
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.interrupts import is_working, leave, tell
-from reconciler.cli.plans import Saved, check_scope, plan_now, plan_text, print_plan
-from reconciler.cli.progress import progress
+from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
+from reconciler.cli.progress import planning, progress
+from reconciler.documents import outcome_document
 from reconciler.engine.execute import Outcome
-from reconciler.engine.run import Result
-from reconciler.model.resources import JSON, Kind
+from reconciler.engine.run import Event, Result
+from reconciler.model.resources import Kind
 from reconciler.model.text import log_line, terminal
-from reconciler.plan.options import Options
-from reconciler.plan.views.data import plan_document
-from reconciler.reconcile import Planned, apply_round
+from reconciler.plan.options import PlanOptions
+from reconciler.reconcile import Planned, RoundOptions, run_round
 from reconciler.state.model import FAILED_PHASES, Phase, Verdict
 from reconciler.workspace import Workspace
 
@@ -53,51 +54,76 @@ class Ask:
     lock_timeout: float = 0.0
 
 
-def run_round(workspace: Workspace, options: Options, ask: Ask, command: str) -> int:
-    """The lock is taken before the plan is made, so that what is agreed to is what is done."""
-    workspace.prepare_home()
-    with workspace.target.lock(command, ask.lock_timeout):
-        try:
-            planned = _agreed(workspace, options, ask)
-        except (KeyboardInterrupt, click.Abort):
-            tell("Interrupted. Nothing was changed.")
-            raise
-        try:
-            with progress(planned.plan) as listen:
-                outcome = apply_round(workspace, planned, listen)
-        except KeyboardInterrupt:
-            tell("Interrupted. What was begun is recorded; the next apply goes on from there.")
-            if is_working():  # what still writes keeps the lock
-                leave()
-            raise
-    _show(planned, outcome, ask.output)
-    return _exit_code(planned, outcome)
+def round_at_terminal(workspace: Workspace, options: PlanOptions, ask: Ask, command: str) -> int:
+    """Runs a round and answers the command's exit code."""
+    interrupts.announce("Interrupted. Nothing was changed.")
+    with _Dialogue(workspace, ask) as dialogue:
+        outcome = run_round(
+            workspace,
+            RoundOptions(options, command, ask.lock_timeout),
+            agree=dialogue.agree,
+            listen=dialogue.listen,
+            cancel=threading.Event(),
+        )
+    interrupts.announce("Interrupted.")
+    if outcome is None or dialogue.planned is None:
+        talk(terminal("Nothing was changed."))
+        return ExitCode.FAILED
+    code = ExitCode.FAILED if dialogue.planned.specs.is_broken else EXIT_CODES[outcome.verdict]
+    _show(dialogue.planned, outcome, ask.output, code)
+    return code
 
 
-def _agreed(workspace: Workspace, options: Options, ask: Ask) -> Planned:
-    """The plan, shown and agreed to."""
-    planned = plan_now(workspace, options)
-    show_problems(planned.problems)
-    check_scope(planned, options.scope)
-    if ask.saved is not None:
-        ask.saved.check(planned.plan)  # before anything else is shown, which would be taken for it
-    agreed = ask.yes or ask.saved is not None
-    if ask.output == "text":
-        print_plan(planned, "text")
-    elif not agreed:
-        talk(fold_on(sys.stderr, plan_text(planned)))  # stdout is for the outcome
-    if workspace.target.place and not planned.plan.is_empty:
-        talk(terminal("To {}.", workspace.target.place))
-    if not planned.plan.is_empty:
-        confirm(ask.question, yes=agreed)
-    return planned
+class _Dialogue:
+    """What the user sees and answers while a round runs: one display after the other."""
+
+    def __init__(self, workspace: Workspace, ask: Ask) -> None:
+        self.planned: Planned | None = None
+        self._workspace = workspace
+        self._ask = ask
+        self._display = ExitStack()
+        self._show_event: Callable[[Event], None] = lambda event: None
+
+    def __enter__(self) -> _Dialogue:
+        self._display.enter_context(planning())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._display.close()
+
+    def agree(self, planned: Planned) -> bool:
+        """Shows the plan and asks; from a yes on, shows how the round goes."""
+        self._display.close()
+        self.planned = planned
+        self._show_plan(planned)
+        if not planned.plan.is_empty:
+            if self._workspace.target.place:
+                talk(terminal("To {}.", self._workspace.target.place))
+            if not confirm(self._ask.question, yes=self._agreed_before):
+                return False
+        interrupts.announce("Interrupted. What was begun is recorded; the next apply goes on from there.")
+        self._show_event = self._display.enter_context(progress(planned.plan))
+        return True
+
+    def listen(self, event: Event) -> None:
+        self._show_event(event)
+
+    @property
+    def _agreed_before(self) -> bool:
+        return self._ask.yes or self._ask.saved is not None
+
+    def _show_plan(self, planned: Planned) -> None:
+        show_problems(planned.specs.problems)
+        check_scope(planned, planned.plan.scope)
+        if self._ask.saved is not None:
+            self._ask.saved.check(planned.plan)  # before anything else is shown, which would be taken for it
+        if self._ask.output == "text":
+            print_plan(planned, "text")
+        elif not self._agreed_before:
+            talk(fold_on(sys.stderr, plan_text(planned)))  # stdout is for the outcome
 
 
-def _exit_code(planned: Planned, outcome: Outcome) -> ExitCode:
-    return ExitCode.FAILED if planned.is_broken else EXIT_CODES[outcome.verdict]
-
-
-def _show(planned: Planned, outcome: Outcome, output: str) -> None:
+def _show(planned: Planned, outcome: Outcome, output: str, code: ExitCode) -> None:
     results = sorted(outcome.results, key=lambda result: result.id)
     unfinished = (result for result in results if result.phase in UNFINISHED)
     for sharing in by_cause(unfinished, lambda result: cause_of(result.id.tenant, result.message)).values():
@@ -106,7 +132,7 @@ def _show(planned: Planned, outcome: Outcome, output: str) -> None:
         talk()
         talk(terminal("{}", _tally(results)))
     if output == "json":
-        print_json(_document(planned, outcome, results))
+        print_json({**outcome_document(planned.plan, outcome), "exitCode": int(code)})
         return
     for result in results:
         if result.url:
@@ -139,20 +165,3 @@ def _tally(results: list[Result]) -> str:
         return "Done."
     phases = Counter(str(result.phase or "gone") for result in deployments)
     return f"{count(len(deployments), 'deployment')}: " + ", ".join(f"{n} {phase}" for phase, n in phases.items()) + "."
-
-
-def _document(planned: Planned, outcome: Outcome, results: list[Result]) -> JSON:
-    return {
-        "plan": plan_document(planned.plan),
-        "exitCode": int(_exit_code(planned, outcome)),
-        "results": [
-            {
-                "id": str(result.id),
-                "phase": result.phase.value if result.phase else "Gone",
-                "message": result.message,
-                "url": result.url,
-                "log": list(result.log),
-            }
-            for result in results
-        ],
-    }

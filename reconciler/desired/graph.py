@@ -1,13 +1,13 @@
 """Specs, platform and the contents of versions in, the desired graph out. Pure.
 
-Called by `reconcile.py` once the digests of all artifacts are known.
+The last stage of the desired state, once the digests of all artifacts are known.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import orjson
@@ -30,6 +30,7 @@ from reconciler.model.resources import (
 )
 
 if TYPE_CHECKING:  # pydantic models: only their users have to load them
+    from specs.loading.loader import TenantSpec
     from specs.models.platform import Platform
     from specs.models.tenant import DeploymentSpec
     from specs.models.tenant import SecretRef as SpecSecretRef
@@ -37,24 +38,16 @@ if TYPE_CHECKING:  # pydantic models: only their users have to load them
 VARIANT_HASH_LENGTH = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Compilable:
-    """One healthy tenant: its deployments as written, and its versions with their contents known."""
-
-    name: str
-    deployments: Mapping[str, DeploymentSpec]
-    versions: Mapping[ResourceId, DesiredVersion]
-
-
 def compile_graph(
-    tenants: Iterable[Compilable],
+    tenants: Iterable[TenantSpec],
+    versions_of: Mapping[str, Mapping[ResourceId, DesiredVersion]],
     platform: Platform,
     runtime: str,
     protected: frozenset[str] | None = frozenset(),
     release: str = "",
 ) -> Desired:
-    """The desired graph of all healthy tenants. `runtime` identifies what runs variants (the target's); `release` is
-    KubeServe's own version."""
+    """The desired graph of all healthy tenants. `versions_of`: the versions of each, with their digests. `runtime`
+    identifies what runs variants (the target's); `release` is KubeServe's own version."""
     owners: dict[ResourceId, DesiredTenant] = {}
     versions: dict[ResourceId, DesiredVersion] = {}
     deployments: dict[ResourceId, DesiredDeployment] = {}
@@ -62,14 +55,14 @@ def compile_graph(
     for tenant in tenants:
         owner = tenant_id(tenant.name)
         owners[owner] = DesiredTenant(owner, tenant_settings(platform, tenant.name))
-        versions.update(tenant.versions)
-        for name, spec in tenant.deployments.items():
+        versions.update(versions_of[tenant.name])
+        for loaded in tenant.deployments.values():
+            deployment = deployment_id(tenant.name, loaded.name)
             weights = {}
-            for variant, weight in _variants(tenant, name, spec, runtime):
+            for variant, weight in _variants(deployment, loaded.spec, versions, runtime):
                 variants[variant.id] = variant
                 weights[variant.id] = weight
-            deployment = deployment_id(tenant.name, name)
-            deployments[deployment] = DesiredDeployment(deployment, spec.model, weights)
+            deployments[deployment] = DesiredDeployment(deployment, loaded.spec.model, weights)
     basis = sha256_digest(f"{release} {platform.model_dump_json()}".encode())
     return Desired(owners, versions, deployments, variants, protected, removed_tenants(platform), basis)
 
@@ -83,14 +76,17 @@ def tenant_settings(platform: Platform, tenant: str) -> Mapping[str, JSON]:
     return grant.model_dump(mode="json", by_alias=True, exclude_none=True) if grant else {}
 
 
-def _variants(tenant: Compilable, name: str, spec: DeploymentSpec, runtime: str) -> list[tuple[DesiredVariant, int]]:
-    found = []
+def _variants(
+    deployment: ResourceId, spec: DeploymentSpec, versions: Mapping[ResourceId, DesiredVersion], runtime: str
+) -> Iterator[tuple[DesiredVariant, int]]:
+    """Each with its share of the traffic in percent."""
+    tenant, name = deployment.tenant, deployment.name
     checks = tuple(check.model_dump(mode="json", exclude_none=True) for check in spec.checks)
     env = {key: _env_value(value) for key, value in spec.env.items()}
     for version_name, weight in spec.weights.items():
-        version = tenant.versions[version_id(tenant.name, spec.model, version_name)]
+        version = versions[version_id(tenant, spec.model, version_name)]
         content = {
-            "tenant": tenant.name,
+            "tenant": tenant,
             "deployment": name,
             "model": spec.model,
             "version": version_name,
@@ -104,8 +100,8 @@ def _variants(tenant: Compilable, name: str, spec: DeploymentSpec, runtime: str)
             "runtime": runtime,
         }
         variant = DesiredVariant(
-            id=variant_id(tenant.name, f"{name}-{_short_hash(content)}"),
-            deployment=deployment_id(tenant.name, name),
+            id=variant_id(tenant, f"{name}-{_short_hash(content)}"),
+            deployment=deployment,
             version=version.id,
             model=spec.model,
             version_name=version_name,
@@ -120,8 +116,7 @@ def _variants(tenant: Compilable, name: str, spec: DeploymentSpec, runtime: str)
             replicas=Replicas(spec.replicas.min, spec.replicas.max),
             ready_seconds=spec.timeouts.ready,
         )
-        found.append((variant, weight))
-    return found
+        yield variant, weight
 
 
 def _env_value(value: str | SpecSecretRef) -> str | SecretRef:

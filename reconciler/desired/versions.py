@@ -1,7 +1,7 @@
 """The digests stage: what each version of the healthy specs is made of, and the digest that pins it.
 
 In: loaded specs, open sources at their revisions. Out: desired versions, and problems at their place in the spec.
-Called by `reconcile.py`; `kubeserve validate` stops after `find_parts`, which reads no more than first bytes.
+`kubeserve validate` stops after `find_parts`, which reads no more than first bytes.
 """
 
 from __future__ import annotations

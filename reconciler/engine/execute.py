@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -38,9 +39,13 @@ class Outcome:
 
 
 def execute(run: Run, workers: int = WORKERS) -> Outcome:
-    """Carries out the plan. A run that is cancelled ends early, with what was done and what was not recorded; its
-    outcome is interrupted. StateError before anything is done when the claims can't be written, afterwards when the
-    results can't. KeyboardInterrupt is raised on, once what was done is recorded."""
+    """Carries out the plan.
+
+    A run that is cancelled records what was done, waits until no call to the target is running, and answers an outcome
+    that is interrupted. A KeyboardInterrupt does the same and is raised on: the process may be ended once the record is
+    written, by a second one or a timer. StateError before anything is done when the claims can't be written, afterwards
+    when the results can't.
+    """
     plan = run.plan
     if plan.is_empty:
         return Outcome((), bool(plan.guards))
@@ -49,24 +54,33 @@ def execute(run: Run, workers: int = WORKERS) -> Outcome:
     changes = [change for change in plan.work() if change.id.kind is not Kind.VARIANT]
     for change in changes:
         scheduler.spawn(change.id, _walk(run, change))
+    interrupted = False
     try:
         scheduler.run()
-    except (KeyboardInterrupt, Interrupted) as error:
-        for change in changes:  # also those whose walk had not begun
-            if change.id not in run.results:
-                run.ledger.interrupted(change.id)
-        if isinstance(error, Interrupted):
-            run.ledger.finish(plan, Verdict.INTERRUPTED)
-            return Outcome(tuple(run.results.values()), bool(plan.guards), interrupted=True)
+    except Interrupted:
+        interrupted = True
+        _record_interruption(run, changes)
+    except KeyboardInterrupt:
+        _record_interruption(run, changes)
         with suppress(StateError):  # the user sees the interruption itself
             run.ledger.finish(plan, Verdict.INTERRUPTED)
+        scheduler.wait()
         raise
     except BaseException:
         run.ledger.finish(plan, Verdict.FAILED)
+        scheduler.wait()
         raise
-    outcome = Outcome(tuple(run.results.values()), bool(plan.guards))
+    scheduler.wait()
+    outcome = Outcome(tuple(run.results.values()), bool(plan.guards), interrupted)
     run.ledger.finish(plan, outcome.verdict)
     return outcome
+
+
+def _record_interruption(run: Run, changes: Iterable[Change]) -> None:
+    """Of every walk that has no result, also of those that had not begun."""
+    for change in changes:
+        if change.id not in run.results:
+            run.ledger.interrupted(change.id)
 
 
 def _walk(run: Run, change: Change) -> Walk:

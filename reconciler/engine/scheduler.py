@@ -106,21 +106,22 @@ class Scheduler:
     def run(self) -> None:
         """Until every walk has ended.
 
-        Interrupted when `cancelled` was set: every walk is ended by it, and every running call has returned, so that
-        the caller may give the target's lock back. On KeyboardInterrupt running calls get a moment; one that has not
-        returned by then goes on until the process ends.
+        When `cancelled` was set, or on KeyboardInterrupt: throws Interrupted into every walk, gives running calls a
+        moment to end, and raises Interrupted or the KeyboardInterrupt. A call may still be running then: see `wait`.
         """
-        wait = True
         try:
             self._observer.start(self._readiness)
             self._loop()
-        except BaseException as error:
-            wait = isinstance(error, Interrupted)
+        except BaseException:
             self._interrupt()
             raise
         finally:
             self._observer.stop()
-            self._pool.shutdown(wait=wait, cancel_futures=True)
+            self._pool.shutdown(wait=not self._stopping, cancel_futures=True)
+
+    def wait(self) -> None:
+        """Until no call is running, so that the caller may give the target's lock back."""
+        self._pool.shutdown(wait=True)
 
     def _loop(self) -> None:
         while self._walks:

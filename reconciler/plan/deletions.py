@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from reconciler.model.resources import Kind, ResourceId
 from reconciler.plan.model import Action, Change, Unclaimed
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.world import World
 from reconciler.targets.protocol import LiveResource, LiveVariant
 
@@ -17,7 +17,7 @@ from reconciler.targets.protocol import LiveResource, LiveVariant
 class Deletions:
     """`unclaimed` grows while its methods are asked."""
 
-    def __init__(self, world: World, options: Options) -> None:
+    def __init__(self, world: World, options: PlanOptions) -> None:
         self.desired = world.desired
         self.live = world.live
         self.state = world.state

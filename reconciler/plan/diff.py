@@ -19,14 +19,14 @@ from reconciler.model.resources import (
 from reconciler.plan.deletions import Deletions, variant_deletion
 from reconciler.plan.guards import find_guards
 from reconciler.plan.model import Action, Binding, Change, Plan
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.wording import deployment_changes, not_stored, other_content, variant_changes
 from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.targets.protocol import Live, LiveRoute, Prepared
 
 
-def make_plan(world: World, options: Options, *, target: str = "", revision: str = "") -> Plan:
+def make_plan(world: World, options: PlanOptions, *, target: str = "", revision: str = "") -> Plan:
     """What has to happen so that live equals desired."""
     desired, live, prepared, state = world.desired, world.live, world.prepared, world.state
     diff = _Diff(world, options)
@@ -34,7 +34,7 @@ def make_plan(world: World, options: Options, *, target: str = "", revision: str
     guards = (
         ()
         if options.destroy  # asked for by name
-        else find_guards(changes, live, desired, options.budget, allowed=options.allow_deletions)
+        else find_guards(changes, live, desired, options.guards, allowed=options.allow_deletions)
     )
     withheld = {resource for guard in guards for resource in guard.withheld}
     kept = tuple(c for c in changes if c.id not in withheld and c.deployment not in withheld)
@@ -46,7 +46,7 @@ def make_plan(world: World, options: Options, *, target: str = "", revision: str
 
 
 class _Diff:
-    def __init__(self, world: World, options: Options) -> None:
+    def __init__(self, world: World, options: PlanOptions) -> None:
         self.world = world
         self.desired = world.desired
         self.live = world.live

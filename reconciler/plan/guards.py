@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.model.resources import Desired, Kind, ResourceId
 from reconciler.plan.model import Action, Change, Guard
-from reconciler.plan.options import Budget
 from reconciler.targets.protocol import Live
+from specs.models.platform import Guards
 
 
 def find_guards(
-    changes: Iterable[Change], live: Live, desired: Desired, budget: Budget, *, allowed: bool
+    changes: Iterable[Change], live: Live, desired: Desired, limits: Guards, *, allowed: bool
 ) -> tuple[Guard, ...]:
     """The guards that trip. `allowed`: the user has allowed deletions over the budget; it does not reach what nobody
     can have meant, because no spec or not all of one could be read."""
@@ -29,7 +29,7 @@ def find_guards(
         found += _empty(rest, desired)
     elif not allowed:
         at_risk = [d for d in rest if d in live.routes]  # what is only recorded is missed by nobody
-        found += _over_budget(at_risk, live, budget)
+        found += _over_budget(at_risk, live, limits)
         found += _whole_tenants(at_risk, live)
     return tuple(found)
 
@@ -61,15 +61,15 @@ def _protected(deleted: list[ResourceId], desired: Desired) -> Iterator[Guard]:
     yield Guard("protected", summary, detail, withheld)
 
 
-def _over_budget(at_risk: list[ResourceId], live: Live, budget: Budget) -> Iterator[Guard]:
+def _over_budget(at_risk: list[ResourceId], live: Live, limits: Guards) -> Iterator[Guard]:
     deployments = tuple(d for d in at_risk if d.kind is Kind.DEPLOYMENT)
     total = len(live.routes)
-    if len(deployments) > budget.deployments and len(deployments) * 100 > total * budget.percent:
+    if len(deployments) > limits.max_deletions and len(deployments) * 100 > total * limits.max_deletion_percent:
         yield Guard(
             "budget",
             f"{len(deployments)} of {total} deployments would be deleted",
-            f"More than {budget.deployments} and more than {budget.percent}% at once looks like a mistake. "
-            "If it is meant, say so with --allow-deletions.",
+            f"More than {limits.max_deletions} and more than {limits.max_deletion_percent}% at once looks like a "
+            "mistake. If it is meant, say so with --allow-deletions.",
             deployments,
         )
 

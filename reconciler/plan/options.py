@@ -1,24 +1,17 @@
-"""What a command was told about the plan that it wants. Frozen data; light to import."""
+"""What a plan is made for. Frozen data; light to import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from reconciler.model.resources import Scope
+from specs.models.platform import Guards
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """A round that deletes more than `deployments`, and more than `percent` of all that it was narrowed to, stops."""
-
-    deployments: int = 5
-    percent: int = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
+class PlanOptions:
     scope: Scope = field(default_factory=Scope)
-    budget: Budget = field(default_factory=Budget)
+    guards: Guards = field(default_factory=Guards)
     allow_deletions: bool = False
     prune_unclaimed: bool = False
-    destroy: bool = False  # delete all in scope, whatever is desired
+    destroy: bool = False  # delete everything in scope, whatever is desired

@@ -63,6 +63,10 @@ class DirectorySource:
             )
         return self._read[1]
 
+    def shown(self, path: str, *, qualified: bool) -> str:
+        file = self._root / path
+        return min(os.path.relpath(file), str(file.absolute()), key=len)
+
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
         """The file or folder as it is now, whichever revision is asked for."""
         return directory_artifact(self._root, SourcePath.parse(path), self._clock)

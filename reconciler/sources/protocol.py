@@ -67,6 +67,10 @@ class Source(Protocol):
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
         """Every spec of the revision, in path order. A larger one than a spec may be is cut just above that limit."""
 
+    def shown(self, path: str, *, qualified: bool) -> str:
+        """A file of the source as the user can open it from the current directory; of a repository, which has no files,
+        its path there. `qualified`: with the source's name, because another source may have the same path."""
+
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
         """Reads no content yet. SourceError: absent (with the nearest names), a symlink anywhere on the way,
         outside of the source, not a file or folder, or a Git LFS pointer that can't be resolved."""

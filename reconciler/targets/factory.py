@@ -1,4 +1,4 @@
-"""The target that platform.yaml chooses. Called once per command, when a workspace is first asked for its target."""
+"""The target that platform.yaml chooses. `workspace.py` opens it when it is first used."""
 
 from __future__ import annotations
 

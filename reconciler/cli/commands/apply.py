@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import deletion_options, lock_option, only_option, opened, output_option, workspace_options
+from reconciler.cli.options import deletion_options, lock_option, only_option, output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
+    from reconciler.workspace import Request
 
 
 @click.command()
-@workspace_options
+@request_options
 @only_option
 @output_option("text", "json")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 @lock_option
 @deletion_options
 def command(
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     only: Scope,
     output: str,
     yes: bool,
@@ -46,16 +45,16 @@ def command(
     spec has an error.
     """
     from reconciler.cli.plans import read_saved
-    from reconciler.cli.rounds import Ask, run_round
+    from reconciler.cli.rounds import Ask, round_at_terminal
     from reconciler.model.resources import Scope
-    from reconciler.plan.options import Options
+    from reconciler.plan.options import PlanOptions
 
     plan = read_saved(saved) if saved else None
     if plan is not None:
         if only != Scope() or allow_deletions or prune_unclaimed:
             raise click.UsageError("A saved plan says itself what it is about: give no other option beside --plan.")
         only, allow_deletions, prune_unclaimed = plan.scope, plan.allow_deletions, plan.prune_unclaimed
-    with opened(source, ref, platform) as workspace:
-        options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
+    with request.open() as workspace:
+        options = PlanOptions(only, workspace.platform.guards, allow_deletions, prune_unclaimed)
         ask = Ask("Apply this plan?", yes=yes, saved=plan, output=output, lock_timeout=lock_timeout)
-        return run_round(workspace, options, ask, "kubeserve apply")
+        return round_at_terminal(workspace, options, ask, "kubeserve apply")

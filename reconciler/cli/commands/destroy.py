@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import lock_option, only_option, opened, output_option, workspace_options
+from reconciler.cli.options import lock_option, only_option, output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
+    from reconciler.workspace import Request
 
 
 @click.command()
-@workspace_options
+@request_options
 @only_option
 @output_option("text", "json")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @click.option("--prune-unclaimed", is_flag=True, help="Also remove what carries our mark and no state file knows.")
 @lock_option
 def command(
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     only: Scope,
     output: str,
     yes: bool,
@@ -34,10 +32,10 @@ def command(
 
     Shows what goes and asks. Works whatever the specs say, even when they can't be read.
     """
-    from reconciler.cli.rounds import Ask, run_round
-    from reconciler.plan.options import Options
+    from reconciler.cli.rounds import Ask, round_at_terminal
+    from reconciler.plan.options import PlanOptions
 
-    with opened(source, ref, platform) as workspace:
-        options = Options(only, workspace.budget, prune_unclaimed=prune_unclaimed, destroy=True)
+    with request.open() as workspace:
+        options = PlanOptions(only, workspace.platform.guards, prune_unclaimed=prune_unclaimed, destroy=True)
         ask = Ask("Remove all of this?", yes=yes, output=output, lock_timeout=lock_timeout)
-        return run_round(workspace, options, ask, "kubeserve destroy")
+        return round_at_terminal(workspace, options, ask, "kubeserve destroy")

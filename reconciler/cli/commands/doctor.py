@@ -9,30 +9,31 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import opened, output_option, workspace_options
+from reconciler.cli.options import output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.doctor.findings import Report
+    from reconciler.workspace import Request
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 WIDTH = 9  # of the column of severities
 
 
 @click.command()
-@workspace_options
+@request_options
 @output_option("text", "json")
-def command(source: str | None, ref: str | None, platform: Path | None, output: str) -> int:
+def command(request: Request, output: str) -> int:
     """Check this machine, the store, the state and the target, and say how to fix each problem.
 
     Writes and deletes one empty object in the store's bucket, and changes nothing else. Exits with 1 when there is a
     problem.
     """
-    from reconciler.cli.progress import working
+    from reconciler.cli.progress import doing, working
     from reconciler.doctor.findings import Severity
 
-    with working() as say:
-        say("looking at this machine, the store and the target")
-        report = _report(source, ref, platform)
+    with working():
+        doing("looking at this machine, the store and the target")
+        report = _report(request)
     if output == "json":
         _print_json(report)
     else:
@@ -40,7 +41,7 @@ def command(source: str | None, ref: str | None, platform: Path | None, output: 
     return ExitCode.FAILED if report.count(Severity.PROBLEM) else ExitCode.OK
 
 
-def _report(source: str | None, ref: str | None, platform: Path | None) -> Report:
+def _report(request: Request) -> Report:
     """What can be checked without a platform is checked even where its file can't be used."""
     from reconciler.doctor.checks import all_checks, machine_checks
     from reconciler.doctor.findings import Checked, Report, problem
@@ -48,7 +49,7 @@ def _report(source: str | None, ref: str | None, platform: Path | None) -> Repor
     from specs.errors import KubeServeError
 
     try:
-        with opened(source, ref, platform) as workspace:
+        with request.open() as workspace:
             return run_checks(all_checks(workspace))
     except KubeServeError as error:
         found = run_checks(machine_checks(Path.cwd())).found

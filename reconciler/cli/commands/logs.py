@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import opened, workspace_options
+from reconciler.cli.options import request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import ResourceId
-    from reconciler.workspace import Workspace
+    from reconciler.workspace import Request, Workspace
 
 
 @click.command()
 @click.argument("deployment", metavar="[TENANT/]DEPLOYMENT")
-@workspace_options
+@request_options
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines until interrupted.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Number of lines to show."
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 @click.option("--variant", help="A variant or version; by default every one that runs.")
 def command(
     deployment: str,
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     follow: bool,
     lines: int,
     failed: bool,
@@ -44,7 +41,7 @@ def command(
 
     if failed and (follow or variant):
         raise click.UsageError("--failed shows the one log that is kept; it takes neither --follow nor --variant.")
-    with opened(source, ref, platform) as workspace:
+    with request.open() as workspace:
         name = find_deployment(workspace, deployment)
         if failed:
             _print(_failed(workspace, name, lines))

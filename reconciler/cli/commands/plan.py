@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import deletion_options, only_option, opened, output_option, workspace_options
+from reconciler.cli.options import deletion_options, only_option, output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
+    from reconciler.workspace import Request
 
 
 @click.command()
-@workspace_options
+@request_options
 @only_option
 @output_option("text", "json", "yaml", "markdown")
 @click.option("--objects", is_flag=True, help="Also show the target's own objects, and every path that differs.")
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 @click.option("--show-unchanged", is_flag=True, help="Show what stays as it is too.")
 @deletion_options
 def command(
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     only: Scope,
     output: str,
     objects: bool,
@@ -41,18 +40,21 @@ def command(
     Exits with 1 when a spec has an error or a change can't be carried out.
     """
     from reconciler.cli.console import show_problems
-    from reconciler.cli.plans import check_scope, find_objects, plan_now, print_plan, save_plan
-    from reconciler.plan.options import Options
+    from reconciler.cli.plans import check_scope, find_objects, print_plan, save_plan
+    from reconciler.cli.progress import planning
+    from reconciler.plan.options import PlanOptions
+    from reconciler.reconcile import plan_round
 
-    with opened(source, ref, platform) as workspace:
-        options = Options(only, workspace.budget, allow_deletions, prune_unclaimed)
-        planned = plan_now(workspace, options)
+    with request.open() as workspace:
+        options = PlanOptions(only, workspace.platform.guards, allow_deletions, prune_unclaimed)
+        with planning():
+            planned = plan_round(workspace, options)
         found = find_objects(planned) if objects else None
-    show_problems(planned.problems)
+    show_problems(planned.specs.problems)
     check_scope(planned, only)
     print_plan(planned, output, show_unchanged=show_unchanged, objects=found)
     if out is not None:
         save_plan(planned.plan, options, out)
-    if planned.is_broken or planned.plan.errors:
+    if planned.specs.is_broken or planned.plan.errors:
         return ExitCode.FAILED
     return ExitCode.CHANGES if detailed_exitcode and not planned.plan.is_empty else ExitCode.OK

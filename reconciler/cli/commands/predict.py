@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import opened, workspace_options
+from reconciler.cli.options import request_options
 
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+    from reconciler.workspace import Request
 
 VARIANT_HEADER = "x-kubeserve-variant"
 
 
 @click.command()
 @click.argument("deployment", metavar="[TENANT/]DEPLOYMENT")
-@workspace_options
+@request_options
 @click.option("-d", "--data", help="The inputs as JSON: '[[5.1, 3.5]]', or a whole body '{\"inputs\": …}'.")
 @click.option("-f", "--file", "body_file", type=click.File("rb"), help="Read the inputs from a file; - is stdin.")
 @click.option("--variant", help="Ask this variant or version, regardless of its share of the traffic.")
 def command(
     deployment: str,
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     data: str | None,
     body_file: BinaryIO | None,
     variant: str | None,
@@ -44,7 +43,7 @@ def command(
     from reconciler.model.text import terminal
 
     body = _body(data, body_file)
-    with opened(source, ref, platform) as workspace:
+    with request.open() as workspace:
         name = find_deployment(workspace, deployment)
         status, answer, headers = workspace.target.predict(name, body, variant)
     _print(answer)

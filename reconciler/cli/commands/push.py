@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import opened, workspace_options
+from reconciler.cli.options import request_options
+
+if TYPE_CHECKING:
+    from reconciler.workspace import Request
 
 FORMATS = ("joblib", "pickle", "skops", "onnx", "xgboost", "lightgbm", "python")
 _PATH = click.Path(path_type=Path)
@@ -14,7 +18,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("file", metavar="FILE", type=_PATH)
-@workspace_options
+@request_options
 @click.option("--tenant", required=True, help="The tenant that owns the version.")
 @click.option("--model", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The version's name. A version never changes once it is stored.")
@@ -29,9 +33,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--write", type=_PATH, metavar="SPEC", help="Add the version's line to this kubeserve.yaml.")
 def command(
     file: Path,
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     tenant: str,
     model: str,
     version: str,
@@ -51,9 +53,9 @@ def command(
     from runtime.formats import Format
 
     new = NewVersion(file, tenant, model, version, requirements, Format(format_name) if format_name else None)
-    with opened(source, ref, platform) as workspace:
-        with working() as say:
-            say(f"reading {file}")
+    with request.open() as workspace:
+        with working():
+            workspace.say(f"reading {file}")
             pushed = prepare_push(new, workspace.platform.limits)
         if write is not None:
             check_digest_line(write, pushed.ref)

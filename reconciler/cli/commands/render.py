@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import only_option, opened, output_option, workspace_options
+from reconciler.cli.options import only_option, output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Desired, ResourceId, Scope
     from reconciler.targets.kubernetes.planning.prepare import PreparedObjects
-    from reconciler.workspace import Workspace
+    from reconciler.workspace import Request, Workspace
 
 
 @click.command()
-@workspace_options
+@request_options
 @only_option
 @output_option("yaml", "json")
 @click.option("--service-monitors", is_flag=True, help="Render ServiceMonitors too, for a cluster that has them.")
 @click.option("--rbac", is_flag=True, help="Instead print the RBAC rules that KubeServe itself needs in the cluster.")
 def command(
-    source: str | None,
-    ref: str | None,
-    platform: Path | None,
+    request: Request,
     only: Scope,
     output: str,
     service_monitors: bool,
@@ -39,27 +36,26 @@ def command(
     """
     from reconciler.cli.console import show_problems
     from reconciler.cli.progress import working
-    from reconciler.desired.compiling import ask_sources
+    from reconciler.desired.stages import desired_state
 
-    with opened(source, ref, platform) as workspace:
+    with request.open() as workspace:
         if rbac:
             from reconciler.targets.kubernetes.tenancy.permissions import manifest
 
             _print(manifest(workspace.platform), output)
             return ExitCode.OK
         image = _image(workspace)
-        with working() as say:
-            asked = ask_sources(workspace, image, say)
-            say("rendering")
-            prepared = _prepared(workspace, asked.desired, monitors=service_monitors)
-    show_problems(asked.problems)
-    broken = any(problem.severity == "error" for problem in asked.problems)
-    chosen = _in_order(asked.desired, only)
-    if not broken:
-        _check_scope(chosen, asked.desired, only)
+        with working():
+            specs = desired_state(workspace, image)
+            workspace.say("rendering")
+            prepared = _prepared(workspace, specs.graph, monitors=service_monitors)
+    show_problems(specs.problems)
+    chosen = _in_order(specs.graph, only)
+    if not specs.is_broken:
+        _check_scope(chosen, specs.graph, only)
     failed = _show_errors(chosen, prepared)
     _print((one for resource in chosen for one in _objects(prepared, resource)), output)
-    return ExitCode.FAILED if broken or failed else ExitCode.OK
+    return ExitCode.FAILED if specs.is_broken or failed else ExitCode.OK
 
 
 def _image(workspace: Workspace) -> str:
@@ -86,7 +82,7 @@ def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> Prep
     from reconciler.targets.protocol import Live
 
     platform = workspace.platform
-    rendered = Renderer(platform, workspace.paths.cache, base=workspace.base).render(desired, monitors=monitors)
+    rendered = Renderer(platform, workspace.paths.cache, base=workspace.paths.base).render(desired, monitors=monitors)
     secrets = {f"{secret.namespace}/{secret.name}": "" for secret in operator_secrets(platform)}
     return prepare(desired, Live.of((), Snapshot({})), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
 

@@ -6,31 +6,30 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import only_option, opened, output_option, workspace_options
+from reconciler.cli.options import only_option, output_option, request_options
 
 if TYPE_CHECKING:
     from reconciler.model.resources import Scope
     from reconciler.model.text import TerminalText
     from reconciler.status.statuses import DeploymentStatus
-    from reconciler.workspace import Workspace
+    from reconciler.workspace import Request, Workspace
 
 WATCH_SECONDS = 1.0
 
 
 @click.command()
-@workspace_options
+@request_options
 @only_option
 @output_option("table", "json", "yaml")
 @click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until interrupted.")
-def command(source: str | None, ref: str | None, platform: Path | None, only: Scope, output: str, watch: bool) -> int:
+def command(request: Request, only: Scope, output: str, watch: bool) -> int:
     """Show the state of deployments, and their URLs."""
-    with opened(source, ref, platform) as workspace:
+    with request.open() as workspace:
         if watch:
             return _watch(workspace, only, output)
         _print(_shown(_statuses(workspace, only), output))
@@ -102,7 +101,7 @@ def _shown(statuses: tuple[DeploymentStatus, ...], output: str) -> TerminalText:
 def _table(statuses: tuple[DeploymentStatus, ...]) -> TerminalText:
     from reconciler.cli.causes import by_cause, cause_of
     from reconciler.cli.console import paint, table
-    from reconciler.cli.progress import PHASE_STYLES
+    from reconciler.cli.events import PHASE_STYLES
     from reconciler.model.text import terminal, terminal_lines
 
     if not statuses:

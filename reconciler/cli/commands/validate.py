@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.console import verbosity
 from reconciler.cli.endings import ending
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import opened, output_option, workspace_options
+from reconciler.cli.options import output_option, request_options
 from specs.errors import KubeServeError
 
 if TYPE_CHECKING:
-    from reconciler.desired.sources import Read
-    from specs.problems import Problem
+    from reconciler.desired.stages import DesiredState
+    from reconciler.workspace import Request
+    from specs.loading.loader import TenantSpec
 
 
 @click.command()
-@workspace_options
+@request_options
 @output_option("text", "json")
 @click.option("-w", "--watch", is_flag=True, help="Check again whenever a file changes, until interrupted.")
-def command(source: str | None, ref: str | None, platform: Path | None, output: str, watch: bool) -> int:
+def command(request: Request, output: str, watch: bool) -> int:
     """Check the specs, and that the files they name exist. Changes nothing.
 
     Exits with 1 when there is an error.
     """
-    read = _read(source, ref, platform)
-    _show(read, output)
-    return _watch(read, source, ref, platform, output) if watch else _exit_code(read)
+    specs = _read(request)
+    _show(specs, output)
+    return _watch(specs, request, output) if watch else _exit_code(specs)
 
 
-def _watch(read: Read, source: str | None, ref: str | None, platform: Path | None, output: str) -> ExitCode:
+def _watch(specs: DesiredState, request: Request, output: str) -> ExitCode:
     """Checks again after every change. An interrupt ends it, with the exit code of the newest check.
 
     That code is set before the result is shown, because whoever reads the result may interrupt at once.
     """
-    code = _exit_code(read)
+    code = _exit_code(specs)
     with suppress(KeyboardInterrupt):
-        for _ in _changes(source, ref, platform):
+        for _ in _changes(request):
             try:
-                read = _read(source, ref, platform)
+                specs = _read(request)
             except KubeServeError as error:  # such as a platform.yaml that is saved half-way through an edit
                 code = ExitCode.FAILED
                 ending(error, verbosity())
             else:
-                code = _exit_code(read)
-                _show(read, output)
+                code = _exit_code(specs)
+                _show(specs, output)
     return code
 
 
-def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iterator[object]:
+def _changes(request: Request) -> Iterator[object]:
     """Yields once for each burst of changes in the directories that are read."""
-    with opened(source, ref, platform) as workspace:
+    with request.open() as workspace:
         folders = [each.location for each in workspace.sources if Path(each.location).is_dir()]
-    if ref is not None or not folders:
+    if request.ref is not None or not folders:
         raise click.UsageError("--watch needs a directory: a commit never changes.")
     from watchfiles import watch
 
@@ -68,35 +69,35 @@ def _changes(source: str | None, ref: str | None, platform: Path | None) -> Iter
     yield from watch(*folders)
 
 
-def _read(source: str | None, ref: str | None, platform: Path | None) -> Read:
+def _read(request: Request) -> DesiredState:
     from reconciler.cli.progress import working
-    from reconciler.desired.sources import read_sources
+    from reconciler.desired.stages import Stage, desired_state
 
-    with opened(source, ref, platform) as workspace, working() as say:
-        say("reading specs")
-        return read_sources(workspace)
-
-
-def _exit_code(read: Read) -> ExitCode:
-    return ExitCode.FAILED if any(problem.severity == "error" for problem in read.problems) else ExitCode.OK
+    with request.open() as workspace, working():
+        return desired_state(workspace, until=Stage.FOUND)
 
 
-def _show(read: Read, output: str) -> None:
-    from reconciler.cli.console import print_text, show_problems
+def _exit_code(specs: DesiredState) -> ExitCode:
+    return ExitCode.FAILED if specs.is_broken else ExitCode.OK
+
+
+def _show(specs: DesiredState, output: str) -> None:
+    from reconciler.cli.console import print_json, print_text, show_problems
     from reconciler.model.text import terminal
 
     if output == "json":
-        _print_json(read, read.problems)
+        from reconciler.documents import validation_document
+
+        print_json(validation_document(specs.tenants, specs.problems))
         return
-    show_problems(read.problems)
-    if _exit_code(read) is ExitCode.OK:
-        print_text(terminal("Good: {}.", _counts(read)))
+    show_problems(specs.problems)
+    if not specs.is_broken:
+        print_text(terminal("Good: {}.", _counts(specs.tenants.values())))
 
 
-def _counts(read: Read) -> str:
+def _counts(tenants: Collection[TenantSpec]) -> str:
     from reconciler.cli.console import count
 
-    tenants = read.loaded.tenants.values()
     versions = sum(len(model.versions) for tenant in tenants for model in tenant.models.values())
     counts = {
         "tenant": len(tenants),
@@ -105,24 +106,3 @@ def _counts(read: Read) -> str:
         "deployment": sum(len(tenant.deployments) for tenant in tenants),
     }
     return ", ".join(count(number, word) for word, number in counts.items())
-
-
-def _print_json(read: Read, problems: tuple[Problem, ...]) -> None:
-    from reconciler.cli.console import print_json
-
-    document: dict[str, Any] = {
-        "tenants": sorted(read.loaded.tenants),
-        "problems": [
-            {
-                "severity": problem.severity,
-                "code": problem.code,
-                "file": problem.place.file if problem.place else None,
-                "line": (problem.place.line or None) if problem.place else None,
-                "column": (problem.place.column or None) if problem.place else None,
-                "summary": problem.summary,
-                "detail": problem.detail,
-            }
-            for problem in problems
-        ],
-    }
-    print_json(document)

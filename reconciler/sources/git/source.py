@@ -72,6 +72,9 @@ class GitSource:
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
         return SpecReader(self._listing(revision), self._contents, self._name).read()
 
+    def shown(self, path: str, *, qualified: bool) -> str:
+        return f"{self.name}:{path}" if qualified else path
+
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
         return git_artifact(self._listing(revision), self._contents, SourcePath.parse(path))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model.resources import Desired
 from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.world import World
 from reconciler.state.model import State
 from reconciler.targets.protocol import Live, Prepared
@@ -13,4 +13,4 @@ from reconciler.targets.protocol import Live, Prepared
 
 def plan_of(desired: Desired, live: Live, prepared: Prepared) -> Plan:
     stored = Stored({version.id: frozenset({version.digest}) for version in desired.versions.values()})
-    return make_plan(World(desired, live, stored, prepared, State("lost")), Options())
+    return make_plan(World(desired, live, stored, prepared, State("lost")), PlanOptions())

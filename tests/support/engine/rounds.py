@@ -15,7 +15,7 @@ from reconciler.engine.run import Event, Run
 from reconciler.model.resources import Desired, FileOrigin, ResourceId, Scope
 from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan
-from reconciler.plan.options import Options
+from reconciler.plan.options import PlanOptions
 from reconciler.plan.world import World
 from reconciler.reconcile import list_stored
 from reconciler.state.file import StateFile
@@ -45,7 +45,7 @@ class Sandbox:
         return self.file.load()
 
     def plan(self, desired: Desired, **options: Any) -> Plan:
-        chosen = Options(**options)
+        chosen = PlanOptions(**options)
         return make_plan(self._world(desired, chosen.scope), chosen, target="memory", revision="test")
 
     def _world(self, desired: Desired, scope: Scope) -> World:

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from reconciler.desired.graph import Compilable, compile_graph
+from reconciler.desired.graph import compile_graph
 from reconciler.model.graph_digest import graph_digest
 from reconciler.model.resources import Desired, deployment_id
 from reconciler.plan.model import Plan
@@ -80,8 +80,7 @@ def test_a_plan_of_a_first_round_is_good_until_there_is_a_state(tmp_path: Path) 
 def compiled(platform: Platform, release: str = "1.0", runtime: str = "image:1") -> Desired:
     (spec,) = load_tenants([SpecFile("kubeserve.yaml", SPEC)], platform).tenants.values()
     churn = version("fraud", "churn", "v1")
-    tenant = Compilable("fraud", {d.name: d.spec for d in spec.deployments.values()}, {churn.id: churn})
-    return compile_graph([tenant], platform, runtime, release=release)
+    return compile_graph([spec], {"fraud": {churn.id: churn}}, platform, runtime, release=release)
 
 
 def test_the_desired_graph_pins_platform_yaml_our_release_and_the_runtime() -> None:

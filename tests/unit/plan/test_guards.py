@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.resources import Scope, deployment_id, tenant_id
-from reconciler.plan.options import Budget
 from reconciler.state.model import Verdict
+from specs.models.platform import Guards
 from tests.support.engine.graphs import graph
 from tests.support.engine.rounds import Sandbox
 
@@ -34,7 +34,7 @@ def test_the_budget_is_passed_by_more_than_its_number_and_more_than_its_share(
 
 def test_the_operators_own_budget_counts(world: Sandbox) -> None:
     world.apply(graph(deployments(0, 1, 2, 3)))
-    plan = world.plan(graph(deployments(0, 1, 2)), budget=Budget(0, 10))
+    plan = world.plan(graph(deployments(0, 1, 2)), guards=Guards(max_deletions=0, max_deletion_percent=10))
     assert [guard.code for guard in plan.guards] == ["budget"]
 
 
