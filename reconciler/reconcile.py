@@ -76,8 +76,9 @@ def plan_round(workspace: Workspace, options: PlanOptions) -> Planned:
     workspace.say("looking at what runs")
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
-    stored = list_stored(workspace.store, {tenant.tenant for tenant in specs.graph.tenants})
-    world = World(specs.graph, live, stored, workspace.target.prepare(specs.graph, live), state)
+    narrowed = specs.graph.of_tenants(options.scope.tenants)  # whole tenants, because a quota is a tenant's
+    stored = list_stored(workspace.store, {tenant.tenant for tenant in narrowed.tenants})
+    world = World(specs.graph, live, stored, workspace.target.prepare(narrowed, live), state)
     plan = make_plan(world, options, target=workspace.target.name, revision=specs.revision)
     return Planned(specs, world, plan)
 

@@ -1,4 +1,4 @@
-"""Which deployment a user means. Called by the commands that read one: predict and logs."""
+"""Which deployments a user means by a name or by --only."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def find_deployment(workspace: Workspace, name: str) -> ResourceId:
     if len(matches) == 1:
         return matches[0]
     raise _several(name, matches) if matches else _unknown(name, known)
+
+
+def check_scope(scope: Scope, known: Iterable[ResourceId]) -> None:
+    """NamingError when --only names a tenant or deployment that is not among `known`."""
+    ids = set(known)
+    tenants = {resource.tenant for resource in ids}
+    for chosen in sorted(scope.chosen):
+        if chosen.kind is Kind.DEPLOYMENT:
+            if chosen not in ids:
+                names = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
+                raise _nothing(f"{chosen.tenant}/{chosen.name}", names)
+        elif chosen.tenant not in tenants:
+            raise _nothing(chosen.tenant, sorted(tenants))
+
+
+def _nothing(name: str, known: list[str]) -> NamingError:
+    return NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
 
 
 def _deployments(resources: Iterable[ResourceId]) -> set[ResourceId]:

@@ -64,8 +64,9 @@ def only_option(command: F) -> F:
     return click.option(
         "--only",
         metavar="TENANT[/DEPLOYMENT]",
+        multiple=True,
         callback=_parse_scope,
-        help="Narrow the command; what lies outside is neither changed nor removed.",
+        help="Narrow the command; nothing outside is changed or removed. May be given several times.",
     )(command)
 
 
@@ -92,12 +93,10 @@ def lock_option(command: F) -> F:
     )(command)
 
 
-def _parse_scope(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Scope:
+def _parse_scope(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> Scope:
     from reconciler.model.resources import Scope
 
-    if value is None:
-        return Scope()
-    tenant, slash, deployment = value.partition("/")
-    if not tenant or (slash and not deployment) or "/" in deployment:
-        raise click.BadParameter(f"{value!r} is not TENANT or TENANT/DEPLOYMENT.", ctx, parameter)
-    return Scope(tenant, deployment or None)
+    try:
+        return Scope.of(*value)
+    except ValueError as error:
+        raise click.BadParameter(f"{str(error)!r} is not TENANT or TENANT/DEPLOYMENT.", ctx, parameter) from None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from reconciler.cli.console import fold_on, paint, print_data, print_json, print_text, print_yaml
-from reconciler.cli.naming import NamingError
-from reconciler.model.resources import JSON, Kind, Scope
+from reconciler.cli.naming import check_scope
+from reconciler.model.resources import JSON, Scope
 from reconciler.model.text import TerminalText, json_text
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
@@ -21,7 +21,6 @@ from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.reconcile import Planned
 from specs.errors import KubeServeError
-from specs.names import did_you_mean, listing
 
 
 class SavedPlanError(KubeServeError):
@@ -78,7 +77,7 @@ def plan_text(planned: Planned, *, show_unchanged: bool = False, objects: Object
 def save_plan(plan: Plan, options: PlanOptions, path: Path) -> None:
     """SavedPlanError when the file can't be written."""
     chosen = {
-        "scope": asdict(options.scope),
+        "scope": options.scope.names,
         "allow_deletions": options.allow_deletions,
         "prune_unclaimed": options.prune_unclaimed,
     }
@@ -95,7 +94,7 @@ def read_saved(path: Path) -> Saved:
         document, options = content["plan"], content["options"]
         if document["format"] != PLAN_FORMAT:
             raise ValueError(f"format {document['format']}")
-        scope = Scope(**options.pop("scope"))
+        scope = Scope.of(*options.pop("scope"))
         return Saved(path, document, scope, **options)
     except OSError as error:
         raise SavedPlanError("Saved plan can't be read", f"{path}: {error.strerror}.") from error
@@ -105,18 +104,12 @@ def read_saved(path: Path) -> Saved:
         ) from error
 
 
-def check_scope(planned: Planned, scope: Scope) -> None:
+def check_planned_scope(planned: Planned) -> None:
     """NamingError when --only names what neither the specs nor anything that runs or is recorded has."""
-    if scope.tenant is None or planned.specs.is_broken:
-        return
     world = planned.world
-    ids = {*world.desired.tenants, *world.desired.deployments, *world.live.resources, *world.state.resources}
-    if any(r in scope for r in ids if r.kind is Kind.DEPLOYMENT or not scope.deployment):
-        return
-    tenants = sorted({resource.tenant for resource in ids})
-    deployments = sorted(f"{r.tenant}/{r.name}" for r in ids if r.kind is Kind.DEPLOYMENT)
-    known, name = (deployments, f"{scope.tenant}/{scope.deployment}") if scope.deployment else (tenants, scope.tenant)
-    raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
+    if not planned.specs.is_broken:
+        known = (*world.desired.tenants, *world.desired.deployments, *world.live.resources, *world.state.resources)
+        check_scope(planned.plan.scope, known)
 
 
 def _reasons(saved: JSON, now: dict[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from reconciler.cli.console import (
     verbosity,
 )
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.plans import Saved, check_scope, plan_text, print_plan
+from reconciler.cli.plans import Saved, check_planned_scope, plan_text, print_plan
 from reconciler.cli.progress import planning, progress
 from reconciler.documents import outcome_document
 from reconciler.engine.execute import Outcome
@@ -114,7 +114,7 @@ class _Dialogue:
 
     def _show_plan(self, planned: Planned) -> None:
         show_problems(planned.specs.problems)
-        check_scope(planned, planned.plan.scope)
+        check_planned_scope(planned)
         if self._ask.saved is not None:
             self._ask.saved.check(planned.plan)  # before anything else is shown, which would be taken for it
         if self._ask.output == "text":

@@ -187,7 +187,6 @@ def _is_left_over(resource: ResourceId, plan: Plan, world: World) -> bool:
             return deployment_of(resource) in scope and resource not in desired.variants
         case Kind.VERSION | Kind.TENANT:
             asked = resource in desired.versions or resource in desired.tenants
-            whole = resource in scope and scope.deployment is None
-            return whole and not asked and not desired.is_protected(resource.tenant)
+            return scope.is_whole(resource.tenant) and not asked and not desired.is_protected(resource.tenant)
         case Kind.DEPLOYMENT:  # the plan says when one goes
             return False

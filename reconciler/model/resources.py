@@ -7,7 +7,7 @@ target observed; targets and stores are given them to act on. Plain frozen data:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -66,20 +66,42 @@ def deployment_of(variant: ResourceId) -> ResourceId:
     return deployment_id(variant.tenant, variant.name.rpartition("-")[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scope:
-    """What a command is narrowed to by `--only TENANT[/DEPLOYMENT]`; the default is everything."""
+    """What a round is narrowed to: whole tenants, and single deployments. Nothing chosen means everything."""
 
-    tenant: str | None = None
-    deployment: str | None = None
+    chosen: frozenset[ResourceId] = frozenset()
+
+    @classmethod
+    def of(cls, *names: str) -> Scope:
+        """Each name is TENANT or TENANT/DEPLOYMENT. ValueError, with the name, for anything else."""
+        chosen = set()
+        for name in names:
+            tenant, slash, deployment = name.partition("/")
+            if not tenant or (slash and not deployment) or "/" in deployment:
+                raise ValueError(name)
+            chosen.add(deployment_id(tenant, deployment) if deployment else tenant_id(tenant))
+        return cls(frozenset(chosen))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Inverse of `of`, sorted."""
+        return tuple(sorted(f"{r.tenant}/{r.name}" if r.name else r.tenant for r in self.chosen))
+
+    @cached_property
+    def tenants(self) -> frozenset[str]:
+        """The tenants of which something is inside; none means all."""
+        return frozenset(resource.tenant for resource in self.chosen)
+
+    def is_whole(self, tenant: str) -> bool:
+        """Whether everything of a tenant is inside, and not only some of its deployments."""
+        return not self.chosen or tenant_id(tenant) in self.chosen
 
     def __contains__(self, resource: ResourceId) -> bool:
-        """Whether a tenant or deployment lies inside; versions and variants follow their deployment."""
-        if self.tenant is None:
+        """Whether a tenant or deployment is inside; versions and variants follow their deployment."""
+        if self.is_whole(resource.tenant):
             return True
-        if resource.tenant != self.tenant:
-            return False
-        return self.deployment is None or resource.kind is not Kind.DEPLOYMENT or resource.name == self.deployment
+        return resource in self.chosen if resource.kind is Kind.DEPLOYMENT else resource.tenant in self.tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +199,18 @@ class Desired:
     protected: frozenset[str] | None = frozenset()
     removed: frozenset[str] = frozenset()  # tenants that the operator removes (`state: removed`)
     basis: str = ""  # digest of what else decides how all of this is carried out: platform.yaml, our own version
+
+    def of_tenants(self, tenants: frozenset[str]) -> Desired:
+        """The part of these tenants; of all, where none is named."""
+        if not tenants:
+            return self
+        return replace(
+            self,
+            tenants={r: v for r, v in self.tenants.items() if r.tenant in tenants},
+            versions={r: v for r, v in self.versions.items() if r.tenant in tenants},
+            deployments={r: v for r, v in self.deployments.items() if r.tenant in tenants},
+            variants={r: v for r, v in self.variants.items() if r.tenant in tenants},
+        )
 
     def is_protected(self, tenant: str) -> bool:
         return self.protected is None or tenant in self.protected

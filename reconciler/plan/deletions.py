@@ -63,8 +63,7 @@ class Deletions:
         yield from (variant_deletion(variant) for variant in self.live_variants.get(deployment, ()))
 
     def _tenant_goes(self, tenant: ResourceId) -> bool:
-        scope = self.options.scope
-        if tenant not in scope or scope.deployment is not None:
+        if not self.options.scope.is_whole(tenant.tenant):
             return False
         removed = tenant.tenant in self.desired.removed and tenant not in self.desired.tenants
         if not (self.options.destroy or removed):

@@ -74,10 +74,9 @@ class _Diff:
 
     def _versions_in_scope(self) -> frozenset[ResourceId]:
         scope = self.options.scope
-        if scope.deployment is None:
-            return frozenset(v for v in self.desired.versions if v in scope)
+        whole = (v for v in self.desired.versions if scope.is_whole(v.tenant))
         chosen = (d for d in self.desired.deployments if d in scope)
-        return frozenset(variant.version for d in chosen for variant in self.desired.variants_of[d])
+        return frozenset((*whole, *(variant.version for d in chosen for variant in self.desired.variants_of[d])))
 
     def _tenant(self, tenant: ResourceId) -> Change:
         prepared = self.prepared[tenant]

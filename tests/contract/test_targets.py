@@ -315,9 +315,9 @@ def test_another_installations_things_are_neither_seen_nor_touched(rig: Bench) -
 def test_observing_can_be_narrowed_to_a_tenant_and_a_deployment(rig: Bench) -> None:
     ours, theirs = rig.variant(), rig.variant(tenant="risk", name="score")
     rig.apply(rig.desired(ours, theirs))
-    narrowed = rig.target.observe(Scope("risk")).resources
+    narrowed = rig.target.observe(Scope.of("risk")).resources
     assert {resource.tenant for resource in narrowed} == {"risk"}
-    narrowed = rig.target.observe(Scope("fraud", "other")).resources
+    narrowed = rig.target.observe(Scope.of("fraud/other")).resources
     assert {str(resource) for resource in narrowed} == {"tenant/fraud"}
 
 

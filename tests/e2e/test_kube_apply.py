@@ -71,8 +71,8 @@ def test_a_target_that_is_built_anew_sees_the_same(rig: KubeBench) -> None:
 
 def test_observing_is_narrowed_to_a_tenant_and_a_deployment(rig: KubeBench) -> None:
     rig.apply(rig.graph({"fraud/churn": "v1", "risk/score": "v2"}))
-    assert {resource.tenant for resource in rig.target.observe(Scope("risk")).resources} == {"risk"}
-    narrowed = rig.target.observe(Scope("fraud", "other")).resources
+    assert {resource.tenant for resource in rig.target.observe(Scope.of("risk")).resources} == {"risk"}
+    narrowed = rig.target.observe(Scope.of("fraud/other")).resources
     assert {str(resource) for resource in narrowed} == {"tenant/fraud"}
 
 

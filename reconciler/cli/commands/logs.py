@@ -88,7 +88,7 @@ def _variants(workspace: Workspace, deployment: ResourceId, wanted: str | None) 
     from reconciler.model.resources import Scope
     from specs.names import listing, quoted
 
-    live = workspace.target.observe(Scope(deployment.tenant))
+    live = workspace.target.observe(Scope.of(deployment.tenant))
     found = [v for v in live.variants.values() if v.deployment == deployment]
     chosen = [v.id for v in found if wanted in (None, v.id.name, v.version)]
     if chosen:

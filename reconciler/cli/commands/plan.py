@@ -40,7 +40,7 @@ def command(
     Exits with 1 when a spec has an error or a change can't be carried out.
     """
     from reconciler.cli.console import show_problems
-    from reconciler.cli.plans import check_scope, find_objects, print_plan, save_plan
+    from reconciler.cli.plans import check_planned_scope, find_objects, print_plan, save_plan
     from reconciler.cli.progress import planning
     from reconciler.plan.options import PlanOptions
     from reconciler.reconcile import plan_round
@@ -51,7 +51,7 @@ def command(
             planned = plan_round(workspace, options)
         found = find_objects(planned) if objects else None
     show_problems(planned.specs.problems)
-    check_scope(planned, only)
+    check_planned_scope(planned)
     print_plan(planned, output, show_unchanged=show_unchanged, objects=found)
     if out is not None:
         save_plan(planned.plan, options, out)

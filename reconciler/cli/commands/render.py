@@ -35,6 +35,7 @@ def command(
     the rest is printed anyway.
     """
     from reconciler.cli.console import show_problems
+    from reconciler.cli.naming import check_scope
     from reconciler.cli.progress import working
     from reconciler.desired.stages import desired_state
 
@@ -48,11 +49,11 @@ def command(
         with working():
             specs = desired_state(workspace, image)
             workspace.say("rendering")
-            prepared = _prepared(workspace, specs.graph, monitors=service_monitors)
+            prepared = _prepared(workspace, specs.graph.of_tenants(only.tenants), monitors=service_monitors)
     show_problems(specs.problems)
     chosen = _in_order(specs.graph, only)
     if not specs.is_broken:
-        _check_scope(chosen, specs.graph, only)
+        check_scope(only, (*specs.graph.tenants, *specs.graph.deployments))
     failed = _show_errors(chosen, prepared)
     _print((one for resource in chosen for one in _objects(prepared, resource)), output)
     return ExitCode.FAILED if specs.is_broken or failed else ExitCode.OK
@@ -95,18 +96,6 @@ def _in_order(desired: Desired, only: Scope) -> list[ResourceId]:
             found += [variant.id for variant in desired.variants_of[deployment]]
             found.append(deployment)
     return found
-
-
-def _check_scope(chosen: Iterable[ResourceId], desired: Desired, only: Scope) -> None:
-    """NamingError when --only names what the specs don't have."""
-    from reconciler.cli.naming import NamingError
-    from specs.names import did_you_mean, listing
-
-    if only.tenant is None or any(r.name == (only.deployment or "") for r in chosen):
-        return
-    name = f"{only.tenant}/{only.deployment}" if only.deployment else only.tenant
-    known = sorted(f"{d.tenant}/{d.name}" for d in desired.deployments)
-    raise NamingError("Nothing has this name", f"--only {name}: there is {listing(known)}.{did_you_mean(name, known)}")
 
 
 def _show_errors(chosen: Iterable[ResourceId], prepared: PreparedObjects) -> bool:

@@ -166,18 +166,22 @@ class RunDir:
         return self.root / "failed" / tenant / deployment
 
     def tenant_marks(self, scope: Scope | None = None) -> Iterator[TenantMark]:
-        for path in sorted(self.tenants.glob(f"{_pattern(scope)}/tenant.json")):
+        for path in self._paths(scope, "tenant.json"):
             mark = read(path, TenantMark)
             if mark is not None and mark.tenant == path.parent.name:
                 yield mark
 
     def variant_marks(self, scope: Scope | None = None) -> Iterator[tuple[VariantFolder, VariantMark]]:
-        for path in sorted(self.tenants.glob(f"{_pattern(scope)}/variants/*/variant.json")):
+        for path in self._paths(scope, "variants/*/variant.json"):
             mark = read(path, VariantMark)
             if mark is None or (mark.tenant, mark.variant) != (path.parents[2].name, path.parent.name):
                 continue
             if scope is None or mark.deployment_id in scope:
                 yield VariantFolder(self.root, path.parent), mark
+
+    def _paths(self, scope: Scope | None, pattern: str) -> list[Path]:
+        tenants = sorted(scope.tenants) if scope else []
+        return sorted(path for tenant in tenants or ["*"] for path in self.tenants.glob(f"{tenant}/{pattern}"))
 
     def has_variants(self) -> bool:
         """Of any installation."""
@@ -231,7 +235,3 @@ def make_folder(path: Path) -> None:
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
-
-
-def _pattern(scope: Scope | None) -> str:
-    return scope.tenant if scope and scope.tenant else "*"

@@ -48,7 +48,7 @@ class Remover:
     def remove_tenant(self, tenant: ResourceId) -> bool:
         """Its folder, once nothing of it is left. TargetError while something is."""
         name = tenant.tenant
-        left = [mark.variant for _, mark in self.run_dir.variant_marks(Scope(name))]
+        left = [mark.variant for _, mark in self.run_dir.variant_marks(Scope.of(name))]
         left += sorted(route.name for route in self.routing.routes() if route.tenant == name)
         if left:
             raise TargetError("Tenant is not empty", f"{name} still has {', '.join(left)}.", retryable=True)

@@ -113,6 +113,8 @@ def test_a_plan_of_nothing_but_broken_specs_shows_only_what_is_broken(call: Call
 def test_only_narrows_to_a_tenant_or_a_deployment(call: Call, write_spec: Write) -> None:
     write_spec("one/kubeserve.yaml", tenant="one")
     write_spec("two/kubeserve.yaml", tenant="two")
+    both = call("plan", "-o", "json", "--only", "one/d", "--only", "two").data["changes"]
+    assert {change["tenant"] for change in both} == {"one", "two"}
     for only in ("two", "two/d"):
         changes = call("plan", "-o", "json", "--only", only).data["changes"]
         assert {change["tenant"] for change in changes} == {"two"}
@@ -134,7 +136,7 @@ def test_a_saved_plan_says_itself_what_it_is_about(call: Call, write_spec: Write
     write_spec()
     assert call("plan", "--only", "demo/d", "--out", "plan.json").code == 0
     saved = orjson.loads((folder / "plan.json").read_bytes())
-    assert saved["options"]["scope"] == {"tenant": "demo", "deployment": "d"}
+    assert saved["options"]["scope"] == ["demo/d"]
     assert "give no other option beside --plan" in call("apply", "--plan", "plan.json", "--only", "demo").err
 
 

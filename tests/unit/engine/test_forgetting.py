@@ -62,13 +62,13 @@ def test_the_claims_of_a_round_that_died_are_forgotten_by_the_next(world: Sandbo
     state = world.state
     claims = {variant: Record(Phase.PROGRESSING) for variant in (claimed, elsewhere, wanted)}
     world.file.save(replace(state, serial=1, resources=claims))
-    world.apply(desired, scope=Scope("fraud", "churn"))
+    world.apply(desired, scope=Scope.of("fraud/churn"))
     assert {v for v in world.state.resources if v.kind == "variant"} == {wanted, elsewhere}
 
 
 def test_versions_that_no_spec_names_any_more_are_forgotten_and_stay_stored(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "search/rank": "v1"}))
-    world.apply(graph({"fraud/churn": "v2", "search/rank": "v1"}), scope=Scope("search"))
+    world.apply(graph({"fraud/churn": "v2", "search/rank": "v1"}), scope=Scope.of("search"))
     old, other = version_id("fraud", "churn", "v1"), version_id("search", "rank", "v1")
     assert old in world.state.resources, "outside of what the command is narrowed to"
     world.apply(graph({"fraud/churn": "v2"}, protected=frozenset({"search"})))

@@ -219,7 +219,7 @@ def test_a_removed_tenant_goes_after_its_deployments(world: Sandbox) -> None:
 def test_a_scope_changes_and_deletes_nothing_outside_of_it(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
     desired = graph({"fraud/churn": "v2"})
-    plan = world.plan(desired, scope=Scope("fraud", "churn"))
+    plan = world.plan(desired, scope=Scope.of("fraud/churn"))
     assert {change.id.tenant for change in plan.changes} == {"fraud"}
     assert [str(c.id) for c in plan.work(Kind.DEPLOYMENT)] == ["deployment/fraud/churn"]
     assert not plan.guards

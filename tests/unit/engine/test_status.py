@@ -63,8 +63,8 @@ def test_what_no_record_knows_is_unclaimed(world: Sandbox) -> None:
 
 def test_a_scope_narrows_it(world: Sandbox) -> None:
     live = world.target.observe(Scope())
-    assert not deployment_statuses(world.state, live, lambda _: None, Scope("search"))
-    assert len(deployment_statuses(world.state, live, lambda _: None, Scope("fraud", "churn"))) == 1
+    assert not deployment_statuses(world.state, live, lambda _: None, Scope.of("search"))
+    assert len(deployment_statuses(world.state, live, lambda _: None, Scope.of("fraud/churn"))) == 1
 
 
 def test_a_degraded_deployment_of_which_nothing_answers_any_more_has_failed(world: Sandbox) -> None:

@@ -60,8 +60,8 @@ def test_marks_are_found_within_a_scope(tmp_path: Path) -> None:
     for mark in marks:
         write(run_dir.variant(mark.id).mark_file, mark)
     assert [mark for _, mark in run_dir.variant_marks()] == marks
-    assert [mark for _, mark in run_dir.variant_marks(Scope("fraud"))] == marks[:2]
-    assert [mark for _, mark in run_dir.variant_marks(Scope("fraud", "score"))] == [marks[1]]
+    assert [mark for _, mark in run_dir.variant_marks(Scope.of("fraud"))] == marks[:2]
+    assert [mark for _, mark in run_dir.variant_marks(Scope.of("fraud/score"))] == [marks[1]]
 
 
 def test_a_discarded_folder_is_gone_with_what_others_left_in_the_trash(tmp_path: Path) -> None:

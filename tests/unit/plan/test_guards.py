@@ -80,4 +80,4 @@ def test_a_scope_is_a_round_of_its_own_to_the_budget(world: Sandbox) -> None:
     world.apply(graph(deployments(*range(10)) | others))
     fewer = graph(deployments(0, 1, 2, 3) | others)
     assert not world.plan(fewer).guards
-    assert [guard.code for guard in world.plan(fewer, scope=Scope("fraud")).guards] == ["budget"]
+    assert [guard.code for guard in world.plan(fewer, scope=Scope.of("fraud")).guards] == ["budget"]

@@ -208,28 +208,31 @@ def test_a_version_named_by_a_digest_that_is_not_stored_stops_only_who_needs_it(
 def test_a_scope_keeps_deletions_guards_unclaimed_and_versions_inside(world: Sandbox) -> None:
     world.apply(graph({f"fraud/d{n}": "v1" for n in range(10)} | {"search/rank": "v1", "search/find": "v1"}))
     nothing_left = graph({"fraud/d0": "v1"})
-    narrow = world.plan(nothing_left, scope=Scope("search", "rank"))
+    narrow = world.plan(nothing_left, scope=Scope.of("search/rank"))
     assert {change.id for change in narrow.work()} == {
         deployment_id("search", "rank"),
         *(r for r in world.target.resources if r.name.startswith("rank-")),
     }
     assert not narrow.guards
-    tenant = world.plan(nothing_left, scope=Scope("fraud"))
+    both = world.plan(nothing_left, scope=Scope.of("search/rank", "search/find"))
+    deleted = {change.id.name for change in both.changes if change.id.kind is Kind.DEPLOYMENT}
+    assert deleted | {r.name for guard in both.guards for r in guard.withheld} == {"rank", "find"}
+    tenant = world.plan(nothing_left, scope=Scope.of("fraud"))
     assert tenant.is_empty
     assert {r.tenant for guard in tenant.guards for r in guard.withheld} == {"fraud"}
     lose_state(world)
-    shown = world.plan(nothing_left, scope=Scope("search"))
+    shown = world.plan(nothing_left, scope=Scope.of("search"))
     assert {item.id.tenant for item in shown.unclaimed} == {"search"}
-    one = world.plan(graph({"fraud/d0": "v2", "fraud/d1": "v2"}), scope=Scope("fraud", "d1"))
+    one = world.plan(graph({"fraud/d0": "v2", "fraud/d1": "v2"}), scope=Scope.of("fraud/d1"))
     assert [c.id.name for c in one.changes if c.id.kind is Kind.VERSION] == ["d1/v2"]
 
 
 def test_destroy_of_a_scope_takes_no_more(world: Sandbox) -> None:
     world.apply(graph({"fraud/churn": "v1", "fraud/risk": "v1", "search/rank": "v1"}))
-    world.apply(graph({}), destroy=True, scope=Scope("fraud", "churn"))
+    world.apply(graph({}), destroy=True, scope=Scope.of("fraud/churn"))
     assert {CHURN, V1}.isdisjoint(world.target.resources)
     assert {FRAUD, deployment_id("fraud", "risk")} <= world.target.resources.keys()
-    world.apply(graph({}), destroy=True, scope=Scope("fraud"))
+    world.apply(graph({}), destroy=True, scope=Scope.of("fraud"))
     assert {r.tenant for r in world.target.resources} == {"search"}
     assert {r.tenant for r in world.state.resources} == {"search"}
 

@@ -67,10 +67,14 @@ def marks(installation: str, tenant: str, deployment: str = "", variant: str = "
     return found
 
 
-def selector(installation: str, tenant: str | None = None) -> str:
-    """The label selector of everything that is ours."""
+def selector(installation: str, *tenants: str) -> str:
+    """The label selector of everything that is ours, or that is ours and of one of these tenants."""
     parts = [f"{MANAGED_BY}={MANAGER}", f"{INSTALLATION}={installation}"]
-    return ",".join([*parts, f"{TENANT}={tenant}"] if tenant else parts)
+    if len(tenants) == 1:
+        parts.append(f"{TENANT}={tenants[0]}")
+    elif tenants:
+        parts.append(f"{TENANT} in ({','.join(sorted(tenants))})")
+    return ",".join(parts)
 
 
 def owner(found: Mapping[str, JSON]) -> ResourceId | None:

@@ -52,7 +52,7 @@ def objects_of(live: Live) -> Mapping[ResourceId, Objects]:
 def observe(kube: KubeClient, installation: str, scope: Scope) -> Live:
     """One listing a kind that the cluster serves."""
     kinds = served(kube, kinds_of())
-    labels = selector(installation, scope.tenant)
+    labels = selector(installation, *scope.tenants)
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="observe") as pool:
         listed = pool.map(lambda kind: kube.list(*kind, labels=labels), kinds)
         return group((one for objects in listed for one in objects), scope)
