@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.artifacts.protocol import ArtifactStore, Content
 from reconciler.desired.stages import DesiredState, desired_state
 from reconciler.desired.versions import OpenSource
 from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run, new_round_id
+from reconciler.log import Log
 from reconciler.model.resources import FileOrigin, ResourceId
 from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored
@@ -42,7 +43,7 @@ class Planned:
     specs: DesiredState
     world: World
     plan: Plan
-    round: str = field(default_factory=new_round_id)
+    round: str  # its id, also of a round that only plans
 
 
 def run_round(
@@ -64,23 +65,33 @@ def run_round(
     workspace.prepare_home()
     with workspace.target.lock(options.command, options.lock_timeout):
         planned = plan_round(workspace, options.plan)
+        log = Log({"round": planned.round})
         if cancel.is_set() or not agree(planned) or cancel.is_set():
+            log.info("not agreed to")
             return None
-        return _apply(workspace, planned, listen, cancel)
+        outcome = _apply(workspace, planned, listen, cancel)
+        log.info("ended", verdict=outcome.verdict)
+        return outcome
 
 
 def plan_round(workspace: Workspace, options: PlanOptions) -> Planned:
     """Everything up to the plan. Changes nothing but caches. `workspace.say` is called with each stage."""
+    round_id = new_round_id()
+    log = Log({"round": round_id})
+    log.info("planning", target=workspace.target.name, only=",".join(options.scope.names) or "everything")
     # `destroy` never reads specs, so unreadable specs can't block a removal.
     specs = DesiredState() if options.destroy else desired_state(workspace, workspace.target.runtime)
+    log.info("desired", revision=specs.revision, deployments=len(specs.graph.deployments), problems=len(specs.problems))
     workspace.say("looking at what runs")
     state = workspace.state_file.load()
     live = workspace.target.observe(options.scope)
+    log.info("observed", resources=len(live.resources), recorded=len(state.resources), serial=state.serial)
     narrowed = specs.graph.of_tenants(options.scope.tenants)  # whole tenants, because a quota is a tenant's
     stored = list_stored(workspace.store, {tenant.tenant for tenant in narrowed.tenants})
     world = World(specs.graph, live, stored, workspace.target.prepare(narrowed, live), state)
     plan = make_plan(world, options, target=workspace.target.name, revision=specs.revision)
-    return Planned(specs, world, plan)
+    log.info("planned", changes=sum(1 for _ in plan.work()), guards=len(plan.guards), unclaimed=len(plan.unclaimed))
+    return Planned(specs, world, plan, round_id)
 
 
 def _apply(workspace: Workspace, planned: Planned, listen: Callable[[Event], None], cancel: threading.Event) -> Outcome:

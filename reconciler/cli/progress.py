@@ -39,7 +39,7 @@ def working() -> Iterator[None]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        if is_lively(sys.stderr):
+        if is_lively(sys.stderr) and not verbosity():
             _watched.set()
         yield
     finally:
@@ -65,8 +65,10 @@ def doing(text: str) -> None:
 
 
 def progress(plan: Plan) -> AbstractContextManager[Callable[[Event], None]]:
-    """Shows how a round goes."""
-    if is_lively(sys.stderr) and not verbosity():
+    """Shows how a round goes; with -v the log does that."""
+    if verbosity():
+        return nullcontext(lambda event: None)
+    if is_lively(sys.stderr):
         from reconciler.cli.live import live_round
 
         return live_round(plan)

@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import click
 
 from reconciler.cli import interrupts
-from reconciler.cli.console import Verbosity
+from reconciler.cli.console import Verbosity, coloured, talk
 from reconciler.cli.endings import ending, settle_stdout
 from reconciler.cli.exit_codes import ExitCode
 
@@ -38,8 +38,18 @@ ORDER = list(COMMANDS)
 
 
 def _raise_verbosity(ctx: click.Context, _parameter: click.Parameter, value: int) -> None:
-    if isinstance(ctx.obj, Verbosity):
+    if value and isinstance(ctx.obj, Verbosity):
         ctx.obj.level += value
+        _start_log(ctx.obj.level)
+
+
+def _start_log(level: int) -> None:
+    """From one -v on: each step of a round; from two on: every detail. structlog is not loaded without."""
+    import logging
+
+    from reconciler import log
+
+    log.start(talk, logging.DEBUG if level > 1 else logging.INFO, coloured=coloured(sys.stderr))
 
 
 _VERBOSE = click.Option(
@@ -47,8 +57,14 @@ _VERBOSE = click.Option(
     count=True,
     expose_value=False,
     callback=_raise_verbosity,
-    help="Show every step and more of the logs; twice: tracebacks too.",
+    help="Write a log of every step to stderr, and show more of a model's log; twice: also details and tracebacks.",
 )
+
+
+def _stop_log() -> None:
+    from reconciler import log
+
+    log.stop()
 
 
 class LazyGroup(click.Group):
@@ -123,4 +139,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         return ending(error, verbosity.level)
+    finally:
+        if verbosity.level:
+            _stop_log()
     return int(result) if isinstance(result, int) else ExitCode.OK

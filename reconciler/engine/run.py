@@ -14,10 +14,11 @@ from reconciler.artifacts.protocol import ArtifactStore, Content, VersionRef
 from reconciler.engine.ledger import Failure, Ledger
 from reconciler.engine.scheduler import Interrupted
 from reconciler.engine.serving import Serving
+from reconciler.log import Log
 from reconciler.model.resources import DesiredVersion, FileOrigin, Kind, ResourceId
 from reconciler.plan.model import Plan
 from reconciler.plan.world import World
-from reconciler.state.model import Phase
+from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.state.recorder import Recorder
 from specs.errors import KubeServeError
 
@@ -65,6 +66,9 @@ class Run:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[ResourceId, Result] = field(default_factory=dict)
+
+    def log(self, resource: ResourceId) -> Log:
+        return Log({"round": self.id}).about(resource)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -129,6 +133,7 @@ class Run:
             self.failed(resource, failure, phase)
             raise
         except Exception as error:  # a bug of ours or a library's stops this resource only
+            self.log(resource).debug("unexpected error", error=error)
             self.failed(resource, Failure("InternalError", f"{type(error).__name__}: {error}"), phase)
             raise
 
@@ -138,5 +143,9 @@ class Run:
         self._tell(Event(self.id, self.clock(), result.id, result.message, phase=phase, log=result.log))
 
     def _tell(self, event: Event) -> None:
+        if event.phase in FAILED_PHASES:
+            self.log(event.resource).warning(str(event.phase), message=event.text)
+        elif event.phase or event.text:
+            self.log(event.resource).info(event.text or str(event.phase))
         with suppress(Exception):  # a listener that fails (its terminal went away) can't make a rollout fail
             self.listen(event)

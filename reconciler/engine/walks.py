@@ -14,6 +14,7 @@ from typing import TypeVar
 from reconciler.engine.ledger import Failure
 from reconciler.engine.run import Run
 from reconciler.engine.scheduler import Call, Interrupted, Join, Pause, Ready, Steps, Walk
+from reconciler.log import Log
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, Kind, ResourceId, tenant_id
 from reconciler.plan.model import Action, Change
 from reconciler.state.model import Phase
@@ -44,7 +45,7 @@ def tenant_walk(run: Run, change: Change) -> Walk:
     run.note(change.id, "provisioning")
     with run.failing_as(change.id, "TenantFailed"):
         _check(change.error)
-        yield from retried(lambda: run.world.prepared.ensure(change.id))
+        yield from retried(run.log(change.id), lambda: run.world.prepared.ensure(change.id))
         run.succeeded(change.id, "Provisioned")
 
 
@@ -53,7 +54,7 @@ def version_walk(run: Run, change: Change) -> Walk:
     with run.failing_as(change.id, "UploadFailed"):
         _check(change.error)
         version = run.world.desired.versions[change.id]
-        yield from retried(lambda: run.upload(version))
+        yield from retried(run.log(change.id), lambda: run.upload(version))
         run.succeeded(change.id, "Stored")
 
 
@@ -93,7 +94,7 @@ def deletion_walk(run: Run, change: Change) -> Walk:
         run.gone(change.id)
 
 
-def retried(function: Callable[[], T]) -> Steps[T]:
+def retried(log: Log, function: Callable[[], T]) -> Steps[T]:
     """Runs a call; again after a pause when its error says that a retry helps."""
     for delay in RETRY_DELAYS:
         try:
@@ -101,6 +102,7 @@ def retried(function: Callable[[], T]) -> Steps[T]:
         except KubeServeError as error:
             if not error.retryable:
                 raise
+            log.debug("retrying", cause=error.sentence)
         yield from Pause(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
     return (yield from Call(function))
 
@@ -149,7 +151,7 @@ def _start(run: Run, deployment: DesiredDeployment) -> Steps[dict[ResourceId, De
         replicas = None if run.serving.is_routed(variant) else run.serving.initial_replicas(variant)
         run.note(deployment.id, f"starting {variant.name} (version {variant.version_name})")
         try:
-            yield from retried(partial(run.world.prepared.ensure, variant.id, replicas))
+            yield from retried(run.log(deployment.id), partial(run.world.prepared.ensure, variant.id, replicas))
         except Interrupted:
             raise
         except Exception as error:
@@ -193,7 +195,7 @@ def _failure(
 
 def _route(run: Run, deployment: DesiredDeployment) -> Steps[None]:
     run.note(deployment.id, "moving traffic")
-    yield from retried(lambda: run.world.prepared.route(deployment.id))
+    yield from retried(run.log(deployment.id), lambda: run.world.prepared.route(deployment.id))
     run.serving.moved.add(deployment.id)
 
 
@@ -213,7 +215,7 @@ def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Steps[Non
     """A variant that started with as many replicas as the old one had goes to its own number."""
     for variant in started.values():
         if run.serving.initial_replicas(variant) != variant.replicas.min:
-            yield from retried(partial(run.world.prepared.ensure, variant.id))
+            yield from retried(run.log(variant.id), partial(run.world.prepared.ensure, variant.id))
 
 
 def _give_up(
@@ -258,7 +260,7 @@ def _remove(run: Run, change: Change) -> Steps[None]:
 def _gone(run: Run, resource: ResourceId, fingerprint: str | None, drain_seconds: float) -> Steps[None]:
     """Asks until nothing is left. A removal that is stuck stays recorded and is asked again next round."""
     waited, pause = 0.0, REMOVAL_POLL_SECONDS
-    while not (yield from retried(partial(run.world.prepared.remove, resource, fingerprint))):
+    while not (yield from retried(run.log(resource), partial(run.world.prepared.remove, resource, fingerprint))):
         fingerprint = None  # asking has changed it
         if waited > drain_seconds + REMOVAL_GRACE_SECONDS:
             raise WalkError("StuckRemoval", f"{resource} did not go within {waited:.0f} s")

@@ -70,6 +70,18 @@ def test_a_broken_tenant_stops_only_itself(desk: Desk) -> None:
     assert desk.ask("good/d") == ["v1"]
 
 
+def test_the_log_of_an_apply_names_the_round_the_tenant_and_the_deployment(desk: Desk) -> None:
+    desk.spec({"d": "v1"})
+    lines = [line for line in desk.apply("-v").err.splitlines() if "round=" in line]
+    round_id = desk.state["rounds"][-1]["id"]
+    assert all(f"round={round_id}" in line for line in lines)
+    steps = [line.partition("round=")[0].split(maxsplit=2)[2].strip() for line in lines if "deployment=d" in line]
+    assert steps[-1] == "Ready"
+    assert "moving traffic" in steps
+    assert all("tenant=demo" in line for line in lines if "deployment=d" in line)
+    assert lines[-1].rstrip().endswith("verdict=succeeded")
+
+
 @pytest.mark.slow
 def test_only_leaves_alone_what_lies_outside(desk: Desk) -> None:
     desk.spec({"a": "v1", "b": "v1"})

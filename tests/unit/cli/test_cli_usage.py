@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,27 @@ def test_a_traceback_is_shown_from_the_second_v_on(call: Call, where: list[str])
     assert done.code == ExitCode.FAILED
     assert "Traceback" in done.err
     assert "Traceback" not in call("-v", "plan", "nowhere").err
+
+
+def test_the_log_is_quiet_unless_it_is_asked_for(call: Call, write_spec: Callable[..., Path]) -> None:
+    write_spec()
+    assert call("plan").err == ""
+    lines = call("-v", "plan").err.splitlines()
+    assert [line.split()[2] for line in lines] == ["planning", "desired", "observed", "planned"]
+    assert len({line.partition("round=")[2][:36] for line in lines}) == 1
+    assert call("plan").err == "", "the log of one command is not that of the next"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate"], ["plan"]])
+def test_a_quiet_command_does_not_load_the_log_s_library(
+    folder: Path, write_spec: Callable[..., Path], arguments: list[str]
+) -> None:
+    write_spec()
+    program = "import sys; from reconciler.cli.root import run; run(sys.argv[1:]); print('structlog' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("False\n")
 
 
 def test_a_bug_says_that_it_is_one(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
