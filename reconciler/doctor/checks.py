@@ -1,6 +1,6 @@
 """Which checks there are for a workspace: the one place of the doctor that asks which target it is.
 
-Called by `kubeserve doctor`; run by `run.py`.
+`kubeserve doctor` hands them to `run.py`.
 """
 
 from __future__ import annotations

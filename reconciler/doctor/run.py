@@ -1,6 +1,6 @@
 """Runs checks side by side, each for a bounded time; what one of them meets stops no other.
 
-Called by `kubeserve doctor` with the checks of `checks.py`.
+Called by `kubeserve doctor`; `checks.py` says which checks there are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The nodes of the desired graph and their identities.
 
-`desired.py` builds these from specs, platform and digests; `plan.py` compares them with what a
-target observed; targets and stores are given them to act on. Plain frozen data: no I/O here.
+The desired-state stages build these from specs, platform and digests; the plan compares them with what a target
+observed; targets and stores act on them. Plain frozen data: no I/O here.
 """
 
 from __future__ import annotations

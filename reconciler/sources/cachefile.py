@@ -1,7 +1,7 @@
 """A small file of things that were found out once: a bounded mapping from text to text.
 
 Losing it costs time and nothing else, so it is read tolerantly and written without complaint; where it can't be
-written (a read-only disk), everything is found out again. Used by `digests.py` and `git.py`.
+written (a read-only disk), everything is found out again. Used by `digests.py` and `git/contents.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one loader of all entry points: files in, healthy tenants and all problems out. No I/O.
 
-Called by `reconcile.py` with what a source holds, and by `kubeserve validate`. One broken tenant stops that tenant
-only, and what is not understood is never taken for a wish to delete.
+Called with what the sources hold, at the start of a round and by `kubeserve validate`. One broken tenant stops
+that tenant only, and what is not understood is never taken for a wish to delete.
 """
 
 from __future__ import annotations

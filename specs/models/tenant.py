@@ -1,7 +1,8 @@
 """The models of kubeserve.yaml: what a team writes.
 
 The loader validates each model, version and deployment with these; the engine reads them. Numbers are plain:
-millicores, bytes, seconds. What needs more than one entry (does that version exist?) is checked in `references.py`.
+millicores, bytes, seconds. What needs more than one entry (does that version exist?) is checked in
+`loading/joining.py`.
 """
 
 from __future__ import annotations

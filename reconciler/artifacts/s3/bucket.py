@@ -1,6 +1,6 @@
 """One bucket, through the few calls that a store makes of S3. Every failure is a StoreError.
 
-Called by `s3.py`, `s3upload.py`, and whoever reads a single remote object (an artifact named by its s3:// URL).
+Called by `store.py`, `upload.py`, and `sources/remote.py` for an artifact that is named by its s3:// URL.
 """
 
 from __future__ import annotations

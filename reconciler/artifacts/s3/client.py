@@ -1,4 +1,4 @@
-"""The one place that imports boto3, and only when a client is made. Used by `s3bucket.py` alone.
+"""The one place that imports boto3, and only when a client is made. Used by `bucket.py` alone.
 
 Credentials come from boto3's usual chain: environment, profile, container, instance.
 """

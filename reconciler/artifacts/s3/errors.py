@@ -1,4 +1,4 @@
-"""What boto3 raises, as a StoreError, once. Every call of `s3bucket.py` passes through `translated`.
+"""What boto3 raises, as a StoreError, once. Every call of `bucket.py` passes through `translated`.
 
 A message names the operation, the place and the server's error code, and never repeats a text that came from outside:
 such texts hold access keys, signed requests and endpoint URLs. boto3's exceptions are told by their names, so that

@@ -1,8 +1,9 @@
-"""One stream of chunks into one object, and the proof that it arrived. Called by `s3.py` for every file of a version.
+"""One stream of chunks into one object, and the proof that it arrived.
 
-Parts go up in parallel, never more of them in memory than are on their way. Each carries its SHA-256, by which the
-server refuses what was damaged; boto3's TransferManager can send such checksums only as trailers, which many servers
-other than AWS refuse. An upload that fails, or is interrupted, is aborted.
+Called by `store.py` for every file of a version. Parts are uploaded in parallel; memory holds no more of them than are
+being sent. Each carries its SHA-256, so that the server refuses a damaged one; boto3's TransferManager can send such
+checksums only as trailers, which many servers other than AWS refuse. An upload that fails, or is interrupted, is
+aborted.
 """
 
 from __future__ import annotations

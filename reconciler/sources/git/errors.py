@@ -1,7 +1,7 @@
 """What git's messages mean to a user: what happened, and what to do about it.
 
-In: a GitFailed. Out: a SourceError, and whether the other side or our mirror is to blame. Called by `mirror.py`,
-`lfs.py` and `source.py`.
+In: a GitFailed. Out: a SourceError, and whether the other side or our mirror is to blame. Called by `mirror.py`
+and `lfs.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In: the content of a small file. Out: its size and sha256 without reading more, and a stream that is verified against
 both. git-lfs asks the server that belongs to the source's own URL; what a repository's .lfsconfig says is not read.
-Called by `source.py`.
+Called by `contents.py` and `artifact.py`.
 """
 
 from __future__ import annotations

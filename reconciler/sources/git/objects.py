@@ -1,7 +1,7 @@
 """What a commit holds, and the bytes of it, read from the object database.
 
 In: a commit in the mirror. Out: its files by path, and contents, small ones through one long-lived `git cat-file
---batch`, large ones as a stream of their own. Called by `mirror.py`, `lfs.py` and `source.py`.
+--batch`, large ones as a stream of their own. Called by the other modules here.
 """
 
 from __future__ import annotations

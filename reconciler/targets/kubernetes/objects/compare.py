@@ -1,7 +1,7 @@
 """Rendered against live: an object is as rendered when every value that we set is there. Pure; called by `prepare.py`.
 
-Live objects hold more than we set: defaults, status, what others own. Only our own paths are looked at; what
-somebody added to a spec by editing it is told by `edits.py`.
+Live objects hold more than we set: defaults, status, what others own. Only our own paths are looked at; `ownership.py`
+finds what somebody added to a spec by editing it.
 """
 
 from __future__ import annotations

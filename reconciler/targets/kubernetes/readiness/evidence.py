@@ -1,6 +1,6 @@
 """What explains why a variant is not ready: its ReplicaSets and Pods, watched or listed now and then.
 
-Made by `watching.py`: of a few variants both are watched. Of many, those of the variants that stand still are listed by
+Built by `watcher.py`: of a few variants both are watched. Of many, those of the variants that stand still are listed by
 a thread of its own: a cold start of a thousand has better things to do, and nobody waits for an explanation.
 """
 

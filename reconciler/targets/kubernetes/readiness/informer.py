@@ -1,7 +1,7 @@
 """The objects of one kind that labels select, kept current: one LIST, then a WATCH that goes on from where it stood.
 
-Used by `watching.py`. A thread of its own reads the watch; it goes on where it stood when the connection breaks, and
-lists again when the server does not know that place any more.
+Used by `watcher.py` and `evidence.py`. A thread of its own reads the watch; when the connection breaks, it continues
+where it stopped, and lists again when the server no longer knows that place.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 

@@ -1,7 +1,7 @@
 """Whether a variant is ready, and if not, the cause that matters: from its Deployment, ReplicaSets and Pods.
 
 Follows kstatus: the controller has seen this generation, its rollout is finished, the pods are ready. Called by
-`watching.py`, which knows these objects; reads a log at most.
+`watcher.py`, which knows these objects; reads a log at most.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What rendered objects may be: a few kinds, in the tenant's own namespace, under our labels, without a way out.
 
-Our chart keeps to it; a chart or values of the operator's own are held to it. Pure; called by `renderer.py` for
+Our chart keeps to it; a chart or values of the operator's own are held to it. Pure; called by `job.py` for
 every object, before anything is kept. FenceError names the template and what it may not do.
 """
 
