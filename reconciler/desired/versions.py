@@ -41,7 +41,7 @@ class OpenSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class VersionParts:
     """A version whose files were found; their sha256 is not known yet. None: a remote one, or there is none."""
 
     tenant: str
@@ -57,7 +57,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    parts: tuple[Parts, ...]
+    parts: tuple[VersionParts, ...]
     problems: tuple[Problem, ...]
     broken: frozenset[str]  # tenants of which a version has a problem
 
@@ -72,7 +72,7 @@ class Digested:
 def find_parts(tenants: Iterable[TenantSpec], sources: Mapping[str, OpenSource], platform: Platform) -> Found:
     """Looks for every file that versions name: there, of a known format, within the limits. Remote artifacts are not
     looked at; whether their tenant may fetch them is checked."""
-    parts: list[Parts] = []
+    parts: list[VersionParts] = []
     problems: list[Problem] = []
     broken: set[str] = set()
     for tenant in tenants:
@@ -117,10 +117,10 @@ class _Finder:
         self._limits = limits
         self.problems: list[Problem] = []
 
-    def find(self) -> Parts | None:
+    def find(self) -> VersionParts | None:
         spec = self._version.spec
         if spec.artifact is None:
-            return Parts(self._tenant.name, self._version, None)
+            return VersionParts(self._tenant.name, self._version, None)
         named = Format(spec.format) if spec.format else None
         requirements = self._file("requirements", spec.requirements, self._limits.requirements_bytes)
         if spec.is_remote:
@@ -132,7 +132,7 @@ class _Finder:
             model_format = self._format(artifact, named) if artifact else None
         if self.problems or model_format is None:
             return None
-        return Parts(self._tenant.name, self._version, model_format, artifact, requirements)
+        return VersionParts(self._tenant.name, self._version, model_format, artifact, requirements)
 
     def _file(self, key: str, path: str | None, limit: int) -> SourceArtifact | None:
         if path is None:
@@ -202,7 +202,7 @@ class _Wrong:
 FileKey = tuple[ResourceId, str]  # a version, and "artifact" or "requirements"
 
 
-def _files(parts: Iterable[Parts]) -> Iterator[tuple[FileKey, SourceArtifact]]:
+def _files(parts: Iterable[VersionParts]) -> Iterator[tuple[FileKey, SourceArtifact]]:
     for one in parts:
         if one.artifact is not None:
             yield (one.id, "artifact"), one.artifact
@@ -210,7 +210,7 @@ def _files(parts: Iterable[Parts]) -> Iterator[tuple[FileKey, SourceArtifact]]:
             yield (one.id, "requirements"), one.requirements
 
 
-def _desired(parts: Parts, digests: Mapping[FileKey, str | SourceError]) -> DesiredVersion | _Wrong:
+def _desired(parts: VersionParts, digests: Mapping[FileKey, str | SourceError]) -> DesiredVersion | _Wrong:
     spec, version = parts.version.spec, parts.version
     if parts.format is None:
         return DesiredVersion(parts.id, version.model, version.name, spec.digest or "", None)
@@ -233,7 +233,7 @@ def _desired(parts: Parts, digests: Mapping[FileKey, str | SourceError]) -> Desi
     )
 
 
-def _origin(parts: Parts, found: SourceArtifact | None, sha256: str) -> FileOrigin:
+def _origin(parts: VersionParts, found: SourceArtifact | None, sha256: str) -> FileOrigin:
     if found is None:
         return FileOrigin("", parts.version.spec.artifact or "", sha256, None, parts.tenant)
     return FileOrigin(parts.version.source, found.path, sha256, found.size, parts.tenant)

@@ -22,7 +22,7 @@ LONGEST_BACKOFF_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class RoundStamp:
     """Which round writes a record, and when."""
 
     round: str
@@ -33,13 +33,13 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RecordedFailure:
     reason: str  # one CamelCase word, for programs
     message: str
     log: tuple[str, ...] = ()  # the last lines of a failed start
 
 
-def claimed(previous: Record | None, digest: str, stamp: Stamp) -> Record:
+def claimed(previous: Record | None, digest: str, stamp: RoundStamp) -> Record:
     """Before anything is created: this round works on the resource."""
     previous = previous or Record(Phase.PROGRESSING)
     return Record(
@@ -53,7 +53,7 @@ def claimed(previous: Record | None, digest: str, stamp: Stamp) -> Record:
     )
 
 
-def ready(previous: Record | None, digest: str, reason: str, url: str, stamp: Stamp) -> Record:
+def ready(previous: Record | None, digest: str, reason: str, url: str, stamp: RoundStamp) -> Record:
     """Applied, and it answers. Content that was Ready before keeps the time since when it is."""
     since = str(stamp)
     if previous and previous.phase is Phase.READY and previous.applied == digest:
@@ -61,7 +61,7 @@ def ready(previous: Record | None, digest: str, reason: str, url: str, stamp: St
     return Record(Phase.READY, digest, digest, reason, "", since, url, round=stamp.round)
 
 
-def failed(previous: Record | None, phase: Phase, digest: str, failure: Failure, stamp: Stamp) -> Record:
+def failed(previous: Record | None, phase: Phase, digest: str, failure: RecordedFailure, stamp: RoundStamp) -> Record:
     """One more failed attempt at this content. The time of the next attempt doubles with each."""
     previous = previous or Record(phase)
     attempts = previous.attempts if previous.desired == digest else 0
@@ -82,12 +82,12 @@ def failed(previous: Record | None, phase: Phase, digest: str, failure: Failure,
     )
 
 
-def deleting(previous: Record | None, stamp: Stamp) -> Record:
+def deleting(previous: Record | None, stamp: RoundStamp) -> Record:
     base = previous or Record(Phase.DELETING)
     return replace(base, phase=Phase.DELETING, reason="", message="", since=str(stamp), round=stamp.round)
 
 
-def interrupted(previous: Record, stamp: Stamp) -> Record:
+def interrupted(previous: Record, stamp: RoundStamp) -> Record:
     message = "The round was interrupted; the next one goes on."
     return replace(previous, reason="Interrupted", message=message, round=stamp.round)
 
@@ -118,13 +118,13 @@ class Ledger:
             self._recorder.update(variant, replace(record, url=""))
         self._recorder.update(resource, record)
 
-    def blame(self, resource: ResourceId, failure: Failure, phase: Phase) -> Record:
+    def blame(self, resource: ResourceId, failure: RecordedFailure, phase: Phase) -> Record:
         """Records why a resource fails, while its walk still cleans up."""
         record = failed(self._recorder.record(resource), phase, self._digest_of(resource), failure, self._stamp())
         self._recorder.update(resource, record)
         return record
 
-    def failed(self, resource: ResourceId, failure: Failure, phase: Phase) -> None:
+    def failed(self, resource: ResourceId, failure: RecordedFailure, phase: Phase) -> None:
         """The end of a walk. A failure that `blame` has recorded is not counted twice."""
         record = self.blame(resource, failure, phase)
         for variant in self._variants_of(resource):
@@ -151,15 +151,15 @@ class Ledger:
             RoundRecord(
                 id=self._round,
                 revision=plan.revision,
-                started=str(Stamp(self._round, self._started)),
+                started=str(RoundStamp(self._round, self._started)),
                 ended=str(self._stamp()),
                 outcome=verdict,
                 counts=dict(counts),
             )
         )
 
-    def _stamp(self) -> Stamp:
-        return Stamp(self._round, self._clock())
+    def _stamp(self) -> RoundStamp:
+        return RoundStamp(self._round, self._clock())
 
     def _digest_of(self, resource: ResourceId) -> str:
         if resource.kind is Kind.DEPLOYMENT and resource in self._desired.deployments:

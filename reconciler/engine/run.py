@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from reconciler.artifacts.protocol import ArtifactStore, Content, VersionRef
-from reconciler.engine.ledger import Failure, Ledger
+from reconciler.engine.ledger import Ledger, RecordedFailure
 from reconciler.engine.scheduler import Interrupted
 from reconciler.engine.serving import Serving
 from reconciler.log import Log
@@ -107,7 +107,7 @@ class Run:
         self.ledger.ready(resource, reason, url)
         self._done(Result(resource, Phase.READY, url=url))
 
-    def failed(self, resource: ResourceId, failure: Failure, phase: Phase | None = None) -> None:
+    def failed(self, resource: ResourceId, failure: RecordedFailure, phase: Phase | None = None) -> None:
         phase = phase or self.failed_phase(resource)
         self.ledger.failed(resource, failure, phase)
         self._done(Result(resource, phase, failure.message, failure.log))
@@ -129,12 +129,12 @@ class Run:
             self.ledger.interrupted(resource)
             raise
         except KubeServeError as error:
-            failure = Failure(getattr(error, "reason", reason), error.sentence, getattr(error, "log", ()))
+            failure = RecordedFailure(getattr(error, "reason", reason), error.sentence, getattr(error, "log", ()))
             self.failed(resource, failure, phase)
             raise
         except Exception as error:  # a bug of ours or a library's stops this resource only
             self.log(resource).debug("unexpected error", error=error)
-            self.failed(resource, Failure("InternalError", f"{type(error).__name__}: {error}"), phase)
+            self.failed(resource, RecordedFailure("InternalError", f"{type(error).__name__}: {error}"), phase)
             raise
 
     def _done(self, result: Result) -> None:

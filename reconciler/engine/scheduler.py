@@ -3,7 +3,7 @@ outcome, so that a deployment's life reads as straight-line code (`walks.py`) an
 nothing but its place in a dictionary.
 
 One thread, the caller's, resumes every walk: walks need no locks. Calls that may block run in a bounded pool;
-what waits to be ready is looked at by `observer.py`.
+what waits to be ready is looked at by `poller.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from reconciler.engine.observer import Look, Observer
+from reconciler.engine.poller import Look, ReadinessPoller
 from reconciler.model.resources import ResourceId
 from reconciler.targets.protocol import Readiness
 from specs.errors import KubeServeError
@@ -95,7 +95,7 @@ class Scheduler:
         self._joined_by: dict[Hashable, list[Hashable]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
-        self._observer = Observer(self._looked)
+        self._poller = ReadinessPoller(self._looked)
         self._stopping = False
 
     def spawn(self, key: Hashable, walk: Walk) -> None:
@@ -110,13 +110,13 @@ class Scheduler:
         moment to end, and raises Interrupted or the KeyboardInterrupt. A call may still be running then: see `wait`.
         """
         try:
-            self._observer.start(self._readiness)
+            self._poller.start(self._readiness)
             self._loop()
         except BaseException:
             self._interrupt()
             raise
         finally:
-            self._observer.stop()
+            self._poller.stop()
             self._pool.shutdown(wait=not self._stopping, cancel_futures=True)
 
     def wait(self) -> None:
@@ -182,8 +182,8 @@ class Scheduler:
             case Join():
                 self._join(key, effect)
             case Ready():
-                token = self._observer.add(key, effect.variants)
-                self._later(effect.seconds, lambda: self._observer.expire(key, token))
+                token = self._poller.add(key, effect.variants)
+                self._later(effect.seconds, lambda: self._poller.expire(key, token))
 
     def _perform(self, key: Hashable, function: Callable[[], Any]) -> None:
         try:

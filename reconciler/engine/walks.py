@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from reconciler.engine.ledger import Failure
+from reconciler.engine.ledger import RecordedFailure
 from reconciler.engine.run import Run
 from reconciler.engine.scheduler import Call, Interrupted, Join, Pause, Ready, Steps, Walk
 from reconciler.log import Log
@@ -222,7 +222,7 @@ def _give_up(
     run: Run, deployment: ResourceId, started: Mapping[ResourceId, DesiredVariant], failure: WalkError
 ) -> Steps[None]:
     """Records why, then removes what this walk started and what never served; what served before stays."""
-    blamed = Failure(failure.reason, failure.summary, failure.log)
+    blamed = RecordedFailure(failure.reason, failure.summary, failure.log)
     run.ledger.blame(deployment, blamed, run.failed_phase(deployment))
     for variant in started.values():
         if run.serving.is_routed(variant):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reconciler.engine.ledger import (
     FIRST_BACKOFF_SECONDS,
     LONGEST_BACKOFF_SECONDS,
-    Failure,
-    Stamp,
+    RecordedFailure,
+    RoundStamp,
     claimed,
     deleting,
     failed,
@@ -21,9 +21,9 @@ from reconciler.engine.ledger import (
 )
 from reconciler.state.model import KEPT_LOG_LINES, Phase, Record
 
-NOON = Stamp("round-1", datetime(2026, 11, 24, 12, tzinfo=UTC))
-LATER = Stamp("round-2", datetime(2026, 11, 24, 13, tzinfo=UTC))
-NO_WEIGHTS = Failure("NotReady", "no weights", tuple(map(str, range(100))))
+NOON = RoundStamp("round-1", datetime(2026, 11, 24, 12, tzinfo=UTC))
+LATER = RoundStamp("round-2", datetime(2026, 11, 24, 13, tzinfo=UTC))
+NO_WEIGHTS = RecordedFailure("NotReady", "no weights", tuple(map(str, range(100))))
 
 
 def test_a_claim_keeps_what_was_applied_and_where_it_answers() -> None:

@@ -1,6 +1,7 @@
-"""One thread that asks for the readiness of everything that waits, in a single call; used by `scheduler.py`.
+"""One thread that polls the readiness of every variant that a walk waits for, in a single call.
 
-In: who waits for which variants. Out: whose wait is over, as soon as all its variants are ready or one has failed.
+In: walks and the variants that each waits for. Out: a walk's wait has ended, because all of its variants are ready or
+one has failed. Used by `scheduler.py`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class _Waiting:
     seen: Mapping[ResourceId, Readiness]
 
 
-class Observer:
-    """`done` is called, from its thread or from that of `expire`, with whose wait is over and what was seen last."""
+class ReadinessPoller:
+    """`done` is called, from its thread or from that of `expire`, with the key of each wait that has ended and what was
+    seen last."""
 
     def __init__(self, done: Callable[[Hashable, Mapping[ResourceId, Readiness]], None]) -> None:
         self._done = done
@@ -39,7 +41,7 @@ class Observer:
         self._tokens = itertools.count()
 
     def start(self, look: Look) -> None:
-        threading.Thread(target=self._run, args=(look,), name="observer", daemon=True).start()
+        threading.Thread(target=self._run, args=(look,), name="readiness-poller", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped = True
@@ -53,7 +55,7 @@ class Observer:
         return token
 
     def expire(self, key: Hashable, token: int) -> None:
-        """The time of one wait is over: it gets what was seen last, unless it has ended before."""
+        """The time of one wait is over: it ends with what was seen last, unless it has ended before."""
         with self._lock:
             waiting = self._waiting.get(key)
             if waiting is None or waiting.token != token:
@@ -78,9 +80,9 @@ class Observer:
         variants = {variant for wait in waiting.values() for variant in wait.variants}
         try:
             return look(variants)
-        except KubeServeError as error:  # a target that is away for a moment: the waits' own times decide
+        except KubeServeError as error:  # an unreachable target ends no wait: each has its own time limit
             cause = error.sentence
-        except Exception as error:  # a bug must not end the observer, for which everything waits
+        except Exception as error:  # a bug must not end this thread: every walk waits for it
             cause = f"{type(error).__name__}: {error}"
         return dict.fromkeys(variants, Readiness(ReadinessState.WAITING, cause))
 
