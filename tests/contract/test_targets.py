@@ -1,11 +1,13 @@
 """What every target does, in the words of `targets/protocol.py`: what the tests use beside it is all in `Bench`.
 
-`rig` is each target; for Kubernetes with pretended pods, which is quick. `served` is each where models really run.
+`rig` is each target, the tests' own in memory among them; for Kubernetes with pretended pods, which is quick. `served`
+is each where models really run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from reconciler.model.described import FieldChange
 from reconciler.model.resources import Desired, Replicas, Scope, SecretRef
 from reconciler.targets.protocol import DeploymentTarget, ReadinessState, TargetError
+from tests.support.engine.memory_bench import MemoryBench
 from tests.support.kubernetes.cluster import cluster
 from tests.support.kubernetes.contract import ContractGround, contract_ground, kube_contract_bench
 from tests.support.kubernetes.helm import helm
@@ -43,14 +46,19 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContractGround]
             yield made
 
 
-@pytest.fixture(params=["local", "kubernetes"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "local":
-        with bench_at(tmp_path) as bench:
-            yield bench
-    else:
-        with kube_contract_bench(tmp_path, request.getfixturevalue("ground")) as bench:
-            yield bench
+@pytest.fixture(params=["memory", "local", "kubernetes"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    match request.param:
+        case "memory":
+            yield MemoryBench(tmp_path)
+        case "local":
+            with bench_at(tmp_path) as bench:
+                yield bench
+        case _:
+            with suppress(pytest.skip.Exception):  # then objects are rendered as the product renders them
+                monkeypatch.setenv("KUBESERVE_HELM", str(helm()))
+            with kube_contract_bench(tmp_path, request.getfixturevalue("ground")) as bench:
+                yield bench
 
 
 @pytest.fixture(params=["local", "pods"])

@@ -1,26 +1,32 @@
 """The contract suite's bench over a cluster with pretended nodes: real controllers, pods that are Ready at once.
 
 Nothing runs in those pods, so `ask` answers for them: a request goes where the cluster's own EndpointSlices lead it,
-and what is found there answers with its version. What takes a real model server is tested with one.
+and what is found there answers with its version. What takes a real model server is tested with one. Objects are those
+of the chart, rendered by helm; where there is no helm, those of `Sketch`.
 """
 
 from __future__ import annotations
 
+import copy
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reconciler.model.described import variant_fields
-from reconciler.model.resources import DesiredVariant, DesiredVersion, ResourceId, version_id
+from reconciler.model.resources import Desired, DesiredVariant, DesiredVersion, ResourceId, version_id
 from reconciler.targets.kubernetes.client import KubeClient, KubeError
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.kubernetes.objects.identity import VARIANT, Object, ObjectRef
 from reconciler.targets.kubernetes.objects.record import record_of
+from reconciler.targets.kubernetes.objects.rendered import Rendered, Renders
+from reconciler.targets.kubernetes.rendering import Renderer
 from reconciler.targets.kubernetes.target import KubernetesTarget
+from specs.models.platform import Platform
 from tests.support.engine.graphs import sha256
 from tests.support.kubernetes.bench import IMAGE, Sketch, platform
 from tests.support.kubernetes.rights import rights_of
@@ -31,14 +37,33 @@ CRASHING = IMAGE.rpartition(":")[0] + ":crash"
 
 
 @dataclass
-class CrashingSketch(Sketch):
-    """Pods of the versions that are named crash."""
+class Crashing:
+    """Renders with another renderer; the pods of the versions that are named crash."""
 
-    crashing: set[str] = field(default_factory=set)
+    renderer: Renders
+    versions: set[str]
 
-    def _template(self, variant: DesiredVariant) -> Object:
-        self.images = {variant.deployment.name: CRASHING} if variant.version_name in self.crashing else {}
-        return super()._template(variant)
+    def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Rendered]:
+        rendered = dict(self.renderer.render(desired, monitors=monitors))
+        for variant in desired.variants.values():
+            if variant.version_name in self.versions:
+                objects = tuple(_crashing(one) for one in rendered[variant.id].objects)
+                rendered[variant.id] = replace(rendered[variant.id], objects=objects)
+        return rendered
+
+
+def renderer_of(made: Platform, cache: Path) -> Renders:
+    """The product's own, wherever the test found a helm."""
+    return Renderer(made, cache) if os.environ.get("KUBESERVE_HELM") else Sketch(made)
+
+
+def _crashing(one: Object) -> Object:
+    if one["kind"] != "Deployment":
+        return one
+    changed = copy.deepcopy(one)
+    for container in changed["spec"]["template"]["spec"]["containers"]:
+        container["image"] = CRASHING
+    return changed
 
 
 class KubeContractBench(Bench):
@@ -60,7 +85,7 @@ class KubeContractBench(Bench):
         kubernetes = {"namespace": self.home, "serviceAccount": f"{self.home}/kubeserve"}
         tenants = {"fraud": quota, "risk": quota}
         made = platform(self.installation, self.prefix, tenants=tenants, kubernetes=kubernetes)
-        return KubernetesTarget(made, self.acting, CrashingSketch(made, crashing=self.crashing))
+        return KubernetesTarget(made, self.acting, Crashing(renderer_of(made, self.root / "rendered"), self.crashing))
 
     def version(
         self, name: str, body: str | None = None, *, tenant: str = "fraud", requirements: str | None = None

@@ -11,6 +11,7 @@ from reconciler.model.described import FieldChange
 from reconciler.model.resources import (
     Desired,
     DesiredDeployment,
+    DesiredVariant,
     Kind,
     Replicas,
     ResourceId,
@@ -148,7 +149,7 @@ def test_an_error_of_what_runs_unchanged_is_work_so_that_plan_and_apply_agree(tm
     class Conflict(MemoryTarget):
         conflict = False
 
-        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
+        def prepared_variant(self, variant: DesiredVariant, live: LiveVariant | None) -> PreparedResource:
             prepared = super().prepared_variant(variant, live)
             return replace(prepared, trouble=Trouble("Conflict")) if self.conflict else prepared
 
@@ -287,7 +288,7 @@ def test_what_is_replaced_makes_its_deployment_one_to_replace(tmp_path: Path) ->
     class Replacing(MemoryTarget):
         replacing = False
 
-        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
+        def prepared_variant(self, variant: DesiredVariant, live: LiveVariant | None) -> PreparedResource:
             prepared = super().prepared_variant(variant, live)
             changes = (FieldChange("selector", "a", "b"),)
             return replace(prepared, changes=changes, replacement="It is made again") if self.replacing else prepared
@@ -347,8 +348,8 @@ def test_drift_beside_a_change_of_the_spec_is_shown_and_is_not_all_of_it(world: 
 
 def test_other_words_of_the_target_for_the_same_change_are_left_out(tmp_path: Path) -> None:
     class Wordy(MemoryTarget):
-        def prepared_variant(self, variant: ResourceId, live: LiveVariant | None) -> PreparedResource:
-            return PreparedResource(variant, (FieldChange("spec.replicas", "1", "4"),))
+        def prepared_variant(self, variant: DesiredVariant, live: LiveVariant | None) -> PreparedResource:
+            return PreparedResource(variant.id, (FieldChange("spec.replicas", "1", "4"),))
 
     world = Sandbox(tmp_path, Wordy())
     desired = graph({"fraud/churn": "v1"})
