@@ -137,7 +137,7 @@ def test_a_type_of_another_library_in_skops_is_refused_by_name(tmp_path: Path) -
     from sklearn.preprocessing import FunctionTransformer
 
     evil = FunctionTransformer(models.train_logistic)
-    with pytest.raises(ModelError, match=r"not trusted: .*tests\.support\.models\.train_logistic"):
+    with pytest.raises(ModelError, match=r"not trusted: .*tests\.support\.runtime\.models\.train_logistic"):
         load(models.train_skops(tmp_path / "m.skops", evil), Format.SKOPS)
 
 
