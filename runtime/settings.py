@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.errors import SettingsError
 from runtime.formats import Format
+from runtime.paths import path_prefixes
 
 DEFAULT_TOLERANCE = 1e-6
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -67,8 +68,7 @@ def prefixes_of(text: str | None, identity: Identity) -> tuple[str, ...]:
     """Comma-separated path prefixes; None: those that the platform's routes carry, where it is known for whom
     the runtime serves. SettingsError for what is no plain path."""
     if text is None:
-        name = f"{identity.tenant}/{identity.deployment}"
-        return (f"/{name}", f"/api/v1/predict/{name}") if identity.tenant and identity.deployment else ()
+        return path_prefixes(identity.tenant, identity.deployment) if identity.tenant and identity.deployment else ()
     prefixes = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip(" /"))
     for prefix in prefixes:
         if not _PREFIX.fullmatch(prefix):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.resources import Desired, Replicas, ResourceId
-from reconciler.targets.kubernetes.objects.identity import DIGEST, FIELDS, RENDERED, annotation, owner, rendered_digest
+from reconciler.targets.kubernetes.objects.identity import owner
 from reconciler.targets.kubernetes.objects.rendered import Rendered
 from reconciler.targets.kubernetes.rendering import FenceError, HelmMissing, Renderer, RenderError
 from reconciler.targets.kubernetes.rendering.chart import own_chart
@@ -80,18 +80,10 @@ def test_everything_desired_is_rendered_under_its_own_id(tmp_path: Path) -> None
         assert_valid(each)
 
 
-def test_every_object_is_stamped_with_what_was_rendered(tmp_path: Path) -> None:
+def test_nothing_is_added_to_what_the_chart_made(tmp_path: Path) -> None:
     for each in objects(Renderer(platform(), tmp_path).render(desired("fraud/churn"))):
-        assert annotation(each, RENDERED) == rendered_digest(each)
-
-
-def test_a_workload_tells_its_version_and_what_a_plan_compares(tmp_path: Path) -> None:
-    wanted = desired("fraud/churn")
-    [variant] = wanted.variants.values()
-    workload = of_variant(Renderer(platform(), tmp_path).render(wanted), "Deployment")
-    assert annotation(workload, DIGEST) == variant.digest
-    assert orjson.loads(annotation(workload, FIELDS))["version"] == "v1"
-    assert not workload["spec"]["template"]["metadata"].get("annotations")
+        assert not each["metadata"].get("annotations")
+        assert not each["spec"].get("template", {}).get("metadata", {}).get("annotations")
 
 
 def test_what_is_unchanged_needs_no_helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

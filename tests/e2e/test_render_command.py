@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 
+from reconciler.targets.kubernetes.objects.identity import DIGEST, FIELDS, RENDERED, annotation, rendered_digest
 from reconciler.targets.kubernetes.tenancy.permissions import manifest
 from specs.loading.loader import load_platform
 from tests.support.cli.desk import Desk, Finished
@@ -54,6 +56,20 @@ def test_tenants_come_first_then_each_deployment_with_its_variants_before_its_ro
     assert found.count("Deployment b") == 2
     assert "&id" not in done.out
     assert all(one["kind"] != "Secret" for one in objects)
+
+
+def test_every_object_carries_the_digest_of_itself_and_a_variants_say_what_they_are(desk: Desk) -> None:
+    objects = render(desk, "-o", "json").data["items"]
+    for one in objects:
+        assert annotation(one, RENDERED) == rendered_digest(one)
+    described = [one for one in objects if "kubeserve.io/variant" in one["metadata"]["labels"]]
+    described = [one for one in described if one["kind"] in ("Deployment", "Service")]
+    assert len(described) == 8
+    for one in described:
+        assert annotation(one, DIGEST).startswith("sha256:")
+        assert orjson.loads(annotation(one, FIELDS))["version"] in ("v1", "v2")
+    workloads = [one for one in described if one["kind"] == "Deployment"]
+    assert not any(one["spec"]["template"]["metadata"].get("annotations") for one in workloads)
 
 
 def test_json_is_one_list_with_the_same_objects(desk: Desk) -> None:

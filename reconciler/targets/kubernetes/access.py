@@ -22,6 +22,7 @@ from reconciler.targets.kubernetes.objects.kinds import GATEWAY, POD
 from reconciler.targets.kubernetes.readiness.pods import FETCH, SERVER, pod_failure
 from reconciler.targets.kubernetes.tenancy.objects import namespace_of
 from reconciler.targets.protocol import TargetError
+from runtime.paths import predict_path
 from specs.models.cluster import Routing
 from specs.models.platform import Platform
 
@@ -85,7 +86,7 @@ class Access:
     def predict(self, deployment: ResourceId, body: bytes, variant: str | None = None) -> Answer:
         """Through the route, as any client asks, where it can be reached from here; else through the API server's
         proxy. A variant is asked at its own Service. TargetError when neither answers."""
-        path = f"/api/v1/predict/{deployment.tenant}/{deployment.name}"
+        path = predict_path(deployment.tenant, deployment.name)
         if variant is None and self.base is not None and (answer := _post(self.base + path, body)) is not None:
             return answer
         namespace, service = namespace_of(self.platform, deployment.tenant), variant or deployment.name

@@ -14,6 +14,7 @@ from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.probe import Address
 from reconciler.targets.local.replicas import Replica, replicas_of
 from reconciler.targets.protocol import TargetError
+from runtime.paths import predict_path
 
 PREDICT_SECONDS = 330.0
 """Above what the gateway itself waits for a model, so that its answer comes first."""
@@ -49,7 +50,7 @@ def predict(
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=PREDICT_SECONDS)
     headers = {"Content-Type": "application/json"} | ({VARIANT_HEADER: variant} if variant else {})
     try:
-        path = f"/api/v1/predict/{deployment.tenant}/{deployment.name}"
+        path = predict_path(deployment.tenant, deployment.name)
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(), dict(answer.getheaders())

@@ -6,7 +6,7 @@ replica gets, and no spelling of one tenant's path is another tenant's.
 
 from __future__ import annotations
 
-PREDICT_PREFIX = "/api/v1/predict/"
+from runtime.paths import PREDICT_PREFIX
 
 _SCHEMES = ("http", "https")
 
@@ -31,7 +31,7 @@ def path_of(target: str) -> str:
 
 
 def route_key(target: str) -> str:
-    """`tenant/deployment` of /TENANT/DEPLOYMENT/... and /api/v1/predict/TENANT/DEPLOYMENT/...; else what is no key."""
+    """`tenant/deployment` of /TENANT/DEPLOYMENT/... and of that behind PREDICT_PREFIX; else what is no key."""
     path = path_of(target)
     start = len(PREDICT_PREFIX) if path.startswith(PREDICT_PREFIX) else 1
     tenant_end = path.find("/", start)
