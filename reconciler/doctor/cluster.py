@@ -21,7 +21,7 @@ from reconciler.targets.kubernetes.rendering.helm import find_helm
 from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
 from specs.models.cluster import Routing
 from specs.models.grants import TenantState
-from specs.models.platform import Platform, S3Store
+from specs.models.platform import Platform
 from specs.names import listing
 
 MIN_CLUSTER = (1, 28)  # as the chart says
@@ -38,7 +38,7 @@ def helm() -> Iterator[Finding]:
 def sharing(platform: Platform) -> Iterator[Finding]:
     """Who reads the store with credentials that others have, too."""
     store = platform.artifact_store
-    if not isinstance(store, S3Store):
+    if store.pod_url is None:
         return
     active = {name: grant for name, grant in platform.tenants.items() if grant.state is TenantState.ACTIVE}
     without = sorted(name for name, grant in active.items() if grant.store_access is None)

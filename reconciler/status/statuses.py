@@ -108,7 +108,8 @@ def _now(record: Record, route: LiveRoute | None, variants: tuple[VariantStatus,
     if record.phase is not Phase.READY:
         return record.phase, record.reason, record.message
     if not reachable:
-        return Phase.FAILED, "NotReachable", "Nothing answers its URL. `kubeserve apply` makes it answer again."
+        why = f"{route.cause[:1].upper()}{route.cause[1:]}." if route and route.cause else "Nothing answers its URL."
+        return Phase.FAILED, "NotReachable", f"{why} `kubeserve apply` makes it answer again, or says what is missing."
     if not answers:
         return Phase.FAILED, "NotRunning", "Nothing that should serve runs. `kubeserve apply` starts it again."
     missing = [v for v in serving if v.ready < v.replicas]

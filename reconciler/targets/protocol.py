@@ -76,6 +76,7 @@ class LiveRoute(LiveResource):
 
     weights: Mapping[ResourceId, int] = field(default_factory=dict)  # variant -> percent
     reachable: bool = True  # whether what answers the deployment's URL is there at all
+    cause: str = ""  # why it is not reachable, where the target knows
 
 
 @dataclass(frozen=True)

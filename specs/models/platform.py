@@ -121,12 +121,23 @@ SourceSpec = Annotated[
 ]
 
 
+AWS_ENDPOINT = "https://s3.amazonaws.com"
+
+
 class FilesystemStore(Model):
     """Artifacts in a directory, relative to the folder of platform.yaml; for the local target only."""
 
     type: Literal["filesystem"]
     path: FilePath = DEFAULT_STORE
     """The directory, relative to this file."""
+
+    @property
+    def pod_url(self) -> None:
+        """Pods in a cluster can't reach a folder."""
+
+    @property
+    def pod_access(self) -> None:
+        """So nothing lets them in either."""
 
 
 class S3Store(Model):
@@ -147,6 +158,11 @@ class S3Store(Model):
     """Where the store answers to pods, if elsewhere."""
     pod_access: StoreAccess | None = None
     """How pods may read it; a tenant's own `storeAccess` comes first."""
+
+    @property
+    def pod_url(self) -> str:
+        """Where pods read artifacts."""
+        return self.pod_endpoint or self.endpoint or AWS_ENDPOINT
 
 
 ArtifactStore = Annotated[FilesystemStore | S3Store, Field(discriminator="type")]

@@ -56,7 +56,7 @@ class KubernetesTarget:
         return self._platform.runtime.image or ""
 
     def observe(self, scope: Scope) -> Live:
-        return observe(self._kube, self._platform.installation, scope)
+        return observe(self._kube, self._platform.installation, scope, self._platform.kubernetes.gateway)
 
     def prepare(self, desired: Desired, live: Live) -> Prepared:
         platform = self._platform

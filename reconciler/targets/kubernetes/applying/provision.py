@@ -15,10 +15,10 @@ from reconciler.targets.kubernetes.applying.apply import Applier
 from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef, Objects, marks
 from reconciler.targets.kubernetes.objects.kinds import ACCOUNT, NAMESPACE, ROLE_BINDING, SECRET
-from reconciler.targets.kubernetes.planning.observe import objects_of
+from reconciler.targets.kubernetes.planning.observe import gateway_exists, objects_of
 from reconciler.targets.kubernetes.planning.payload import Payload
 from reconciler.targets.kubernetes.tenancy.objects import SERVICE_ACCOUNT, SecretCopy, namespace_of, secret_copies
-from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, unusable_namespace
+from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings, lacking_keys, unusable_namespace
 from reconciler.targets.protocol import Live, TargetError
 from specs.models.platform import Platform
 
@@ -46,14 +46,20 @@ class Provisioner:
         """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
         objects = objects_of(live)
         new = [tenant for tenant in desired.tenants if not _is_there(objects.get(tenant, {}))]
-        sources = {copy.source for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)}
+        sources = {
+            copy.source: copy for tenant in desired.tenants for copy in secret_copies(self.platform, tenant.tenant)
+        }
         with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="reading") as pool:
             namespaces = list(pool.map(self._namespace, [tenant.tenant for tenant in new]))
-            versions = dict(zip(sorted(sources), pool.map(self._version, sorted(sources)), strict=True))
+            secrets = dict(zip(sources, pool.map(self._secret, sources.values()), strict=True))
+            has_gateway = gateway_exists(self.kube, self.platform.kubernetes.gateway)
+        there = {source: secret for source, secret in secrets.items() if secret is not None}
         return Surroundings(
             self.kube.serves,
             {found["metadata"]["name"]: found for found in namespaces if found},
-            {source: version for source, version in versions.items() if version},
+            {source: version for source, (version, _) in there.items()},
+            {source: keys for source, (_, keys) in there.items() if keys is not None},
+            has_gateway,
         )
 
     def provision(self, tenant: str, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
@@ -110,27 +116,28 @@ class Provisioner:
     def _namespace(self, tenant: str) -> Object | None:
         return self.kube.metadata(ObjectRef(*NAMESPACE, "", namespace_of(self.platform, tenant)))
 
-    def _version(self, source: str) -> str:
-        """The resourceVersion of a Secret of the operator; "" where there is none, or none that we may read."""
-        namespace, _, name = source.partition("/")
+    def _secret(self, copy: SecretCopy) -> tuple[str, frozenset[str] | None] | None:
+        """The resourceVersion of a Secret of the operator and, where that matters, which of its keys have a value. Only
+        then its content is read, and nothing but these names is kept. None: it is missing, or may not be read."""
+        namespace, _, name = copy.source.partition("/")
+        ref = ObjectRef(*SECRET, namespace, name)
         try:
-            found = self.kube.metadata(ObjectRef(*SECRET, namespace, name))
+            secret = self.kube.get(ref) if copy.keys else self.kube.metadata(ref)
         except KubeError as error:
             if error.reason is Reason.FORBIDDEN:
-                return ""
+                return None
             raise
-        return str(found["metadata"]["resourceVersion"]) if found else ""
+        if secret is None:
+            return None
+        return str(secret["metadata"]["resourceVersion"]), _keys(secret) if copy.keys else None
 
     def _copy(self, copy: SecretCopy, tenant: str) -> None:
         namespace, _, name = copy.source.partition("/")
         original = self.kube.get(ObjectRef(*SECRET, namespace, name))
         if original is None:
             raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
-        if missing := [key for key in copy.keys if key not in (original.get("data") or {})]:
-            raise TargetError(
-                "A Secret of the operator lacks a key",
-                f"{copy.source} has no {' and no '.join(missing)}, with which pods read the store. Add it there.",
-            )
+        if (error := lacking_keys(copy, _keys(original))) is not None:
+            raise error
         metadata = {
             "name": copy.name,
             "namespace": namespace_of(self.platform, tenant),
@@ -140,6 +147,10 @@ class Provisioner:
         self.kube.apply(
             {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": metadata, **content}, force=True
         )
+
+
+def _keys(secret: Object) -> frozenset[str]:
+    return frozenset(key for key, value in (secret.get("data") or {}).items() if value)
 
 
 def _is_there(objects: Objects) -> bool:

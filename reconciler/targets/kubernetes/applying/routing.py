@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from reconciler.model.resources import ResourceId
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import Object, ObjectRef
+from reconciler.targets.kubernetes.objects.kinds import HTTP_ROUTE
+from reconciler.targets.kubernetes.objects.routes import pending
 from reconciler.targets.protocol import Readiness, ReadinessState, TargetError
 
 POLL_SECONDS = 0.5
-CONDITIONS = ("Accepted", "ResolvedRefs")
 MAX_BACKENDS = 16
 """Of one rule, by the schema of the Gateway API."""
 
@@ -36,7 +37,7 @@ def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterat
     """
     for route in wanted:
         there = live.get(ObjectRef.of(route))
-        if route["kind"] != "HTTPRoute" or there is None or not _is_simple(route, there):
+        if route["kind"] != HTTP_ROUTE.kind or there is None or not _is_simple(route, there):
             continue
         before, after = _backends(there), _backends(route)
         joining = {name: {**backend, "weight": 0} for name, backend in after.items() if name not in before}
@@ -54,8 +55,8 @@ def await_acceptance(kube: KubeClient, applied: Iterable[Object], seconds: float
     """
     deadline = time.monotonic() + seconds
     for route in applied:
-        if route["kind"] == "HTTPRoute" and (parents := len(route["spec"].get("parentRefs") or ())):
-            _await(kube, route, parents, deadline, whole=whole)
+        if route["kind"] == HTTP_ROUTE.kind:
+            _await(kube, route, deadline, whole=whole)
 
 
 def _is_simple(*routes: Object) -> bool:
@@ -73,9 +74,9 @@ def _with_backends(route: Object, backends: list[Object]) -> Object:
     return {**route, "spec": {**route["spec"], "rules": [{**rule, "backendRefs": backends}]}}
 
 
-def _await(kube: KubeClient, route: Object, parents: int, deadline: float, *, whole: bool) -> None:
+def _await(kube: KubeClient, route: Object, deadline: float, *, whole: bool) -> None:
     ref = ObjectRef.of(route)
-    missing = list(_missing(route, parents, whole=whole))
+    missing = list(pending(route, whole=whole))
     while missing:
         if time.monotonic() > deadline:
             raise TargetError(
@@ -86,19 +87,4 @@ def _await(kube: KubeClient, route: Object, parents: int, deadline: float, *, wh
         live = kube.get(ref)
         if live is None:
             raise TargetError("The route is gone", f"{ref} was removed while it was applied.", retryable=True)
-        missing = list(_missing(live, parents, whole=whole))
-
-
-def _missing(route: Object, parents: int, *, whole: bool) -> Iterator[str]:
-    generation = int(route["metadata"].get("generation") or 0)
-    statuses = (route.get("status") or {}).get("parents") or ()
-    if len(statuses) < parents:
-        yield "no controller has answered for its gateway"
-    for status in statuses:
-        for condition in status.get("conditions") or ():
-            if condition["type"] not in CONDITIONS:
-                continue
-            if int(condition.get("observedGeneration") or 0) < generation:
-                yield f"{condition['type']} is not known for this generation"
-            elif condition["status"] != "True" and (whole or condition["type"] == "Accepted"):
-                yield f"{condition['type']} is {condition['status']}: {condition.get('message')}"
+        missing = list(pending(live, whole=whole))

@@ -113,6 +113,11 @@ def is_autoscaled(objects: Iterable[Object]) -> bool:
     return any(one["kind"] == AUTOSCALER.kind for one in objects)
 
 
+def is_terminating(content: Mapping[str, JSON]) -> bool:
+    """Whether its removal was requested and has not finished."""
+    return bool(content["metadata"].get("deletionTimestamp"))
+
+
 def rendered_digest(found: Object) -> str:
     """Pins an object as rendered, the annotation that holds this digest aside."""
     annotations = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k != RENDERED}

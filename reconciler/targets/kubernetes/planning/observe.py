@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from reconciler.model.resources import JSON, Kind, ResourceId, Scope, variant_id
-from reconciler.targets.kubernetes.client import KubeClient
+from reconciler.targets.kubernetes.client import KubeClient, KubeError, Reason
 from reconciler.targets.kubernetes.objects.identity import (
     FIELDS,
     PREFIX,
@@ -24,12 +24,14 @@ from reconciler.targets.kubernetes.objects.identity import (
     annotation,
     deployment_of,
     is_autoscaled,
+    is_terminating,
     owner,
     selector,
     workload,
 )
-from reconciler.targets.kubernetes.objects.kinds import OPTIONAL, ApiKind, kinds_of
+from reconciler.targets.kubernetes.objects.kinds import GATEWAY, HTTP_ROUTE, NAMESPACE, OPTIONAL, ApiKind, kinds_of
 from reconciler.targets.kubernetes.objects.record import record_of
+from reconciler.targets.kubernetes.objects.routes import refused
 from reconciler.targets.protocol import Live, LiveResource, LiveRoute, LiveTenant, LiveVariant
 
 LISTING_THREADS = 4
@@ -49,13 +51,28 @@ def objects_of(live: Live) -> Mapping[ResourceId, Objects]:
     return live.snapshot.objects
 
 
-def observe(kube: KubeClient, installation: str, scope: Scope) -> Live:
-    """One listing a kind that the cluster serves."""
+def observe(kube: KubeClient, installation: str, scope: Scope, gateway: str | None = None) -> Live:
+    """One listing a kind that the cluster serves. `gateway`: NAMESPACE/NAME of the Gateway that routes need."""
     kinds = served(kube, kinds_of())
     labels = selector(installation, *scope.tenants)
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="observe") as pool:
         listed = pool.map(lambda kind: kube.list(*kind, labels=labels), kinds)
-        return group((one for objects in listed for one in objects), scope)
+        exists = pool.submit(gateway_exists, kube, gateway)
+        found = [one for objects in listed for one in objects]
+    return group(found, scope, lost_gateway=gateway if gateway and not exists.result() else None)
+
+
+def gateway_exists(kube: KubeClient, name: str | None) -> bool:
+    """Whether there is a Gateway NAMESPACE/NAME; True where nobody tells, because we may not read it."""
+    if name is None or not kube.serves(*GATEWAY):
+        return True
+    namespace, _, short = name.partition("/")
+    try:
+        return kube.metadata(ObjectRef(*GATEWAY, namespace, short)) is not None
+    except KubeError as error:
+        if error.reason is not Reason.FORBIDDEN:
+            raise
+        return True
 
 
 def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
@@ -63,14 +80,21 @@ def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
     return [kind for kind in kinds if kind not in OPTIONAL or kube.serves(*kind)]
 
 
-def group(found: Iterable[Object], scope: Scope) -> Live:
-    """Pure: objects by owner, and each owner as a live resource."""
+def group(found: Iterable[Object], scope: Scope, lost_gateway: str | None = None) -> Live:
+    """Pure: objects by owner, and each owner as a live resource. `lost_gateway`: the Gateway of the routes that does
+    not exist."""
     objects: dict[ResourceId, dict[ObjectRef, Object]] = {}
+    closing: set[str] = set()
     for one in found:
+        if one["kind"] == NAMESPACE.kind and is_terminating(one):
+            closing.add(one["metadata"]["name"])
         resource = owner(one)
         if resource is not None and deployment_of(resource, one) in scope:
             objects.setdefault(resource, {})[ObjectRef.of(one)] = one
-    return Live.of((live(resource, parts.values()) for resource, parts in objects.items()), Snapshot(objects))
+    routes = (resource for resource in objects if resource.kind is Kind.DEPLOYMENT)
+    causes = {route: unreachable(objects[route].values(), closing, lost_gateway) for route in routes}
+    resources = (live(resource, parts.values(), causes.get(resource, "")) for resource, parts in objects.items())
+    return Live.of(resources, Snapshot(objects))
 
 
 def fingerprint(objects: Collection[Object]) -> str:
@@ -94,15 +118,28 @@ def routed(found: Iterable[Object]) -> Mapping[str, int]:
     return {backend["name"]: int(backend.get("weight", 1)) for backend in backends}
 
 
-def live(resource: ResourceId, found: Collection[Object]) -> LiveResource:
-    """What the engine sees of a resource, from its objects."""
+def unreachable(objects: Iterable[Object], closing: Collection[str], lost_gateway: str | None) -> str:
+    """Why no request reaches a deployment by its route; "" where nothing says so. `closing`: namespaces that are being
+    deleted."""
+    for one in objects:
+        if (namespace := one["metadata"]["namespace"]) in closing:
+            return f"its namespace {namespace} is being deleted"
+        if one["kind"] == HTTP_ROUTE.kind and one["spec"].get("parentRefs"):
+            why = [f"Gateway {lost_gateway} does not exist"] if lost_gateway else list(refused(one))
+            if why:
+                return f"{ObjectRef.of(one)} carries no traffic: {'; '.join(dict.fromkeys(why))}"
+    return ""
+
+
+def live(resource: ResourceId, found: Collection[Object], cause: str = "") -> LiveResource:
+    """What the engine sees of a resource, from its objects. `cause`: why a deployment can't be reached."""
     objects = list(found)
     mark = fingerprint(objects)
-    going = all(one["metadata"].get("deletionTimestamp") for one in objects)
+    going = all(is_terminating(one) for one in objects)
     if resource.kind is Kind.DEPLOYMENT:
         weights = {variant_id(resource.tenant, name): weight for name, weight in routed(objects).items()}
-        reachable = bool(weights)  # else the stable Service is gone, and no route leads past it
-        return LiveRoute(resource, mark, weights, reachable, terminating=going)
+        reachable = bool(weights) and not cause  # without weights the stable Service is gone, too
+        return LiveRoute(resource, mark, weights, reachable, cause, terminating=going)
     if resource.kind is Kind.TENANT:
         return LiveTenant(resource, mark, terminating=going)
     return _live_variant(resource, objects, mark, going=going)

@@ -97,10 +97,14 @@ def _prepared(
     variant = live.variants.get(resource)
     routed = variant is not None and _is_routed(variant, live)
     replaced = replacements(different, serves=routed and variant is not None and bool(variant.ready))
+    changes = tuple(_changes(different, obsolete))
+    route = live.routes.get(resource)
+    if route is not None and route.cause and not changes:
+        changes, drift = (FieldChange("route", route.cause, "reachable"),), True
     error = error or replaced.error
     prepared = PreparedResource(
         resource,
-        tuple(_changes(different, obsolete)),
+        changes,
         drift,
         error.trouble if error else None,
         note,

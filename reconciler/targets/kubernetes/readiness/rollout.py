@@ -103,8 +103,10 @@ def _refused(replica_set: Object | None) -> str:
     for condition in _conditions(replica_set or {}):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             message = str(condition.get("message") or condition.get("reason"))
-            what = "the tenant's quota is exceeded" if "exceeded quota" in message else "the cluster refuses its pods"
-            return f"{what}: {message}"
+            _, exceeded, amounts = message.partition("exceeded quota: ")
+            if exceeded:  # without the name of the pod, so that all that lack room say the same
+                return f"the tenant's quota is exceeded: {amounts}"
+            return f"the cluster refuses its pods: {message}"
     return ""
 
 

@@ -22,7 +22,7 @@ from reconciler.targets.kubernetes.tenancy.objects import (
     secret_copies,
 )
 from specs.models.cluster import Routing
-from specs.models.platform import Platform, S3Store
+from specs.models.platform import Platform
 from specs.models.quantities import format_cpu, format_memory
 
 Values = dict[str, JSON]
@@ -119,7 +119,7 @@ def _identity(platform: Platform, tenant: str, name: str) -> Values:
 
 def _store(platform: Platform) -> Values:
     store = platform.artifact_store
-    if not isinstance(store, S3Store):
+    if store.pod_url is None:
         raise RenderError(
             "A store that pods can't reach",
             "On Kubernetes artifacts are in S3: write `artifactStore: {type: s3, bucket: …}` in platform.yaml.",

@@ -1,5 +1,5 @@
-"""The objects of one tenant: a namespace under Pod Security `restricted`, its quota and limits, what its pods may
-reach and be reached from, and the service account that they run as. Pure; applied by `target.py`.
+"""The objects of one tenant: a namespace under Pod Security `restricted`, its quota and limits, its network policies,
+and the service account that its pods run as. Pure; `planning/` compares them, `applying/` applies them.
 
 Values are written in the API's canonical form ("2", not "2000m"), so that live equals rendered without a dry run.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects.identity import Object, marks
@@ -21,9 +19,10 @@ from reconciler.targets.kubernetes.objects.kinds import (
     RESOURCE_QUOTA,
     ROLE_BINDING,
 )
+from reconciler.targets.kubernetes.tenancy.network_policy import network_policies
 from specs.models.cluster import StoreAccess
-from specs.models.grants import EgressRule, Quota, TenantGrant
-from specs.models.platform import Platform, S3Store
+from specs.models.grants import Quota, TenantGrant
+from specs.models.platform import Platform
 from specs.models.quantities import format_cpu, format_memory
 
 DEFAULT_QUOTA = Quota.model_validate({"cpu": "2", "memory": "4Gi", "pods": 5})
@@ -36,26 +35,8 @@ WRITER = "kubeserve-tenant"
 """The RoleBinding by which KubeServe may write in a tenant's namespace, and the ClusterRole that says what."""
 COPIED = "kubeserve.io/copied-secrets"  # annotation: which Secrets of the operator, at which resourceVersion
 
-DNS_PORTS = (53, 5353)
-"""What the resolver's own pods listen on, which is what a policy sees; their Service always has 53."""
-
 DEFAULT_CONTAINER_CPU = "100m"
 DEFAULT_CONTAINER_MEMORY = "128Mi"
-
-# Addresses that "public" leaves out: private, shared, link-local (metadata services), loopback, multicast,
-# reserved, and what NAT64 translates to any of them.
-PRIVATE_IPV4 = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-)
-PRIVATE_IPV6 = ("::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +88,10 @@ def tenant_objects(platform: Platform, tenant: str, secrets: Mapping[str, str]) 
         *_writer(platform, tenant),
         _object(platform, tenant, *RESOURCE_QUOTA, QUOTA, spec={"hard": _hard(quota_of(platform, tenant))}),
         _object(platform, tenant, *LIMIT_RANGE, QUOTA, spec={"limits": [_limit_range()]}),
-        *(_object(platform, tenant, *NETWORK_POLICY, name, spec=spec) for name, spec in _policies(platform, grant)),
+        *(
+            _object(platform, tenant, *NETWORK_POLICY, name, spec=spec)
+            for name, spec in network_policies(platform, grant)
+        ),
         _service_account(platform, tenant, secrets),
     )
 
@@ -178,69 +162,4 @@ def _service_account(platform: Platform, tenant: str, secrets: Mapping[str, str]
 def _store_access(platform: Platform, tenant: str) -> StoreAccess | None:
     grant = platform.tenants.get(tenant)
     own = grant.store_access if grant else None
-    store = platform.artifact_store
-    return own or (store.pod_access if isinstance(store, S3Store) else None)
-
-
-def _policies(platform: Platform, grant: TenantGrant) -> Iterator[tuple[str, Object]]:
-    everything: Object = {"podSelector": {}}
-    yield "default-deny", {**everything, "policyTypes": ["Ingress", "Egress"]}
-    yield "allow-dns", {**everything, "policyTypes": ["Egress"], "egress": [_dns()]}
-    if isinstance(platform.artifact_store, S3Store):
-        yield "allow-store", {**everything, "policyTypes": ["Egress"], "egress": [_store(platform.artifact_store)]}
-    for rule in grant.egress:
-        name = rule.name if isinstance(rule, EgressRule) else rule
-        allowed = _rule(rule) if isinstance(rule, EgressRule) else _public(443)
-        yield f"allow-{name}", {**everything, "policyTypes": ["Egress"], "egress": [allowed]}
-    kubernetes = platform.kubernetes
-    for name, source in (("gateway", _gateway_namespace(platform)), ("monitoring", kubernetes.monitoring_namespace)):
-        if source:
-            yield f"allow-{name}", {**everything, "policyTypes": ["Ingress"], "ingress": [{"from": [_in(source)]}]}
-
-
-def _gateway_namespace(platform: Platform) -> str | None:
-    """Where the gateway's proxies run: said, or where the Gateway itself is."""
-    kubernetes = platform.kubernetes
-    return kubernetes.gateway_namespace or (kubernetes.gateway.partition("/")[0] if kubernetes.gateway else None)
-
-
-def _dns() -> Object:
-    resolver = {**_in("kube-system"), "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
-    return {"to": [resolver], "ports": [_port(port, protocol) for port in DNS_PORTS for protocol in ("UDP", "TCP")]}
-
-
-def _store(store: S3Store) -> Object:
-    """The endpoint that pods use: an address, a Service of the cluster, or a public host."""
-    url = urlsplit(store.pod_endpoint or store.endpoint or "https://s3.amazonaws.com")
-    port = url.port or (443 if url.scheme == "https" else 80)
-    host = url.hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        parts = host.split(".")
-        if len(parts) > 2 and parts[2] == "svc":  # the policy sees the pod's own port, not the Service's
-            return {"to": [_in(parts[1])]}
-        return _public(port)
-    return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": [_port(port)]}
-
-
-def _rule(rule: EgressRule) -> Object:
-    return {"to": [{"ipBlock": {"cidr": cidr}} for cidr in rule.cidrs], "ports": [_port(port) for port in rule.ports]}
-
-
-def _public(port: int) -> Object:
-    return {
-        "to": [
-            {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
-            {"ipBlock": {"cidr": "::/0", "except": list(PRIVATE_IPV6)}},
-        ],
-        "ports": [_port(port)],
-    }
-
-
-def _in(namespace: str) -> Object:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-
-
-def _port(number: int, protocol: str = "TCP") -> Object:
-    return {"port": number, "protocol": protocol}
+    return own or platform.artifact_store.pod_access

@@ -24,7 +24,7 @@ from reconciler.targets.kubernetes.objects.kinds import (
 from reconciler.targets.kubernetes.tenancy.admission import fence
 from reconciler.targets.kubernetes.tenancy.objects import PULL_SECRET, STORE_SECRET, WRITER
 from specs.models.cluster import StoreAccess
-from specs.models.platform import Platform, S3Store
+from specs.models.platform import Platform
 
 NAME = "kubeserve"
 RBAC = ROLE_BINDING.group
@@ -148,9 +148,8 @@ PERMISSIONS = permissions()
 def operator_secrets(platform: Platform) -> tuple[OperatorSecret, ...]:
     """Every Secret that platform.yaml names, by namespace and name."""
     grants = platform.tenants.values()
-    store = platform.artifact_store
     accesses: list[StoreAccess | None] = [grant.store_access for grant in grants]
-    accesses.append(store.pod_access if isinstance(store, S3Store) else None)
+    accesses.append(platform.artifact_store.pod_access)
     named = {access.secret for access in accesses if access and access.secret} | {platform.runtime.pull_secret}
     return tuple(OperatorSecret(*name.split("/")) for name in sorted(filter(None, named)))
 

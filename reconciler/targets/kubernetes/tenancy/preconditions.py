@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from reconciler.model.resources import Desired, ResourceId
+from reconciler.model.resources import Desired, ResourceId, tenant_id
 from reconciler.targets.kubernetes.objects.identity import INSTALLATION, MANAGED_BY, MANAGER, TENANT, Object
 from reconciler.targets.kubernetes.objects.kinds import HTTP_ROUTE
-from reconciler.targets.kubernetes.tenancy.objects import namespace_of, secret_copies
+from reconciler.targets.kubernetes.tenancy.objects import SecretCopy, namespace_of, secret_copies
 from reconciler.targets.protocol import TargetError
 from specs.models.cluster import Routing
 from specs.models.platform import Platform
@@ -19,13 +19,18 @@ class Surroundings:
     """What was asked of the cluster beside our own objects."""
 
     serves: Callable[[str, str], bool]
-    namespaces: Mapping[str, Object]  # those of desired tenants that are there without our mark, or on their way out
+    namespaces: Mapping[str, Object]  # those of desired tenants that are there without our mark, or being deleted
     secrets: Mapping[str, str]  # NAMESPACE/NAME of the operator's Secrets -> resourceVersion; absent ones are missing
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)  # of those whose keys matter: which have a value
+    has_gateway: bool = True  # whether the Gateway that platform.yaml names exists
 
 
 def refusals(desired: Desired, platform: Platform, around: Surroundings) -> dict[ResourceId, TargetError]:
-    """Tenant or deployment -> why nothing can be done for it."""
-    return {**dict(_of_tenants(desired, platform, around)), **dict(_of_routing(desired, platform, around))}
+    """Tenant or deployment -> why nothing can be done for it. Resources that share a cause have equal errors: what is
+    wrong with a tenant's namespace or Secrets is wrong with each of its deployments."""
+    tenants = dict(_of_tenants(desired, platform, around))
+    of_tenants = {d: tenants[tenant] for d in desired.deployments if (tenant := tenant_id(d.tenant)) in tenants}
+    return {**tenants, **dict(_of_routing(desired, platform, around)), **of_tenants}
 
 
 def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> TargetError | None:
@@ -33,9 +38,9 @@ def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> Ta
     name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
     if namespace["metadata"].get("deletionTimestamp"):
         return TargetError(
-            "Namespace is being removed",
-            f"Namespace {name} is on its way out with all that was in it. Once it is gone, the next round makes it "
-            f"anew; if it stays, `kubectl describe namespace {name}` says what holds it.",
+            "Namespace is being deleted",
+            f"Somebody deleted namespace {name}, and all that is in it is being removed. Once it is gone, the next "
+            f"round creates it again; if it stays, `kubectl describe namespace {name}` says what holds it.",
         )
     if labels.get(INSTALLATION) == platform.installation and labels.get(TENANT) == tenant:
         return None
@@ -66,9 +71,31 @@ def _of_tenants(desired: Desired, platform: Platform, around: Surroundings) -> I
                 TargetError(
                     "A Secret of the operator is missing",
                     f"platform.yaml names {', '.join(missing)}, which the cluster does not have, or "
-                    "which KubeServe may not read. Create it there, and allow its reading by name.",
+                    "which KubeServe may not read. Create it, and allow KubeServe to read it by its name.",
                 ),
             )
+        elif (error := _lacking_keys(platform, tenant.tenant, around)) is not None:
+            yield tenant, error
+
+
+def lacking_keys(copy: SecretCopy, keys: Collection[str]) -> TargetError | None:
+    """Why a Secret of the operator with these keys is of no use; None where it has all that are needed."""
+    missing = [key for key in copy.keys if key not in keys]
+    if not missing:
+        return None
+    return TargetError(
+        "A Secret of the operator lacks a key",
+        f"{copy.source} has no {' and no '.join(missing)}, with which pods read the store. Add it there.",
+    )
+
+
+def _lacking_keys(platform: Platform, tenant: str, around: Surroundings) -> TargetError | None:
+    errors = (
+        lacking_keys(copy, around.keys[copy.source])
+        for copy in secret_copies(platform, tenant)
+        if copy.source in around.keys
+    )
+    return next(filter(None, errors), None)
 
 
 def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> Iterator[tuple[ResourceId, TargetError]]:
@@ -83,6 +110,15 @@ def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> I
                     "The cluster has no Gateway API",
                     "`routing: gateway` needs its HTTPRoute, which this cluster does not serve. Install the Gateway "
                     "API's custom resources, or say `routing: ingress` or `routing: service` in platform.yaml.",
+                ),
+            )
+        elif not around.has_gateway:
+            yield (
+                deployment.id,
+                TargetError(
+                    "The Gateway does not exist",
+                    f"platform.yaml names Gateway {platform.kubernetes.gateway} as the parent of all routes, and the "
+                    "cluster has none of this name. Create it, or correct `kubernetes: {gateway: NAMESPACE/NAME}`.",
                 ),
             )
         elif weighted and (routing is not Routing.GATEWAY or platform.kubernetes.gateway is None):
