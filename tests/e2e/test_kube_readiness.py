@@ -191,11 +191,25 @@ def test_a_tenant_that_is_wanted_again_waits_until_its_old_namespace_is_gone(rig
     rig.prepare(desired).ensure(tenant)
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":["example.org/held"]}}')
     rig.rollout.remove(tenant)
-    going = rig.prepare(desired).resources[tenant]
-    assert "Namespace is being removed" in str(going.trouble)
+    prepared = rig.prepare(desired).resources
+    assert "Namespace is being deleted" in str(prepared[tenant].trouble)
+    assert {prepared[deployment].trouble for deployment in desired.deployments} == {prepared[tenant].trouble}
     rig.kubectl("patch", "namespace", rig.namespace(), "-p", '{"metadata":{"finalizers":null}}')
     rig.remove(tenant)
     rig.apply(desired, wait=True)
+
+
+def test_a_gateway_that_is_missing_is_an_error_of_the_plan_and_of_the_status(kubeconfig: Path) -> None:
+    with kube_bench(kubeconfig, kubernetes={"routing": "gateway", "gateway": "nowhere/public"}) as rig:
+        desired = rig.graph({"fraud/churn": "v1"})
+        (deployment,) = desired.deployments
+        assert "The Gateway does not exist" in str(rig.prepare(desired).resources[deployment].trouble)
+        rig.prepare(desired).ensure(next(iter(desired.tenants)))
+        for one in rig.sketch.render(desired)[deployment].objects:
+            rig.kube.apply(one)
+        route = rig.target.observe(EVERYTHING).routes[deployment]
+        assert not route.reachable
+        assert "Gateway nowhere/public does not exist" in route.cause
 
 
 def _set_status(rig: KubeBench, variant: ResourceId, status: Object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +11,8 @@ from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import only_option, output_option, request_options
 
 if TYPE_CHECKING:
-    from reconciler.model.resources import Desired, ResourceId, Scope
-    from reconciler.targets.kubernetes.planning.prepare import PreparedObjects
+    from reconciler.model.resources import Desired, Scope
+    from reconciler.targets.kubernetes.manifests import Manifests
     from reconciler.workspace import Request, Workspace
 
 
@@ -41,21 +41,20 @@ def command(
 
     with request.open() as workspace:
         if rbac:
-            from reconciler.targets.kubernetes.tenancy.permissions import manifest
+            from reconciler.targets.kubernetes.manifests import rbac_manifest
 
-            _print(manifest(workspace.platform), output)
+            _print(rbac_manifest(workspace.platform), output)
             return ExitCode.OK
         image = _image(workspace)
         with working():
             specs = desired_state(workspace, image)
             workspace.say("rendering")
-            prepared = _prepared(workspace, specs.graph.of_tenants(only.tenants), monitors=service_monitors)
+            rendered = _manifests(workspace, specs.graph, only, monitors=service_monitors)
     show_problems(specs.problems)
-    chosen = _in_order(specs.graph, only)
     if not specs.is_broken:
         check_scope(only, (*specs.graph.tenants, *specs.graph.deployments))
-    failed = _show_errors(chosen, prepared)
-    _print((one for resource in chosen for one in _objects(prepared, resource)), output)
+    failed = _show_troubles(rendered)
+    _print((one for each in rendered for one in each.objects), output)
     return ExitCode.FAILED if specs.is_broken or failed else ExitCode.OK
 
 
@@ -73,44 +72,21 @@ def _image(workspace: Workspace) -> str:
     return image
 
 
-def _prepared(workspace: Workspace, desired: Desired, *, monitors: bool) -> PreparedObjects:
-    """As for a cluster in which nothing is there yet but what the operator has made."""
-    from reconciler.targets.kubernetes.planning.observe import Snapshot
-    from reconciler.targets.kubernetes.planning.prepare import prepare
-    from reconciler.targets.kubernetes.rendering import Renderer
-    from reconciler.targets.kubernetes.tenancy.permissions import operator_secrets
-    from reconciler.targets.kubernetes.tenancy.preconditions import Surroundings
-    from reconciler.targets.protocol import Live
+def _manifests(workspace: Workspace, desired: Desired, only: Scope, *, monitors: bool) -> tuple[Manifests, ...]:
+    from reconciler.targets.kubernetes.manifests import RenderSettings, manifests
 
-    platform = workspace.platform
-    rendered = Renderer(platform, workspace.paths.cache, base=workspace.paths.base).render(desired, monitors=monitors)
-    secrets = {f"{secret.namespace}/{secret.name}": "" for secret in operator_secrets(platform)}
-    return prepare(desired, Live.of((), Snapshot({})), rendered, platform, Surroundings(lambda *_: True, {}, secrets))
+    settings = RenderSettings(workspace.paths.cache, workspace.paths.base, monitors)
+    return manifests(workspace.platform, desired.of_tenants(only.tenants), only, settings)
 
 
-def _in_order(desired: Desired, only: Scope) -> list[ResourceId]:
-    """Tenants, then of each deployment its variants and its route, as they are applied."""
-    found = sorted(tenant for tenant in desired.tenants if tenant in only)
-    for deployment in sorted(desired.deployments):
-        if deployment in only:
-            found += [variant.id for variant in desired.variants_of[deployment]]
-            found.append(deployment)
-    return found
-
-
-def _show_errors(chosen: Iterable[ResourceId], prepared: PreparedObjects) -> bool:
+def _show_troubles(rendered: Iterable[Manifests]) -> bool:
+    """Answers whether there was any."""
     from reconciler.cli.console import show_error
 
-    failed = False
-    for resource in chosen:
-        if (trouble := prepared.resources[resource].trouble) is not None:
-            show_error(trouble.summary, f"{resource}: {trouble.detail}")
-            failed = True
-    return failed
-
-
-def _objects(prepared: PreparedObjects, resource: ResourceId) -> Iterator[Any]:
-    yield from () if prepared.resources[resource].trouble else prepared.payloads[resource].objects
+    troubles = [(one.resource, one.trouble) for one in rendered if one.trouble is not None]
+    for resource, trouble in troubles:
+        show_error(trouble.summary, f"{resource}: {trouble.detail}")
+    return bool(troubles)
 
 
 def _print(objects: Iterable[Any], output: str) -> None:

@@ -47,6 +47,12 @@ def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready
     live = world.target.observe(Scope())
     found = status(world, replace(live, routes={CHURN: replace(live.routes[CHURN], reachable=False)}))
     assert (found.phase, found.reason) == ("Failed", "NotReachable")
+    lost = replace(live.routes[CHURN], reachable=False, cause="its namespace n is being deleted")
+    assert status(world, replace(live, routes={CHURN: lost})).message.startswith("Its namespace n is being deleted. ")
+
+
+def test_a_deployment_of_which_nothing_is_left_is_not_serving(world: Sandbox) -> None:
+    assert (status(world, Live()).phase, status(world, Live()).reason) == ("Failed", "NotReachable")
 
 
 def test_what_has_no_route_has_no_url(world: Sandbox) -> None:

@@ -62,6 +62,12 @@ def test_what_refuses_a_predecessors_pods_says_nothing() -> None:
     assert told(Parts(deployment(uid="old"), [quota, NEW], [])).state is ReadinessState.FAILED
 
 
+def test_variants_that_exceed_a_quota_alike_say_the_same_whatever_their_pods_are_called() -> None:
+    why = 'pods "{}" is forbidden: exceeded quota: kubeserve, requested: pods=1, used: pods=5, limited: pods=5'
+    causes = {told(Parts(deployment(), [refusing(NEW, why.format(name))])).cause for name in ("a-1", "b-2")}
+    assert causes == {"the tenant's quota is exceeded: kubeserve, requested: pods=1, used: pods=5, limited: pods=5"}
+
+
 @pytest.mark.parametrize(
     "parts",
     [
