@@ -77,6 +77,16 @@ def test_the_replica_learns_for_whom_it_answers(echo: RunningGateway) -> None:
     assert headers["x-forwarded-proto"] == ["http"]
 
 
+def test_the_chain_of_proxies_keeps_its_order_over_several_headers(gateway: RunningGateway) -> None:
+    with scripted(lambda connection, _: connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        head = b"GET /fraud/churn/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+        gateway.speak_and_listen(
+            head + b"X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 203.0.113.8, 203.0.113.9\r\n\r\n"
+        )
+    assert b"\r\nX-Forwarded-For: 203.0.113.7, 203.0.113.8, 203.0.113.9, 127.0.0.1\r\n" in server.heads[0]
+
+
 def test_headers_for_one_hop_go_no_further(echo: RunningGateway) -> None:
     sent = {
         "Connection": "keep-alive, X-Mine",
@@ -200,29 +210,52 @@ def test_requests_may_follow_each_other_on_one_connection(echo: RunningGateway) 
     assert answers.index(b"/fraud/churn/1") < answers.index(b"/fraud/churn/2")
 
 
-def test_websocket_is_refused_as_not_implemented(echo: RunningGateway) -> None:
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "eA==",
-        "Sec-WebSocket-Version": "13",
-    }
-    reply = echo.ask(headers=upgrade)
-    assert reply.status == 501
-    assert json.loads(reply.body)["error"] == "WebSocket is not supported"
+_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "error"),
+    [
+        (b"GET /fraud/churn/x HTTP/1.1\r\nHost: h\r\n" + _UPGRADE, 501, "WebSocket is not supported"),
+        (b"GET /nothing HTTP/1.1\r\nHost: h\r\n" + _UPGRADE, 501, "WebSocket is not supported"),
+        (b"CONNECT example.org:443 HTTP/1.1\r\nHost: h\r\n", 501, "CONNECT is not supported"),
+        (
+            b"POST /fraud/churn/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n",
+            501,
+            "Unknown transfer coding",
+        ),
+        (b"GET /fraud/churn/x HTTP/2.0\r\nHost: h\r\n", 505, "Unknown version of HTTP"),
+    ],
+)
+def test_what_is_not_implemented_is_refused_and_ends_the_connection(
+    echo: RunningGateway, behind: Upstream, message: bytes, status: int, error: str
+) -> None:
+    before = behind.requests
+    received = echo.speak_and_listen(message + b"\r\n")  # to the end: the gateway closes
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == str(status).encode()
+    assert b"\r\nconnection: close" in head.lower()
+    assert json.loads(body)["error"] == error
+    assert behind.requests == before
+
+
+def test_chunked_is_known_in_any_spelling(echo: RunningGateway) -> None:
+    message = b"POST /fraud/churn/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding:  Chunked \r\n\r\n"
+    assert b'"size": 2' in echo.speak_and_listen(message + b"2\r\nok\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"gzip, chunked", b"chunked\r\nTransfer-Encoding: chunked", b"identity"])
+def test_an_answer_in_an_unknown_transfer_coding_is_502(gateway: RunningGateway, coding: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    with scripted(lambda connection, _: connection.sendall(answer)) as server:
+        gateway.route(churn(variant("churn-a", server.port)))
+        assert gateway.ask(method="POST", body=b"{}").status == 502
 
 
 def test_other_upgrades_are_ignored(echo: RunningGateway) -> None:
     reply = echo.ask(headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AA"})
     assert reply.status == 200
     assert not {"upgrade", "http2-settings", "connection"} & seen(reply.body).keys()
-
-
-def test_a_version_of_http_that_we_do_not_speak_is_505(echo: RunningGateway, behind: Upstream) -> None:
-    before = behind.requests
-    answer = echo.speak_and_listen(b"GET /fraud/churn/predict HTTP/2.0\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert answer.split(b" ")[1] == b"505"
-    assert behind.requests == before
 
 
 _POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
@@ -243,6 +276,9 @@ _POST = b"POST /fraud/churn/predict HTTP/1.1\r\nHost: h\r\n"
         _POST + b"X-A: 1\rX-B: 2\r\nContent-Length: 0\r\n\r\n",
         _POST + b"X-A: \x001\r\nContent-Length: 0\r\n\r\n",
         _POST + b"Host: other\r\nContent-Length: 0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"GET " + b"/" * 20_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+        _POST + b"A: b\r\n" * 1000 + b"\r\n",
         b"POST /fraud/churn/pre dict HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     ],
 )
@@ -250,7 +286,9 @@ def test_a_request_that_could_be_read_in_two_ways_is_refused(
     echo: RunningGateway, behind: Upstream, message: bytes
 ) -> None:
     before = behind.requests
-    assert echo.speak_and_listen(message).startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    received = echo.speak_and_listen(message)
+    assert received.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"] == "The request is malformed"
     assert behind.requests == before
 
 

@@ -1,4 +1,4 @@
-"""The gateway's own answers: JSON of a constant summary and a detail that says what, why and how to mend it."""
+"""The gateway's own answers: JSON of a constant summary and a detail that says what, why and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,52 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
-    """Ends the handling of a request with an answer of the gateway's own."""
+    """Ends the handling of a request with an answer of the gateway's own.
 
-    def __init__(self, status: HTTPStatus, summary: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    `closes`: the connection ends with it, because what follows on it can't be understood.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        summary: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        closes: bool = False,
+    ) -> None:
         super().__init__(f"{summary}: {detail}")
         self.status = status
         self.summary = summary
         self.detail = detail
         self.headers = dict(headers or {})
+        self.closes = closes
 
     def response(self, variant: LiveVariant | None = None) -> web.Response:
         """`variant`: who was asked and failed, where somebody was."""
         if variant is not None:
             self.headers |= {VARIANT_HEADER: variant.name, VERSION_HEADER: variant.version}
-        return json_response({"error": self.summary, "detail": self.detail}, self.status, self.headers)
+        if self.closes:
+            self.headers["Connection"] = "close"
+        response = json_response(self._body, self.status, self.headers)
+        if self.closes:
+            response.force_close()
+        return response
+
+    def raw(self) -> bytes:
+        """The whole answer, for a connection on which no request has come to its end."""
+        body = orjson.dumps(self._body)
+        lines = (
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    @property
+    def _body(self) -> dict[str, str]:
+        return {"error": self.summary, "detail": self.detail}
 
 
 def json_response(
@@ -105,16 +137,61 @@ def no_answer(route: LiveRoute, why: str) -> Refusal:
 
 def no_websocket() -> Refusal:
     return Refusal(
-        HTTPStatus.NOT_IMPLEMENTED, "WebSocket is not supported", "Deployments answer plain HTTP requests.",
-        {"Connection": "close"},
-    )  # fmt: skip
+        HTTPStatus.NOT_IMPLEMENTED, "WebSocket is not supported", "Deployments answer plain HTTP requests.", closes=True
+    )
 
 
 def no_such_version() -> Refusal:
     return Refusal(
-        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Unknown version of HTTP", "The gateway speaks HTTP/1.1 and HTTP/1.0.",
-        {"Connection": "close"},
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        "Unknown version of HTTP",
+        "The gateway speaks HTTP/1.1 and HTTP/1.0.",
+        closes=True,
+    )
+
+
+def no_tunnel() -> Refusal:
+    return Refusal(
+        HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported", "The gateway opens no tunnels.", closes=True
     )  # fmt: skip
+
+
+def unknown_coding() -> Refusal:
+    return Refusal(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Unknown transfer coding",
+        "The only Transfer-Encoding that the gateway decodes is chunked. Name a compression in Content-Encoding.",
+        closes=True,
+    )
+
+
+def malformed(why: str) -> Refusal:
+    """`why`: the parser's words, which go on with an excerpt of the request on further lines."""
+    return Refusal(
+        HTTPStatus.BAD_REQUEST,
+        "The request is malformed",
+        f"It is not HTTP/1.1 as RFC 9112 defines it: {why.strip().partition(chr(10))[0].rstrip(':.')}.",
+        closes=True,
+    )
+
+
+def head_too_slow(seconds: float) -> Refusal:
+    return Refusal(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "The request took too long to arrive",
+        f"Its head was not complete {seconds:g} s after its first byte.",
+        closes=True,
+    )
+
+
+def too_many(route: LiveRoute, limit: int) -> Refusal:
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many requests",
+        f"{route.tenant}/{route.deployment} is answering {limit} requests, which is the most that the gateway keeps "
+        "open for one deployment. Try again in a moment; more replicas answer more.",
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
 
 
 def wrong_method(method: str, allowed: str) -> Refusal:

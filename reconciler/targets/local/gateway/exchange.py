@@ -12,11 +12,10 @@ import logging
 from collections.abc import Iterator
 
 from aiohttp import ClientPayloadError, HttpVersion11, web
-from aiohttp.client_proto import ResponseHandler
 
 from reconciler.targets.local.gateway import answers, upstream
 from reconciler.targets.local.gateway.balance import REFUSED_SECONDS, Balancer, LiveReplica, LiveRoute, LiveVariant
-from reconciler.targets.local.gateway.headers import VARIANT_HEADER, request_head
+from reconciler.targets.local.gateway.headers import VARIANT_HEADER, is_chunked, request_head
 from reconciler.targets.local.gateway.relay import RelayedAnswer
 from reconciler.targets.local.gateway.upstream import Answer, BadAnswerError, BodyTooLongError, NoAnswerError
 
@@ -92,6 +91,8 @@ class Exchange:
         length = headers.get("Content-Length")
         if length is None:
             if "Transfer-Encoding" in headers:
+                if not is_chunked(headers.getall("Transfer-Encoding")):
+                    raise answers.unknown_coding()
                 self._framing, self._body = _CHUNKED, None
             return
         if int(length) > MAX_BODY_BYTES:
@@ -148,7 +149,7 @@ class Exchange:
         connection = await upstream.acquire(replica)
         reusable = False
         try:
-            upstream.expect_answer(connection, self._request.method)
+            connection.expect_answer(self._request.method)
             answer = await self._send(connection, self._head())
             response = await self._relay(variant, answer)
             reusable = self._pump is None or (self._pump.done() and self._pump.exception() is None)
@@ -164,7 +165,7 @@ class Exchange:
         peer = request.remote or "unknown"
         return request_head(request.method, self._target, request.raw_headers, connection, peer, self._framing)
 
-    async def _send(self, connection: ResponseHandler, head: bytes) -> Answer:
+    async def _send(self, connection: upstream.ReplicaConnection, head: bytes) -> Answer:
         if self._body is not None:
             upstream.send(connection, head + self._body)
             return await upstream.read_answer(connection)

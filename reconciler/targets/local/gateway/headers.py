@@ -50,20 +50,22 @@ def request_head(
     address. `framing` is the line, if any, that says how long the body is: ours, never the client's.
     """
     dropped = _DROPPED_FROM_REQUESTS | _named(connection) if connection else _DROPPED_FROM_REQUESTS
-    forwarded_for, scheme, host = peer.encode(), b"http", b"Host: localhost\r\n"
+    forwarded_for: list[bytes] = []
+    scheme, host = b"http", b"Host: localhost\r\n"
     kept: list[bytes] = []
     for name, value in headers:
         lower = name.lower()
         if lower == b"host":
             host = b"Host: " + value + b"\r\n"
         elif lower == b"x-forwarded-for":
-            forwarded_for = value + b", " + forwarded_for
+            forwarded_for.append(value)
         elif lower == b"x-forwarded-proto":
             scheme = value
         elif lower not in dropped:
             kept.append(name + b": " + value + b"\r\n")
     start = f"{method} {target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
-    forwarded = b"X-Forwarded-For: " + forwarded_for + b"\r\nX-Forwarded-Proto: " + scheme + b"\r\n\r\n"
+    chain = b", ".join((*forwarded_for, peer.encode()))
+    forwarded = b"X-Forwarded-For: " + chain + b"\r\nX-Forwarded-Proto: " + scheme + b"\r\n\r\n"
     return b"".join((start, host, framing, *kept, forwarded))
 
 
@@ -81,6 +83,11 @@ def answer_head(start: bytes, headers: Iterable[tuple[bytes, bytes]], connection
     if head.count(b"\n") != lines or head.count(b"\r") != lines:
         raise ValueError("a line break is in its head")
     return head
+
+
+def is_chunked(codings: Sequence[str]) -> bool:
+    """Whether the values of Transfer-Encoding say chunked and nothing else, which is the one coding that we decode."""
+    return len(codings) == 1 and codings[0].strip(" \t").lower() == "chunked"
 
 
 def _named(connection: Sequence[str]) -> frozenset[bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from reconciler.targets.local.gateway import answers
 from reconciler.targets.local.gateway.answers import Refusal
@@ -19,37 +19,39 @@ from reconciler.targets.local.gateway.metrics import CLIENT_LEFT, Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.paths import origin_form, path_of, route_key
 
+MAX_OPEN_REQUESTS = 1000
+"""Of one deployment. Each takes two sockets, and they must leave some to the other deployments."""
+
 log = logging.getLogger(__name__)
 
 
 class Proxy:
-    def __init__(self, balancer: Balancer, metrics: Metrics, pages: Pages) -> None:
+    def __init__(
+        self, balancer: Balancer, metrics: Metrics, pages: Pages, max_open_requests: int = MAX_OPEN_REQUESTS
+    ) -> None:
         self._balancer = balancer
         self._metrics = metrics
         self._pages = pages
-        self.busy: set[web.RequestHandler] = set()
-        """The connections whose request is being answered."""
+        self._max_open_requests = max_open_requests
+        self._open: dict[str, int] = {}  # deployment -> its requests that are being answered, or whose body arrives
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        self.busy.add(connection)
-        try:
-            target = origin_form(request.raw_path)
-            route = self._balancer.routes.get(route_key(target)) if target is not None else None
-            if target is None or route is None:
-                return self._own_answer(request, target or request.raw_path)
-            return await self._forward(request, route, target)
-        finally:
-            self.busy.discard(connection)
+        target = origin_form(request.raw_path)
+        route = self._balancer.routes.get(route_key(target)) if target is not None else None
+        if target is None or route is None:
+            return self._own_answer(request, target or request.raw_path)
+        return await self._forward(request, route, target)
 
     async def _forward(self, request: web.BaseRequest, route: LiveRoute, target: str) -> web.StreamResponse:
         clock = asyncio.get_running_loop().time
         started, code = clock(), CLIENT_LEFT
         exchange = Exchange(self._balancer, route, request, target)
+        self._open[route.key] = self._open.get(route.key, 0) + 1
         try:
             response, code = await self._within_limit(exchange, request)
             return response
         finally:
+            self._open[route.key] -= 1
             self._metrics.answered(exchange.variant, code, clock() - started)
             exchange.close()
 
@@ -57,6 +59,8 @@ class Proxy:
         """The answer, and the status that it counts as."""
         try:
             _refuse_other_protocols(request)
+            if self._open[exchange.route.key] > self._max_open_requests:
+                raise answers.too_many(exchange.route, self._max_open_requests)
             async with asyncio.timeout(exchange.route.request_seconds):
                 response = await exchange.run()
                 return response, response.status
@@ -73,6 +77,7 @@ class Proxy:
 
     def _own_answer(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         try:
+            _refuse_other_protocols(request)
             response = self._pages.answer(request, path_of(target))
         except Refusal as refusal:
             response = refusal.response()
@@ -84,6 +89,8 @@ class Proxy:
 
 
 def _refuse_other_protocols(request: web.BaseRequest) -> None:
+    if request.method == hdrs.METH_CONNECT:
+        raise answers.no_tunnel()
     if request.headers.get("Upgrade", "").lower() == "websocket":
         raise answers.no_websocket()
     if request.version > HttpVersion11:

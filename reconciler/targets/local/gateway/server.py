@@ -21,6 +21,7 @@ from reconciler.targets.local.gateway import upstream
 from reconciler.targets.local.gateway.admin import admin_app, load
 from reconciler.targets.local.gateway.balance import Balancer
 from reconciler.targets.local.gateway.client import DRAIN_SECONDS, GATEWAY_FILE, LOG_FILE, PORT_TAKEN, GatewayInfo
+from reconciler.targets.local.gateway.listener import BACKLOG, PublicServer
 from reconciler.targets.local.gateway.metrics import Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.proxy import Proxy
@@ -28,11 +29,9 @@ from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTableError
 
 LOG_BYTES = 5 * 1024**2
 LOG_FILES = 2
-BACKLOG = 1024
-KEEPALIVE_SECONDS = 75.0  # of a client's unused connection
 
 _ADMIN_HOST = "127.0.0.1"
-_DRAIN_POLL_SECONDS = 0.02
+_SWEEP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -80,30 +79,19 @@ async def serve(run_dir: Path, host: str, port: int) -> None:
         load(balancer, run_dir)
     except (RouteTableError, OSError) as error:
         raise StartError(f"{run_dir / ROUTES_FILE}: {error}") from error
-    proxy = Proxy(balancer, metrics, Pages(balancer, metrics))
-    public = _public_server(proxy)
-    public_runner = web.ServerRunner(public, shutdown_timeout=0)
+    public = PublicServer(Proxy(balancer, metrics, Pages(balancer, metrics)))
     admin_runner = web.AppRunner(admin_app(balancer, run_dir), access_log=None, shutdown_timeout=0)
-    port = await _listen(public_runner, bind(host, port))
+    port = await public.listen(bind(host, port))
     admin_port = await _listen(admin_runner, bind(_ADMIN_HOST, 0))
     _write_down(run_dir, host, port, admin_port)
-    sweeping = asyncio.create_task(_sweep(balancer))
+    sweeping = asyncio.create_task(_sweep(balancer, public))
     await stopped.wait()
     log.info("Stopping: %d requests are being answered", sum(balancer.inflight().values()))
-    await _drain(public_runner, public, proxy)
+    if cut := await public.drain(DRAIN_SECONDS):
+        log.warning("%d connections were cut after %g s", cut, DRAIN_SECONDS)
     sweeping.cancel()
     upstream.close_idle(balancer.replicas())
     await admin_runner.cleanup()
-
-
-def _public_server(proxy: Proxy) -> web.Server:
-    return web.Server(
-        proxy,
-        handler_cancellation=True,  # a client that leaves takes its request with it
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
 
 
 async def _listen(runner: web.BaseRunner, listener: socket.socket) -> int:
@@ -118,25 +106,8 @@ def _write_down(run_dir: Path, host: str, port: int, admin_port: int) -> None:
     log.info("Listening on %s port %d; admin port %d; process %d", host, port, admin_port, info.pid)
 
 
-async def _sweep(balancer: Balancer) -> None:
+async def _sweep(balancer: Balancer, public: PublicServer) -> None:
     while True:
-        await asyncio.sleep(upstream.IDLE_SECONDS / 3)
+        await asyncio.sleep(_SWEEP_SECONDS)
         upstream.close_idle(balancer.replicas(), upstream.IDLE_SECONDS)
-
-
-async def _drain(runner: web.BaseRunner, server: web.Server, proxy: Proxy) -> None:
-    """Accepts nothing new, closes what is unused, and waits for the rest, but not for ever."""
-    for site in runner.sites:
-        await site.stop()
-    deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
-    await asyncio.sleep(0)
-    server.pre_shutdown()
-    while server.connections and asyncio.get_running_loop().time() < deadline:
-        # A request that was read before pre_shutdown is busy by now; what isn't will never be.
-        await asyncio.sleep(_DRAIN_POLL_SECONDS)
-        for connection in server.connections:
-            if connection not in proxy.busy:
-                connection.force_close()
-    if server.connections:
-        log.warning("%d connections were cut after %g s", len(server.connections), DRAIN_SECONDS)
-    await runner.cleanup()
+        public.refuse_slow_heads()
