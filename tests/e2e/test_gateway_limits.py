@@ -17,6 +17,7 @@ from reconciler.targets.local.gateway.metrics import Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.proxy import Proxy
 from reconciler.targets.local.gateway.routes import RouteTable
+from reconciler.targets.local.gateway.upstream import close_idle
 from tests.support.gateway import CHURN, RunningGateway, churn, running_gateway, until, variant
 from tests.support.upstreams import Script, Upstream, scripted, upstream
 
@@ -156,6 +157,8 @@ async def served(table: RouteTable, **limits: float) -> AsyncIterator[tuple[Publ
         yield server, await server.listen(listener)
     finally:
         await server.drain(0)
+        close_idle(balancer.replicas())
+        await asyncio.sleep(0)
 
 
 async def close(*writers: asyncio.StreamWriter) -> None:
