@@ -88,8 +88,10 @@ class Workspace:
 
     @cached_property
     def target(self) -> DeploymentTarget:
+        from reconciler.state.home import check_home
         from reconciler.targets.factory import open_target
 
+        check_home(self.paths)
         request = self.request
         target = open_target(self.platform, self.paths, lambda: self.store, request.kubeconfig, request.context)
         self._opened.callback(target.close)
@@ -107,23 +109,17 @@ class Workspace:
         return StateFile(self.paths.base / state, self.platform.installation, self.platform.target.value)
 
     def prepare_home(self) -> None:
-        """Makes `.kubeserve/`, which Git never sees and nobody else reads. WorkspaceError when that can't be."""
-        home = self.paths.home
-        ignore = home / ".gitignore"
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not ignore.exists() or not ignore.stat().st_size:
-                ignore.write_text("*\n")
-        except OSError as error:
-            raise WorkspaceError(
-                "Nothing can be kept here",
-                f"{home}: {error.strerror}. What runs, is stored and recorded is kept in that folder. Make it "
-                "writable, or name a platform.yaml that lies elsewhere with --platform.",
-            ) from error
+        """Makes `.kubeserve/`, which Git never sees and nobody else reads. HomeError when that can't be."""
+        from reconciler.state.home import prepare_home
+
+        prepare_home(self.paths)
 
     def prepare_caches(self) -> None:
-        """The same for commands that only cache: they do without where it can't be made."""
-        with suppress(WorkspaceError):
+        """The same for commands that only cache and do without where they can't. HomeError if it isn't ours."""
+        from reconciler.state.home import HomeError, check_home
+
+        check_home(self.paths)
+        with suppress(HomeError):
             self.prepare_home()
 
     def close(self) -> None:
@@ -144,16 +140,31 @@ def open_workspace(request: Request) -> Workspace:
     from reconciler.sources.git.address import is_bare_repository
 
     if request.platform is not None:
+        _check_working_directory(request.platform)
         base = request.platform.resolve().parent
         typed = request.source is not None or request.ref is not None
         return _workspace(request, _read_platform(request.platform), base, typed=typed)
     folder = Path(request.source or ".")
+    _check_working_directory(folder)
     if folder.is_dir() and not is_bare_repository(folder):
         file = folder / PLATFORM_FILE
         platform = _read_platform(file) if file.is_file() else default_platform()
         return _workspace(request, platform, folder.resolve(), typed=request.ref is not None)
     base = _data_folder(str(folder.resolve()) if folder.exists() else str(request.source))
     return _workspace(request, default_platform(), base, typed=True)
+
+
+def _check_working_directory(path: Path) -> None:
+    if path.is_absolute():
+        return
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise WorkspaceError(
+            "The working directory is gone",
+            "It was deleted or replaced while this shell was in it. Change to a directory that exists; if it was made "
+            'again, cd "$PWD".',
+        ) from error
 
 
 def _workspace(request: Request, platform: Platform, base: Path, *, typed: bool) -> Workspace:

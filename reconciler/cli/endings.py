@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 
 import click
 
@@ -57,13 +58,22 @@ def _explain(error: BaseException) -> None:
         case click.ClickException():
             show_error(error.format_message())
         case OSError():  # the machine's refusal, wherever it comes from: disk full, no permission, too many files
-            place = f"'{Untrusted(os.fsdecode(error.filename))}'. " if isinstance(error.filename, str | bytes) else ""
-            show_error(error.strerror or str(error), f"{place}`kubeserve -vv …` shows where it happened.")
+            show_error(error.strerror or str(error), f"{_place(error)}`kubeserve -vv …` shows where it happened.")
         case _:
             show_error(
                 f"KubeServe itself failed: {type(error).__name__}: {error}",
                 "This is a bug. `kubeserve -vv …` shows where; please report it with that.",
             )
+
+
+def _place(error: OSError) -> str:
+    """Which file, and whose it is where that is the reason."""
+    from reconciler.state.home import denied
+
+    if not isinstance(error.filename, str | bytes):
+        return ""
+    name = os.fsdecode(error.filename)
+    return f"'{Untrusted(name)}': {denied(error, Path(name))}. "
 
 
 def _usage(error: click.UsageError) -> str:

@@ -32,6 +32,7 @@ def all_checks(workspace: Workspace) -> tuple[Check, ...]:
     chosen = _kubernetes(workspace) if platform.target is TargetKind.KUBERNETES else _local(workspace)
     return (
         *machine_checks(workspace.paths.home, platform.limits.artifact_bytes),
+        Check("folder", lambda: storage.home(workspace.paths)),
         Check("artifact store", lambda: storage.store(platform.artifact_store, workspace.paths.base)),
         Check("state file", lambda: storage.state(workspace.state_file)),
         *chosen,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.artifacts.protocol import StoreError
 from reconciler.doctor.findings import Finding, ok, problem, warning
+from reconciler.model.paths import Paths
+from reconciler.state.home import HomeError, check_home
 from specs.models.platform import ArtifactStore, FilesystemStore
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 PROBE_FOLDER = ".kubeserve-doctor/"
 ATTEMPTS = 2  # of one request
 _NOTHING = hashlib.sha256(b"").digest()
+
+
+def home(paths: Paths) -> Iterator[Finding]:
+    try:
+        check_home(paths)
+    except HomeError as error:
+        yield problem(error.summary, error.detail)
+    else:
+        yield ok(f"{paths.home} is this user's alone" if paths.home.exists() else f"The first apply makes {paths.home}")
 
 
 def store(spec: ArtifactStore, base: Path) -> Iterator[Finding]:

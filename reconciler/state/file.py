@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from reconciler.state.home import denied
 from reconciler.state.model import State, StateError, from_bytes, to_bytes
 
 NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -31,7 +32,7 @@ class StateFile:
         except FileNotFoundError:
             return State.new(self._installation, self._target)
         except OSError as error:
-            raise StateError("State file can't be read", f"{self.path}: {error.strerror}.") from error
+            raise StateError("State file can't be read", f"{self.path}: {denied(error, self.path)}.") from error
         state = from_bytes(content, str(self.path))
         if state.installation != self._installation or state.target not in ("", self._target):
             raise StateError(
@@ -77,7 +78,7 @@ class StateFile:
                 raise
             _sync_folder(path.parent)
         except OSError as error:
-            raise StateError("State file can't be written", f"{self.path}: {_words(error)}.") from error
+            raise StateError("State file can't be written", f"{self.path}: {denied(error, self.path)}.") from error
         self.bytes_written += len(content)
 
     def _locked(self) -> FileLock:
@@ -93,7 +94,8 @@ class StateFile:
                 retryable=True,
             ) from None
         except (OSError, NotImplementedError) as error:
-            raise StateError("State file can't be locked", f"{self.path}: {_words(error)}.") from error
+            words = denied(error, self.path) if isinstance(error, OSError) else str(error)
+            raise StateError("State file can't be locked", f"{self.path}: {words}.") from error
         return lock
 
     @property
@@ -121,7 +123,3 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _words(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
