@@ -68,12 +68,13 @@ def _explain(error: BaseException) -> None:
 
 def _place(error: OSError) -> str:
     """Which file, and whose it is where that is the reason."""
-    from reconciler.state.home import denied
+    from reconciler.state.home import permission_fix
 
     if not isinstance(error.filename, str | bytes):
         return ""
     name = os.fsdecode(error.filename)
-    return f"'{Untrusted(name)}': {denied(error, Path(name))}. "
+    fix = permission_fix(error, Path(name))
+    return f"'{Untrusted(name)}'. {fix}. " if fix else f"'{Untrusted(name)}'. "
 
 
 def _usage(error: click.UsageError) -> str:

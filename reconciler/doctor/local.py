@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from reconciler.doctor.findings import Finding, ok, problem, warning
 from reconciler.model.resources import Kind, Scope
 from reconciler.targets.local.gateway_process import GatewayProcess
-from reconciler.targets.local.marks import RunDir
+from reconciler.targets.local.rundir import RunDir
 from reconciler.workspace import Workspace
 
 IMPORT_SECONDS = 60.0

@@ -73,22 +73,25 @@ def check_home(paths: Paths) -> None:
 
 def denied(error: OSError, path: Path) -> str:
     """An operating system's refusal in words: of missing permission, with the owner of the path and how to fix it."""
-    words = error.strerror or str(error)
+    words, fix = error.strerror or str(error), permission_fix(error, path)
+    return f"{words}; {fix}" if fix else words
+
+
+def permission_fix(error: OSError, path: Path) -> str:
+    """Whose a path is that may not be read or written, and the command that changes it; empty for other errors."""
     if error.errno not in (errno.EACCES, errno.EPERM):
-        return words
+        return ""
     for place in (path, *path.parents):
         try:
-            uid = place.lstat().st_uid
+            status = place.lstat()
         except OSError:
             continue
         shown = Untrusted(str(place))
-        if uid == os.geteuid():
-            return (
-                f"{words}; {place} is yours, with mode {stat.S_IMODE(place.lstat().st_mode):04o}: chmod u+rwX {place}"
-            )
+        if status.st_uid == os.geteuid():
+            return f"{shown} is yours, with mode {stat.S_IMODE(status.st_mode):04o}: chmod u+rwX {shown}"
         me = user_name(os.geteuid())
-        return f"{words}; {shown} belongs to {user_name(uid)}: run this as them, or sudo chown -R {me} {shown}"
-    return words
+        return f"{shown} belongs to {user_name(status.st_uid)}: run this as them, or sudo chown -R {me} {shown}"
+    return ""
 
 
 def user_name(uid: int) -> str:
@@ -112,8 +115,8 @@ def _mixed(home: Path, path: Path, uid: int) -> HomeError:
     me, other = user_name(os.geteuid()), user_name(uid)
     return HomeError(
         "KubeServe's folder holds files of another user",
-        f"{Untrusted(str(path))} belongs to {other}, and {home} to {me}. A command that {other} ran here made it. To make "
-        f"all of it yours again: sudo chown -R {me} {home}",
+        f"{Untrusted(str(path))} belongs to {other}, and {home} to {me}. A command of {other} made it. To make "
+        f"all of it yours: sudo chown -R {me} {home}",
     )
 
 

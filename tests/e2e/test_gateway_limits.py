@@ -18,8 +18,8 @@ from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.proxy import Proxy
 from reconciler.targets.local.gateway.routes import RouteTable
 from reconciler.targets.local.gateway.upstream import close_idle
-from tests.support.gateway import CHURN, RunningGateway, churn, running_gateway, until, variant
-from tests.support.upstreams import Script, Upstream, scripted, upstream
+from tests.support.gateway.process import CHURN, RunningGateway, churn, running_gateway, until, variant
+from tests.support.gateway.upstreams import Script, Upstream, scripted, upstream
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

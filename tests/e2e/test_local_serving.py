@@ -15,9 +15,10 @@ import pytest
 from reconciler.model.described import FieldChange
 from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
-from reconciler.targets.local.marks import RunDir, VariantMark, write
+from reconciler.targets.local.marks import VariantMark, write
 from reconciler.targets.local.processes import identify
 from reconciler.targets.local.replicas import Start
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import ReadinessState, TargetError
 from tests.support.local.bench import EVERYTHING, Bench, bench_at
 from tests.support.patience import eventually

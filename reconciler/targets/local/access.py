@@ -10,9 +10,9 @@ from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.gateway_process import url_of
 from reconciler.targets.local.logs import Follower, merged, said
-from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.probe import Address
 from reconciler.targets.local.replicas import Replica, replicas_of
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import TargetError
 from runtime.paths import predict_path
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.model.resources import ResourceId
+from reconciler.targets.local.files import make_folder, read_json
 from reconciler.targets.local.logs import last_lines
-from reconciler.targets.local.marks import RunDir, VariantMark, make_folder, read, read_json, write
+from reconciler.targets.local.marks import VariantMark, read, write
 from reconciler.targets.local.replicas import Replica, ReplicaFolder
+from reconciler.targets.local.rundir import RunDir
 
 KEPT = 5  # of each deployment
 

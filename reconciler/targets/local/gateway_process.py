@@ -17,11 +17,14 @@ from filelock import FileLock
 
 from reconciler.targets.local import processes
 from reconciler.targets.local.environment import base_environment
+from reconciler.targets.local.files import make_folder
 from reconciler.targets.local.gateway.client import LOG_FILE, GatewayClient
+from reconciler.targets.local.identity import GATEWAY_TOKEN, Origin
 from reconciler.targets.local.logs import last_lines
-from reconciler.targets.local.marks import RunDir, make_folder, read, write
+from reconciler.targets.local.marks import read, write
 from reconciler.targets.local.probe import Address
-from reconciler.targets.local.processes import GATEWAY_TOKEN, RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
+from reconciler.targets.local.processes import ProcessId
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import TargetError
 
 START_SECONDS = 15.0
@@ -52,6 +55,7 @@ class GatewayProcess:
     def __init__(self, run_dir: RunDir, host: str, port: int | None) -> None:
         self.client = GatewayClient(run_dir.root)
         self._run_dir = run_dir
+        self._origin = Origin(run_dir.root, GATEWAY_TOKEN)
         self._host = host
         self._port = port
 
@@ -100,10 +104,10 @@ class GatewayProcess:
             elif stopping is None:
                 write(self._stopping_file, Stopping(time.time() + STOP_SECONDS))
                 for process in running:
-                    processes.terminate(process, GATEWAY_TOKEN)
+                    processes.terminate(process, self._origin)
             elif time.time() >= stopping.kill_at:
                 for process in running:
-                    processes.kill(process, GATEWAY_TOKEN)
+                    processes.kill(process, self._origin)
             return not running
 
     @property
@@ -126,12 +130,12 @@ class GatewayProcess:
     def _end_all(self) -> None:
         """Ends what runs at another address, what is about to stop, and what never came up."""
         for process in self._running():
-            processes.terminate(process, GATEWAY_TOKEN)
+            processes.terminate(process, self._origin)
         deadline = time.monotonic() + STOP_SECONDS
         while running := self._running():
             if time.monotonic() > deadline:
                 for process in running:
-                    processes.kill(process, GATEWAY_TOKEN)
+                    processes.kill(process, self._origin)
             time.sleep(_POLL_SECONDS)
         self._stopping_file.unlink(missing_ok=True)
 
@@ -149,11 +153,11 @@ class GatewayProcess:
         host, port = address
         command = (sys.executable, "-P", "-m", "reconciler.targets.local.gateway", "--run-dir")
         arguments = (*command, str(self._run_dir.root), "--host", host, "--port", str(port))
-        marked = {**base_environment(), RUN_DIR_VARIABLE: str(self._run_dir.root), TOKEN_VARIABLE: GATEWAY_TOKEN}
+        marked = base_environment() | self._origin.to_environment()
         process = processes.spawn(arguments, marked, self._run_dir.root, self._run_dir.gateway_output)
         deadline = time.monotonic() + START_SECONDS
         while self.live_address != address:
-            ended = process is None or not processes.is_alive(process, GATEWAY_TOKEN)
+            ended = process is None or not processes.is_alive(process, self._origin)
             if ended and (refusal := _refusal(address)):
                 raise refusal
             if ended or time.monotonic() > deadline:

@@ -17,12 +17,14 @@ import orjson
 from reconciler.model.resources import JSON, Kind, Replicas, ResourceId, Scope, variant_id
 from reconciler.targets.local.gateway.routes import Route
 from reconciler.targets.local.gateway_process import GatewayProcess
-from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantFolder, VariantMark
+from reconciler.targets.local.identity import ProcessLabels
+from reconciler.targets.local.marks import TenantMark, VariantMark
 from reconciler.targets.local.probe import Address, Answer, probe
 from reconciler.targets.local.processes import Bearer
 from reconciler.targets.local.readiness import Observed, read_variant
 from reconciler.targets.local.replicas import replicas_of
 from reconciler.targets.local.routing import Routing
+from reconciler.targets.local.rundir import RunDir, VariantFolder
 from reconciler.targets.local.strays import strays
 from reconciler.targets.protocol import Live, LiveResource, LiveRoute, LiveTenant, LiveVariant, TargetError
 
@@ -42,7 +44,7 @@ class Snapshot:
     gateway: Address | None = None  # where it answers
 
 
-Stray = tuple[Owner, Bearer]
+Stray = tuple[ProcessLabels, Bearer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ class Observer:
     def _strays(self, scope: Scope) -> dict[ResourceId, list[Stray]]:
         """Processes of ours without a record, by variant."""
         found: dict[ResourceId, list[Stray]] = {}
-        for owner, bearer in strays(self.run_dir):
-            if owner.installation == self.installation and owner.deployment_id in scope:
-                found.setdefault(owner.variant_id, []).append((owner, bearer))
+        for labels, bearer in strays(self.run_dir):
+            if labels.installation == self.installation and labels.deployment_id in scope:
+                found.setdefault(labels.variant_id, []).append((labels, bearer))
         return found
 
 
@@ -156,17 +158,17 @@ def _variant(variant: Variant, answers: Mapping[Address, Answer]) -> LiveVariant
 
 def _unmarked(found: Sequence[Stray]) -> LiveVariant:
     """Processes that go on although somebody deleted the run directory."""
-    owner, _ = found[0]
+    labels, _ = found[0]
     fingerprint = _digest(sorted(bearer.token for _, bearer in found))
-    described = {"version": owner.version}
+    described = {"version": labels.version}
     return LiveVariant(
-        owner.variant_id,
+        labels.variant_id,
         fingerprint,
-        owner.deployment_id,
-        owner.version,
-        owner.model,
+        labels.deployment_id,
+        labels.version,
+        labels.model,
         described=described,
-        running=len(found),
+        running=_replica_count(found),
     )
 
 
@@ -180,8 +182,13 @@ def _odd_processes(variant: Variant | None, found: Sequence[Stray]) -> dict[str,
     if variant is not None and variant.folder.removal() is None:
         now = time.time()
         overdue = sum(1 for r in variant.observed.replicas if r.alive and r.kill_at is not None and now > r.kill_at)
-    counts = {OVERDUE_FIELD: overdue, STRAY_FIELD: len(found)}
+    counts = {OVERDUE_FIELD: overdue, STRAY_FIELD: _replica_count(found)}
     return {name: str(count) for name, count in counts.items() if count}
+
+
+def _replica_count(found: Sequence[Stray]) -> int:
+    """A replica is a process and perhaps its children, all with one token."""
+    return len({bearer.token for _, bearer in found})
 
 
 def _unrouted(

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reconciler.targets.local.environment import installer_environment
-from reconciler.targets.local.marks import make_folder
+from reconciler.targets.local.files import make_folder
 from reconciler.targets.protocol import TargetError
 from runtime import overlay
 from runtime.errors import RequirementsError

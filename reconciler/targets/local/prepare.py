@@ -15,8 +15,8 @@ from reconciler.model.described import FieldChange, shares, variant_fields
 from reconciler.model.resources import Desired, DesiredDeployment, DesiredTenant, DesiredVariant, ResourceId
 from reconciler.targets.local.environment import secret_errors
 from reconciler.targets.local.gateway_process import GatewayProcess, url_of
-from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.observe import Snapshot
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import Live, LiveRoute, LiveVariant, PreparedResource
 from specs.errors import Trouble
 

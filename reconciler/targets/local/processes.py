@@ -1,7 +1,7 @@
 """Processes of ours on this machine: who they are, whether they live, how they end.
 
-A process is known by its pid together with its start time or, where that is not known (we died between
-starting it and writing it down), by the token that its environment bears. A pid alone is never signalled.
+A file may name any pid. So a process is signalled only if it runs as this user and its environment says that it was
+started for this run directory under this name.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from pathlib import Path
 
 import psutil
 
-RUN_DIR_VARIABLE = "KUBESERVE_RUN_DIR"
-TOKEN_VARIABLE = "KUBESERVE_TOKEN"  # noqa: S105 - names a process, opens nothing
-
-GATEWAY_TOKEN = "gateway"  # noqa: S105 - a name; there is one gateway in a run directory
+from reconciler.targets.local.identity import Origin
 
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _SAME_START_SECONDS = 0.05
@@ -49,47 +46,62 @@ def identify(pid: int) -> ProcessId | None:
         return None
 
 
-def is_alive(process: ProcessId, token: str = "") -> bool:
-    """Whether this very process runs. The token settles it where a changed clock moved all start times."""
+def is_alive(process: ProcessId, origin: Origin | None = None) -> bool:
+    """Whether this very process runs. `origin`: where it was started for, which also holds after a changed clock has
+    moved all start times; None: the start time decides."""
     try:
-        found = psutil.Process(process.pid)
-        if found.status() in _ENDED:
+        running = psutil.Process(process.pid)
+        if running.status() in _ENDED:
             return False
-        if abs(found.create_time() - process.started) <= _SAME_START_SECONDS:
-            return True
-        return bool(token) and found.environ().get(TOKEN_VARIABLE) == token
+        # No environment: the process is ending, or has not quite begun.
+        environment = running.environ() if origin is not None else None
+        if origin is None or not environment:
+            return abs(running.create_time() - process.started) <= _SAME_START_SECONDS
+        return origin.is_in(environment)
     except psutil.Error:
         return False
 
 
 def bearers(run_dir: Path) -> Iterator[Bearer]:
-    """Every process, of those whose environment we may read, that was started for this run directory."""
-    wanted = str(run_dir)
-    for found in psutil.process_iter():
+    """Every process of this user that was started for a run directory, and its children."""
+    for running in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            environment = found.environ()
-            if environment.get(RUN_DIR_VARIABLE) != wanted or found.status() in _ENDED:
+            environment = running.environ()
+            origin = Origin.of(environment)
+            if origin is None or origin.run_dir != run_dir or not _is_ours(running) or running.status() in _ENDED:
                 continue
-            identity = ProcessId(found.pid, found.create_time())
-            yield Bearer(identity, environment.get(TOKEN_VARIABLE, ""), environment)
+            identity = ProcessId(running.pid, running.create_time())
+            yield Bearer(identity, origin.token, environment)
 
 
-def terminate(process: ProcessId, token: str = "") -> None:
+def terminate(process: ProcessId, origin: Origin) -> None:
     """SIGTERM, to this process alone: it knows how to drain and to end its own children."""
-    if is_alive(process, token):
+    if _may_signal(process, origin):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGTERM)
 
 
-def kill(process: ProcessId, token: str = "") -> None:
+def kill(process: ProcessId, origin: Origin) -> None:
     """SIGKILL, to its whole group where it leads one (every process that we start does)."""
-    if not is_alive(process, token):
+    if not _may_signal(process, origin):
         return
     with contextlib.suppress(ProcessLookupError):
-        if os.getpgid(process.pid) == process.pid:
+        if leads_group(process):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             os.kill(process.pid, signal.SIGKILL)
+
+
+def _may_signal(process: ProcessId, origin: Origin) -> bool:
+    try:
+        running = psutil.Process(process.pid)
+        return running.status() not in _ENDED and _is_ours(running) and origin.is_in(running.environ())
+    except psutil.Error:
+        return False
+
+
+def _is_ours(running: psutil.Process) -> bool:
+    return int(running.uids().real) == os.getuid()
 
 
 def has_group(pid: int) -> bool:
@@ -100,6 +112,14 @@ def has_group(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def leads_group(process: ProcessId) -> bool:
+    """Whether it is a process that we started, and not one that it started itself, such as the runtime's server."""
+    try:
+        return os.getpgid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False
 
 
 def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path) -> ProcessId | None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
 from reconciler.targets.local.logs import said
-from reconciler.targets.local.marks import RunDir, VariantMark
+from reconciler.targets.local.marks import VariantMark
 from reconciler.targets.local.probe import QUICK_SECONDS, Address, Answer, probe
 from reconciler.targets.local.replicas import Replica, replicas_of
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import Readiness, ReadinessState
 
 QUOTED_LINES = 20

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from reconciler.model.resources import ResourceId, Scope
 from reconciler.targets.local import failures
 from reconciler.targets.local.gateway_process import GatewayProcess
-from reconciler.targets.local.marks import Removal, RunDir, VariantFolder, VariantMark, write
+from reconciler.targets.local.marks import Removal, VariantMark, write
 from reconciler.targets.local.replicas import TERM_SECONDS, end, replicas_of
 from reconciler.targets.local.routing import Routing
+from reconciler.targets.local.rundir import RunDir, VariantFolder
 from reconciler.targets.local.strays import kill_strays
 from reconciler.targets.protocol import TargetError
 

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.targets.local import processes
-from reconciler.targets.local.marks import VariantFolder, make_folder, read, read_json, write
+from reconciler.targets.local.files import make_folder, read_json
+from reconciler.targets.local.identity import Origin
+from reconciler.targets.local.marks import read, write
 from reconciler.targets.local.probe import Address
-from reconciler.targets.local.processes import RUN_DIR_VARIABLE, TOKEN_VARIABLE, ProcessId
+from reconciler.targets.local.processes import ProcessId
+from reconciler.targets.local.rundir import VariantFolder
 from reconciler.targets.protocol import TargetError
 
 TERM_SECONDS = 10.0
@@ -125,8 +128,7 @@ def start(variant: VariantFolder, command: Sequence[str], environment: Mapping[s
     marked = {
         **environment,
         "TMPDIR": str(folder.scratch),
-        TOKEN_VARIABLE: folder.token,
-        RUN_DIR_VARIABLE: str(variant.run_dir),
+        **Origin(variant.run_dir, folder.token).to_environment(),
     }
     try:
         process = processes.spawn(arguments, marked, folder.path, folder.output_file)
@@ -138,26 +140,26 @@ def start(variant: VariantFolder, command: Sequence[str], environment: Mapping[s
 
 def end(replica: Replica, seconds: float) -> bool:
     """One step towards its end: SIGTERM first, SIGKILL `seconds` later. True once no process of it is left."""
-    process, token = replica.process, replica.folder.token
+    process, origin = replica.process, Origin(replica.run_dir, replica.folder.token)
     if process is None:
         return True
     if not replica.alive:
-        return not _kill_orphans(replica.run_dir, process, token)
+        return not _kill_orphans(process, origin)
     if replica.kill_at is None:
-        processes.terminate(process, token)
+        processes.terminate(process, origin)
         write(replica.folder.retirement_file, Retirement(time.time() + seconds))
     elif time.time() >= replica.kill_at:
-        processes.kill(process, token)
+        processes.kill(process, origin)
     return False
 
 
-def _kill_orphans(run_dir: Path, process: ProcessId, token: str) -> bool:
+def _kill_orphans(process: ProcessId, origin: Origin) -> bool:
     """Children that a model started, left behind by its process. True while there are some."""
     if not processes.has_group(process.pid):
         return False
-    orphans = [found.process for found in processes.bearers(run_dir) if found.token == token]
+    orphans = [b.process for b in processes.bearers(origin.run_dir) if b.token == origin.token]
     for orphan in orphans:
-        processes.kill(orphan, token)
+        processes.kill(orphan, origin)
     return bool(orphans)
 
 
@@ -170,7 +172,7 @@ def _load(folder: ReplicaFolder, run_dir: Path) -> Replica:
         folder,
         process,
         (str(record["host"]), int(record["port"])) if {"host", "port"} <= record.keys() else None,
-        process is not None and processes.is_alive(process, folder.token),
+        process is not None and processes.is_alive(process, Origin(run_dir, folder.token)),
         retirement.kill_at if retirement else None,
     )
 
@@ -183,5 +185,6 @@ def _process(folder: ReplicaFolder, record: Mapping[str, Any]) -> ProcessId | No
 
 
 def _search(folder: ReplicaFolder, run_dir: Path) -> ProcessId | None:
-    """Of a start that was cut short before its pid was written down."""
-    return next((found.process for found in processes.bearers(run_dir) if found.token == folder.token), None)
+    """Of a start that was cut short before its pid was written down: the process that leads its group."""
+    bearing = [bearer.process for bearer in processes.bearers(run_dir) if bearer.token == folder.token]
+    return min(bearing, key=lambda process: (not processes.leads_group(process), process.pid), default=None)

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from reconciler.model.described import FieldChange, differences, variant_fields
 from reconciler.model.resources import Desired, DesiredTenant, Kind, ResourceId
 from reconciler.targets.local import processes
-from reconciler.targets.local.marks import RunDir, TenantMark, write
+from reconciler.targets.local.marks import TenantMark, write
 from reconciler.targets.local.observe import Observer
 from reconciler.targets.local.probe import PATIENT_SECONDS, probe
 from reconciler.targets.local.readiness import read_variant, readiness
 from reconciler.targets.local.removal import Remover
 from reconciler.targets.local.routing import Destination, Routing
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.local.variants import Starter
 from reconciler.targets.protocol import Live, ObjectAction, ObjectChange, PreparedResource, Readiness, TargetError
 

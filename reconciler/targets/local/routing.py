@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from reconciler.model.resources import ResourceId, deployment_id
+from reconciler.targets.local.files import make_folder
 from reconciler.targets.local.gateway.client import GatewayError
 from reconciler.targets.local.gateway.routes import (
     Replica,
@@ -23,8 +24,9 @@ from reconciler.targets.local.gateway.routes import (
     variant_key,
 )
 from reconciler.targets.local.gateway_process import GatewayProcess
-from reconciler.targets.local.marks import RunDir, VariantMark, make_folder
+from reconciler.targets.local.marks import VariantMark
 from reconciler.targets.local.probe import Address
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import TargetError
 
 Edit = Callable[[tuple[Route, ...]], tuple[Route, ...]]

@@ -1,6 +1,6 @@
-"""Processes that no file tells of any more: somebody has deleted the run directory under them.
+"""Processes that no file mentions any more, because somebody deleted the run directory under them.
 
-Whose they are stands in their environment, so they are shown, taken away and replaced like everything else.
+Their environment says whose they are, so they are shown, ended and replaced like everything else.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from collections.abc import Iterator
 
 from reconciler.model.resources import ResourceId
 from reconciler.targets.local import processes
-from reconciler.targets.local.marks import Owner, RunDir
+from reconciler.targets.local.identity import Origin, ProcessLabels
 from reconciler.targets.local.processes import Bearer
+from reconciler.targets.local.rundir import RunDir
 
 
-def strays(run_dir: RunDir) -> Iterator[tuple[Owner, Bearer]]:
+def strays(run_dir: RunDir) -> Iterator[tuple[ProcessLabels, Bearer]]:
     """Every process of the runtime that was started for this run directory and has no folder in it."""
     for bearer in processes.bearers(run_dir.root):
-        owner = Owner.of(bearer.environment)
-        if owner is not None and not run_dir.variant(owner.variant_id).replica(bearer.token).is_dir():
-            yield owner, bearer
+        labels = ProcessLabels.of(bearer.environment)
+        if labels is not None and not run_dir.variant(labels.variant_id).replica(bearer.token).is_dir():
+            yield labels, bearer
 
 
 def kill_strays(run_dir: RunDir, installation: str, variant: ResourceId) -> bool:
     """Ends those of one variant at once: where they listen is not known. True where there were some."""
     wanted = (installation, variant)
-    found = [bearer for owner, bearer in strays(run_dir) if (owner.installation, owner.variant_id) == wanted]
+    found = [bearer for labels, bearer in strays(run_dir) if (labels.installation, labels.variant_id) == wanted]
     for bearer in found:
-        processes.kill(bearer.process, bearer.token)
+        processes.kill(bearer.process, Origin(run_dir.root, bearer.token))
     return bool(found)

@@ -20,12 +20,12 @@ from reconciler.model.resources import (
 from reconciler.targets.local import access, processes
 from reconciler.targets.local.gateway_process import GatewayProcess
 from reconciler.targets.local.lock import target_lock
-from reconciler.targets.local.marks import RunDir
 from reconciler.targets.local.observe import Observer
 from reconciler.targets.local.prepare import Preparer
 from reconciler.targets.local.removal import Remover
 from reconciler.targets.local.rollout import Machine, Rollout
 from reconciler.targets.local.routing import Routing
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.local.variants import Starter
 from reconciler.targets.ownership import Owner
 from reconciler.targets.protocol import Live, Prepared

@@ -18,9 +18,12 @@ from reconciler.model.described import variant_fields
 from reconciler.model.resources import DesiredVariant
 from reconciler.targets.local import failures, replicas
 from reconciler.targets.local.environment import thread_count, variant_environment
-from reconciler.targets.local.marks import Owner, RunDir, VariantFolder, VariantMark, write, write_json
+from reconciler.targets.local.files import write_json
+from reconciler.targets.local.identity import ProcessLabels
+from reconciler.targets.local.marks import VariantMark, write
 from reconciler.targets.local.replicas import TERM_SECONDS, Replica
 from reconciler.targets.local.routing import Routing
+from reconciler.targets.local.rundir import RunDir, VariantFolder
 from reconciler.targets.local.strays import kill_strays
 from reconciler.targets.protocol import TargetError
 from runtime.manifest import REQUIREMENTS_NAME
@@ -69,7 +72,7 @@ class Starter:
     def _launch(self, variant: DesiredVariant, folder: VariantFolder) -> Launch:
         reference = VersionRef(variant.id.tenant, variant.model, variant.version_name, variant.digest)
         version = self.store.fetch(reference, self.cache_dir)
-        environment = variant_environment(variant, self.secrets_dir) | self._owner(variant).to_environment()
+        environment = variant_environment(variant, self.secrets_dir) | self._labels(variant).to_environment()
         if overlay := self._overlay(version / REQUIREMENTS_NAME):
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(overlay), environment.get("PYTHONPATH"))))
         command = (
@@ -87,8 +90,8 @@ class Starter:
 
         return prepare_overlay(requirements, self.cache_dir)
 
-    def _owner(self, variant: DesiredVariant) -> Owner:
-        return Owner(
+    def _labels(self, variant: DesiredVariant) -> ProcessLabels:
+        return ProcessLabels(
             self.installation,
             variant.id.tenant,
             variant.deployment.name,

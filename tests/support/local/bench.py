@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from reconciler.model.resources import (
 )
 from reconciler.plan.model import Plan
 from reconciler.targets.local import processes
+from reconciler.targets.local.identity import GATEWAY_TOKEN, Origin
 from reconciler.targets.local.target import LocalTarget
 from reconciler.targets.protocol import LiveResource, LiveRoute, LiveVariant, Prepared, Readiness, ReadinessState
 from tests.support.engine.planning import plan_of
@@ -267,7 +268,7 @@ class Bench:
         return [
             psutil.Process(bearer.process.pid)
             for bearer in processes.bearers(self.run_dir)
-            if bearer.token == processes.GATEWAY_TOKEN
+            if bearer.token == GATEWAY_TOKEN
         ]
 
     def destroy(self, desired: Desired) -> None:
@@ -276,11 +277,12 @@ class Bench:
 
     def clean_up(self) -> Mapping[int, str]:
         """Kills what is left of the run directory. Answers pid -> command line of what it was."""
-        left = {bearer.process.pid: bearer.process for bearer in processes.bearers(self.run_dir)}
+        left = {bearer.process.pid: bearer for bearer in processes.bearers(self.run_dir)}
         said = {}
-        for pid, process in left.items():
-            said[pid] = " ".join(psutil.Process(pid).cmdline())
-            processes.kill(process)
+        for pid, bearer in left.items():
+            with suppress(psutil.NoSuchProcess):  # its parent was killed before it
+                said[pid] = " ".join(psutil.Process(pid).cmdline())
+            processes.kill(bearer.process, Origin(self.run_dir, bearer.token))
         eventually(lambda: not list(processes.bearers(self.run_dir)))
         processes.reap()
         self.target.close()

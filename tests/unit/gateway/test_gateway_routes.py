@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.targets.local.files import write_atomically
 from reconciler.targets.local.gateway.routes import (
     ROUTES_FILE,
     Replica,
@@ -18,7 +19,6 @@ from reconciler.targets.local.gateway.routes import (
     RouteTable,
     RouteTableError,
     RouteVariant,
-    write_atomically,
 )
 
 labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)

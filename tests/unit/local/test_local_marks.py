@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.resources import Scope, tenant_id, variant_id
-from reconciler.targets.local.marks import Owner, RunDir, TenantMark, VariantMark, read, write
+from reconciler.targets.local.identity import ProcessLabels
+from reconciler.targets.local.marks import TenantMark, VariantMark, read, write
+from reconciler.targets.local.rundir import RunDir
 
 TENANT = TenantMark("default", "fraud", "2026-01-01T00:00:00+00:00")
 
@@ -75,11 +77,11 @@ def test_a_discarded_folder_is_gone_with_what_others_left_in_the_trash(tmp_path:
 
 
 def test_the_environment_of_a_process_tells_whose_it_is() -> None:
-    owner = Owner("default", "fraud", "churn", "m", "v1", "churn-0a1b2c3d4e")
+    owner = ProcessLabels("default", "fraud", "churn", "m", "v1", "churn-0a1b2c3d4e")
     environment = owner.to_environment()
     assert environment["KUBESERVE_TENANT"] == "fraud"
-    assert Owner.of({**environment, "HOME": "/"}) == owner
-    assert Owner.of({name: value for name, value in environment.items() if name != "KUBESERVE_VARIANT"}) is None
+    assert ProcessLabels.of({**environment, "HOME": "/"}) == owner
+    assert ProcessLabels.of({name: value for name, value in environment.items() if name != "KUBESERVE_VARIANT"}) is None
 
 
 def test_marks_know_their_resources() -> None:

@@ -9,9 +9,10 @@ from reconciler.model.described import FieldChange, variant_fields
 from reconciler.model.resources import Desired, Replicas
 from reconciler.targets.local import prepare
 from reconciler.targets.local.gateway_process import GatewayProcess
-from reconciler.targets.local.marks import RunDir, TenantMark, write
+from reconciler.targets.local.marks import TenantMark, write
 from reconciler.targets.local.observe import Snapshot
 from reconciler.targets.local.prepare import Preparer
+from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import Live, LiveResource, LiveRoute, LiveTenant, LiveVariant, PreparedResource
 from tests.support.engine.graphs import graph
 

@@ -6,16 +6,15 @@ refuses it whole. Imports nothing heavy: every command that applies uses it.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from reconciler.targets.local.files import write_atomically
 
 ROUTES_FILE = "routes.json"
 
@@ -91,20 +90,6 @@ class RouteTable:
 def variant_key(tenant: str, variant: str) -> str:
     """What the gateway counts requests by: `fraud/churn-0a1b2c3d4e`."""
     return f"{tenant}/{variant}"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
 
 
 def _table(data: Mapping[str, Any]) -> RouteTable:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 from aiohttp import web
 
+from reconciler.targets.local.files import write_atomically
 from reconciler.targets.local.gateway import upstream
 from reconciler.targets.local.gateway.admin import admin_app, load
 from reconciler.targets.local.gateway.balance import Balancer
@@ -25,7 +26,7 @@ from reconciler.targets.local.gateway.listener import BACKLOG, PublicServer
 from reconciler.targets.local.gateway.metrics import Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.proxy import Proxy
-from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTableError, write_atomically
+from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTableError
 
 LOG_BYTES = 5 * 1024**2
 LOG_FILES = 2
