@@ -1,18 +1,16 @@
-"""The runtime's errors. They are raised while a version is packed, verified, loaded, checked or asked, and
-shown by whoever called: `cli.py` as the reason why the process ends, `server/` as a JSON answer, the
-reconciler wrapped in its own error.
+"""The runtime's errors, raised while a version is packed, verified, loaded, checked or served. The caller shows them:
+`cli.py` as the reason why the process ends, `server/` as a JSON answer; the reconciler wraps them in its own error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 
 class RuntimeFault(Exception):  # noqa: N818 - the root of a family, named apart from the builtin RuntimeError
-    """A constant `summary`, and a `detail` that says what, why and how to mend it."""
+    """A constant `summary`, and a `detail` that says what, why and how to fix it."""
 
-    code: ClassVar[str] = "runtime"
+    code: str = "runtime"
 
     def __init__(self, summary: str, detail: str = "") -> None:
         super().__init__(summary, detail)
@@ -30,13 +28,13 @@ class FormatError(RuntimeFault):
 
 
 class ManifestError(RuntimeFault):
-    """A manifest that is absent, malformed, or names what a manifest can't name."""
+    """A manifest that is absent or malformed, or that names what no manifest may name."""
 
     code = "manifest"
 
 
 class DigestMismatch(RuntimeFault):
-    """Bytes that are not those that were pinned. `expected` and `found` are hex sha256, or "absent"."""
+    """Bytes that differ from the pinned ones. `expected` and `found` are hex sha256, or "absent"."""
 
     code = "digest_mismatch"
 
@@ -50,13 +48,13 @@ class DigestMismatch(RuntimeFault):
 
 
 class PackError(RuntimeFault):
-    """A folder that can't be packed, or an archive that is refused while it is unpacked."""
+    """A folder that can't be packed, or an archive that can't be unpacked safely."""
 
     code = "pack"
 
 
 class RequirementsError(RuntimeFault):
-    """Packages that a version asks for and that can't be installed."""
+    """Packages of a version's requirements that can't be installed."""
 
     code = "requirements"
 
@@ -68,7 +66,7 @@ class ModelError(RuntimeFault):
 
 
 class CheckFailed(RuntimeFault):
-    """A check that the model answered otherwise than it should."""
+    """A check that the model did not answer as expected."""
 
     code = "check_failed"
 
@@ -77,6 +75,22 @@ class SettingsError(RuntimeFault):
     """An option or environment variable that can't be used."""
 
     code = "settings"
+
+
+class ServerEnded(RuntimeFault):
+    """A server process that ended, and was not asked to: what the supervisor reports. `code` as the server gave it,
+    else "crashed", "killed", "exited" or "model_hung"."""
+
+    def __init__(self, code: str, summary: str, detail: str, *, exit_code: int = 1) -> None:
+        super().__init__(summary, detail)
+        self.code = code
+        self.exit_code = exit_code
+
+
+class ModelHung(RuntimeFault):
+    """A call of the model that has not ended long after its time limit."""
+
+    code = "model_hung"
 
 
 class RequestFault(RuntimeFault):
@@ -93,7 +107,7 @@ class RequestFault(RuntimeFault):
 
 
 class InputError(RequestFault):
-    """Inputs that the model can't be asked."""
+    """Inputs that the model can't take."""
 
     code = "invalid_input"
 

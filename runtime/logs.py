@@ -1,6 +1,6 @@
-"""Where the runtime's words go: stderr, or a file of its own that never grows past its limit.
+"""Where the runtime's log goes: to stderr, or to a file of its own that never grows past its limit.
 
-`cli.py` calls both functions before anything that could fail or speak is imported.
+`cli.py` sets both up before it imports anything that could fail or log.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _log = logging.getLogger("runtime")
 
 
 def set_up_logging() -> None:
-    """One line an event on stderr; libraries from WARNING up, Python's warnings among them."""
-    if isinstance(sys.stdout, TextIOWrapper):  # what a model prints is there when it crashes
+    """One line per event on stderr; from libraries, and from Python's warnings, only WARNING and above."""
+    if isinstance(sys.stdout, TextIOWrapper):  # so that a crash loses nothing that the model has printed
         sys.stdout.reconfigure(line_buffering=True)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     _log.setLevel(logging.INFO)
@@ -33,13 +33,17 @@ def set_up_logging() -> None:
     faulthandler.enable()
 
 
-def redirect_output(path: Path, limit: int) -> None:
-    """Sends stdout and stderr of this process, crashes included, to a file; `limit`: bytes that it and the
-    older part beside it, `{path}.1`, may each hold. SettingsError when it can't be written."""
+def redirect_output(path: Path) -> None:
+    """Sends stdout and stderr of this process to a file. SettingsError when it can't be written."""
     try:
         _point_output_at(path)
     except OSError as error:
         raise SettingsError("The log can't be written", f"{path}: {error.strerror}.") from error
+
+
+def cap_output(path: Path, limit: int) -> None:
+    """Starts a thread that rotates the file to which the output was redirected. `limit`: bytes that the file, and the
+    older part beside it, `{path}.1`, may each hold."""
     threading.Thread(target=_cap, args=(path, limit), name="log-cap", daemon=True).start()
 
 
@@ -62,7 +66,7 @@ def _cap(path: Path, limit: int) -> None:
 
 
 def _rotate(path: Path, limit: int) -> None:
-    # Renamed and reopened, not copied and truncated: dup2 is atomic, so no line falls in between.
+    # Rename and reopen instead of copying and truncating: dup2 is atomic, so no line is lost.
     old = path.with_name(f"{path.name}.1")
     path.rename(old)
     _point_output_at(path)

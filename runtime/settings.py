@@ -1,4 +1,4 @@
-"""What one runtime serves and how: built by `cli.py` from options and environment, read by everything else."""
+"""What one runtime serves and how. `cli.py` builds it from options and environment; everything else reads it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CPU_COUNT_VARIABLE = "LOKY_MAX_CPU_COUNT"  # joblib's, which scikit-learn's n_j
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is served, in the words of its spec; all empty when the runtime was started alone."""
+    """Names from the spec of what is served; all empty when the runtime was started alone."""
 
     tenant: str = ""
     deployment: str = ""
@@ -35,7 +35,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A question that the model has to answer before it is ready. `outputs` None: any good answer will do."""
+    """A request that the model has to answer before it is ready. `outputs` None: any valid answer passes."""
 
     inputs: Sequence[Any]
     outputs: Sequence[Any] | None
@@ -44,10 +44,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    request_seconds: float  # reading a request's body, or the model's answer with the wait for a free thread
-    body_bytes: int
+    request_seconds: (
+        float  # for reading a request's body, and again for the answer, which includes waiting for a thread
+    )
+    head_seconds: float  # for a request's head
+    body_bytes: int  # of one request
+    values: int  # JSON values of one request
+    waiting_bytes: int  # bodies of all requests that are being received, wait or are being answered
     concurrency: int  # predictions at once, each in a thread
-    queue: int  # requests that wait beyond those
+    queue: int  # requests that may wait beyond those
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +70,8 @@ class Settings:
 
 
 def prefixes_of(text: str | None, identity: Identity) -> tuple[str, ...]:
-    """Comma-separated path prefixes; None: those that the platform's routes carry, where it is known for whom
-    the runtime serves. SettingsError for what is no plain path."""
+    """Comma-separated path prefixes; None: those of the platform's routes, if tenant and deployment are known.
+    SettingsError for what is no plain path."""
     if text is None:
         return path_prefixes(identity.tenant, identity.deployment) if identity.tenant and identity.deployment else ()
     prefixes = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip(" /"))
@@ -88,8 +93,8 @@ def checks_of(text: str | None) -> tuple[Check, ...]:
 
 
 def apply_threads(threads: int | None) -> int:
-    """Tells the libraries how many threads to use, before they are imported; what the environment says already
-    stands. Returns the number for one prediction; None: what OMP_NUM_THREADS says, else the CPUs we may use."""
+    """Sets how many threads the libraries use, before they are imported; variables that are set already win. Returns
+    the number for one prediction. `threads` None: OMP_NUM_THREADS, else the CPUs that this process may use."""
     if threads is None:
         said = os.environ.get("OMP_NUM_THREADS", "")
         return int(said) if said.isdecimal() and int(said) else _usable_cpus()

@@ -6,7 +6,6 @@ passes. Every answer but that of /metrics is JSON, and every error is {"error": 
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from dataclasses import asdict
 from http import HTTPStatus
@@ -17,21 +16,20 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from runtime.errors import RequestFault
+from runtime.loaders.predictor import Predictor
 from runtime.server.checks import CHECK_HEADER
-from runtime.server.inference import Inference
+from runtime.server.inference import Calls, Inference
 from runtime.server.lifecycle import Lifecycle, Phase
 from runtime.server.metrics import Metrics
+from runtime.server.waiting import WaitingRoom, read_body
 from runtime.settings import Settings
 
 _JSON = "application/json"
-_DROPPED_FACTOR = 4
-"""A body that is too large is read on and dropped up to this many times the limit, because a client
-that is still sending when its connection closes sees a network error instead of the answer."""
 
 
 class Paths:
@@ -39,15 +37,16 @@ class Paths:
         self._limits = settings.limits
         self._identity = asdict(settings.identity)
         self._lifecycle = lifecycle
-        self._inference = Inference(settings.limits)
-        self._metrics = Metrics(settings.identity)
+        self._room = WaitingRoom(settings.limits)
+        self._inference = Inference(settings.limits, self._room)
+        self._metrics = Metrics(settings.identity, lifecycle.restarts.count)
 
     async def predict(self, request: Request) -> Response:
         started = perf_counter()
         for_check = self._is_check(request)
         try:
-            body = await self._body(request)
-            content = await self._inference.ask(self._lifecycle.predictor(for_check=for_check), body)
+            body = await read_body(request.stream(), self._limits, self._room)
+            content = await self._inference.ask(self._predictor(for_check, body), body)
         except RequestFault as fault:
             if not for_check:
                 self._metrics.refused(fault.reason)
@@ -57,7 +56,11 @@ class Paths:
         return self._respond(content)
 
     async def health(self, request: Request) -> Response:
-        return self._respond(b'{"status":"alive"}')
+        if not self._lifecycle.overdue:
+            return self._respond(b'{"status":"alive"}')
+        hung = self._lifecycle.hung
+        document = {"status": "hung" if hung else "alive", "reason": self._lifecycle.overdue}
+        return self._respond(orjson.dumps(document), 503 if hung else 200)
 
     async def ready(self, request: Request) -> Response:
         lifecycle = self._lifecycle
@@ -65,6 +68,8 @@ class Paths:
         document: dict[str, Any] = {"ready": is_ready, "phase": lifecycle.phase, **self._identity}
         if lifecycle.artifact:
             document |= {"digest": lifecycle.artifact.digest, "format": lifecycle.artifact.model_format}
+        if lifecycle.restarts.last:
+            document |= {"restarts": lifecycle.restarts.count, "last_failure": asdict(lifecycle.restarts.last)}
         if not is_ready:
             document["reason"] = lifecycle.reason
         return self._respond(orjson.dumps(document), 200 if is_ready else 503)
@@ -81,36 +86,27 @@ class Paths:
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 
+    @property
+    def calls(self) -> Calls:
+        return self._inference.calls
+
+    def _predictor(self, for_check: bool, body: bytes) -> Predictor:
+        try:
+            return self._lifecycle.predictor(for_check=for_check, is_free=self._inference.is_free)
+        except RequestFault:
+            self._room.give(len(body))
+            raise
+
     def _is_check(self, request: Request) -> bool:
         given = request.headers.get(CHECK_HEADER)
         return given is not None and hmac.compare_digest(given.encode(), self._lifecycle.check_token.encode())
 
-    async def _body(self, request: Request) -> bytes:
-        """A request's body, within the limits of size and time."""
-        limit = self._limits.body_bytes
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(self._limits.request_seconds):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size <= limit:
-                        chunks.append(chunk)
-                    elif size > limit * _DROPPED_FACTOR:
-                        break
-        except TimeoutError:
-            raise RequestFault(408, "body_timeout", "The request's body did not arrive in time.") from None
-        except ClientDisconnect:
-            raise RequestFault(400, "disconnected", "The client went away.") from None
-        if size > limit:
-            raise RequestFault(413, "too_large", f"The body is larger than {limit} bytes.", limit=limit)
-        return b"".join(chunks)
-
     def _error(self, fault: RequestFault) -> Response:
         document = {"error": {"code": fault.reason, "message": fault.summary, **fault.fields}}
         response = self._respond(orjson.dumps(document), fault.status)
-        if fault.status == 503:
+        if fault.status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["retry-after"] = "1"
-        if fault.status in (408, 413):
+        if fault.reason in ("body_timeout", "too_large"):  # the rest of the body may still come
             response.headers["connection"] = "close"
         return response
 
@@ -121,9 +117,8 @@ class Paths:
         return response
 
 
-def build_app(settings: Settings, lifecycle: Lifecycle) -> Starlette:
+def build_app(paths: Paths, settings: Settings) -> Starlette:
     """The application. It answers at once; predictions are refused until the model is loaded."""
-    paths = Paths(settings, lifecycle)
     routes: list[BaseRoute] = [Route(prefix, paths.predict, methods=["POST"]) for prefix in settings.prefixes]
     for prefix in ("", *settings.prefixes):
         routes += [

@@ -1,4 +1,4 @@
-"""What Prometheus is told: predictions, their latency, and requests that got none."""
+"""Metrics for Prometheus: predictions, their latency, refused requests, and restarts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BUCKETS_MS = (0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000
 
 
 class Metrics:
-    """Its own registry, so that what a model's libraries register is not exposed."""
+    """In a registry of its own, so that metrics of a model's libraries are not exposed."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, restarts: int) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -38,6 +38,10 @@ class Metrics:
         self._refused = Counter(
             "prediction_errors", "Requests without predictions.", (*_LABELS, "code"), registry=self._registry
         )
+
+        Counter(
+            "server_restarts", "Starts of the server after its model hung or crashed.", _LABELS, registry=self._registry
+        ).labels(*labels).inc(restarts)
 
     def answered(self, milliseconds: float) -> None:
         self._answered.inc()

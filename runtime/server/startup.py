@@ -1,11 +1,12 @@
-"""From an artifact to a server that is ready: verify, load, check. Runs in a thread beside the event loop, so
-that /health answers while a large model loads. Whatever fails ends up in the lifecycle, and ends the process.
+"""From an artifact to a server that is ready: verify, load, check. Runs in a thread beside the event loop, so that
+/health answers while a large model loads. A failure is recorded in the lifecycle, and ends the process.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack
 
 from runtime.artifact import open_artifact
@@ -14,21 +15,26 @@ from runtime.loaders import load
 from runtime.server.checks import run_checks
 from runtime.server.lifecycle import Lifecycle
 from runtime.settings import Settings
+from runtime.supervisor import Link
 
 _log = logging.getLogger("runtime")
 
 
 class Startup(threading.Thread):
-    """`address`: where this process listens; asked for the checks, which wait in its backlog until it answers."""
+    """`address`: where this process listens, for the checks. `cleanup`: closed when the server ends."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle, address: tuple[str, int], cleanup: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, lifecycle: Lifecycle, address: tuple[str, int], cleanup: ExitStack, link: Link
+    ) -> None:
         super().__init__(name="startup", daemon=True)
         self._settings = settings
         self._lifecycle = lifecycle
         self._address = address
         self._cleanup = cleanup
+        self._link = link
 
     def run(self) -> None:
+        time.sleep(self._link.restarts.pause_seconds)
         try:
             self._load()
             self._check()
@@ -50,4 +56,5 @@ class Startup(threading.Thread):
         settings, lifecycle = self._settings, self._lifecycle
         run_checks(settings.checks, self._address, lifecycle.check_token, settings.limits.request_seconds)
         lifecycle.checked()
+        self._link.is_ready()
         _log.info("Ready; %d checks passed", len(settings.checks))

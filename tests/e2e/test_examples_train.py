@@ -77,7 +77,7 @@ def predictions(artifact: Path, rows: list[Any]) -> Any:
     with ExitStack() as cleanup:
         opened = open_artifact(artifact, None, None, cleanup)
         predictor = load(opened.path, opened.model_format)
-        return json.loads(answer(predictor, json.dumps({"inputs": rows}).encode()))["predictions"]
+        return json.loads(answer(predictor, json.dumps({"inputs": rows}).encode(), 1_000_000))["predictions"]
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))

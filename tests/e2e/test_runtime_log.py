@@ -1,7 +1,8 @@
-"""A runtime's own log file never grows past its limit, and holds everything that was said, crashes included."""
+"""A runtime's own log file never grows past its limit, and holds all output, crashes included."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.support.patience import eventually
@@ -62,11 +63,14 @@ def test_it_is_capped_and_no_line_is_lost_between_the_two_parts(tmp_path: Path) 
 def test_a_crash_is_in_the_log(tmp_path: Path) -> None:
     options = ["--log-file", str(tmp_path / "own.log")]
     with RuntimeProcess(tmp_path / "run", write_python_predictor(tmp_path / "model", CRASHES), *options) as runtime:
-        assert runtime.wait() < 0
-    text = (tmp_path / "own.log").read_text()
-    assert "about to crash" in text
-    assert "Fatal Python error: Segmentation fault" in text
-    assert "predictor.py" in text
+        assert runtime.wait() == 1
+        reason = json.loads(runtime.reason_file.read_text())
+    said = "The process crashed: Segmentation fault (SIGSEGV), in predictor.py line 7 (__init__)."
+    assert reason == {"code": "crashed", "reason": said}
+    lines = (tmp_path / "own.log").read_text().splitlines()
+    assert lines[-1] == f"error: {said}"
+    last = lines[-10:]
+    assert last.index("about to crash") < last.index("Fatal Python error: Segmentation fault")
 
 
 def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx2
+import psutil
 
 from tests.support.patience import eventually
 
@@ -93,6 +94,12 @@ class RuntimeProcess:
     def wait_until_ready(self) -> RuntimeProcess:
         eventually(self._is_ready, "the runtime did not get ready")
         return self
+
+    @property
+    def server(self) -> psutil.Process:
+        """The process that serves; the one that was started supervises it."""
+        (server,) = psutil.Process(self.process.pid).children()
+        return server
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -152,7 +152,7 @@ def test_every_metric_is_described() -> None:
     from runtime.server.metrics import Metrics as RuntimeMetrics
     from runtime.settings import Identity
 
-    exposed = {"runtime.md": RuntimeMetrics(Identity()).exposition(), "local-target.md": GatewayMetrics().render()}
+    exposed = {"runtime.md": RuntimeMetrics(Identity(), 0).exposition(), "local-target.md": GatewayMetrics().render()}
     for page, exposition in exposed.items():
         names = re.findall(r"^# TYPE (\w+) ", exposition.decode(), re.MULTILINE)
         own = {name.removesuffix("_created") for name in names if not name.startswith("process_")}

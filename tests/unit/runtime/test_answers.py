@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from runtime.errors import InputError, RequestFault
 from runtime.loaders.predictor import ModelInfo
 from runtime.server.inference import answer
-from runtime.server.inputs import matrix, parse
+from runtime.server.inputs import MAX_DEPTH, count_values, matrix, parse
 from runtime.server.outputs import encode
+
+MAX_VALUES = 1000
 
 
 @dataclass
@@ -37,12 +39,12 @@ class Model:
 
 
 def asked(body: bytes, model: Model | None = None) -> Any:
-    return orjson.loads(answer(model or Model(), body))["predictions"]
+    return orjson.loads(answer(model or Model(), body, MAX_VALUES))["predictions"]
 
 
 def refused(body: bytes, model: Model | None = None) -> RequestFault:
     with pytest.raises(RequestFault) as caught:
-        answer(model or Model(), body)
+        answer(model or Model(), body, MAX_VALUES)
     return caught.value
 
 
@@ -110,7 +112,7 @@ TABLES = st.lists(st.lists(SIZED, max_size=3).map(",".join), max_size=3).map(lam
 @given(BODIES | TABLES.map(lambda rows: f'{{"inputs": [[{rows}]]}}'.encode()), st.sampled_from([None, 2]))
 def test_no_body_whatever_is_a_failure_of_the_server(body: bytes, n_features: int | None) -> None:
     try:
-        rows = matrix(parse(body), n_features)
+        rows = matrix(parse(body, MAX_VALUES), n_features)
     except InputError:
         return
     assert rows.dtype == np.float64
@@ -119,7 +121,9 @@ def test_no_body_whatever_is_a_failure_of_the_server(body: bytes, n_features: in
 
 
 def test_a_body_nested_without_end_is_refused() -> None:
-    assert refused(b'{"inputs": ' + b"[" * 100_000).reason == "invalid_json"
+    with pytest.raises(InputError) as caught:
+        parse(b'{"inputs": ' + b"[" * 100_000, 1_000_000)
+    assert caught.value.reason == "invalid_json"
     assert refused(b'{"inputs": ' + b"[" * 500 + b"]" * 500 + b"}").reason == "not_a_number"
 
 
@@ -195,3 +199,56 @@ def test_a_model_that_raises_is_quoted_and_its_traceback_logged(
 
 def test_a_model_that_refuses_its_inputs_is_no_failure() -> None:
     assert refused(b'{"inputs": [[1, 2]]}', Model(InputError("invalid_inputs", "too old"))).status == 400
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["\\", '"', '\\",[', "a,b:c{d[e"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+
+
+def size_of(value: Any) -> int:
+    """Values and keys, where an empty list or object counts twice."""
+    if isinstance(value, dict):
+        return 1 + (len(value) + sum(map(size_of, value.values())) if value else 1)
+    if isinstance(value, list):
+        return 1 + (sum(map(size_of, value)) if value else 1)
+    return 1
+
+
+@given(JSON_VALUES, st.booleans(), st.integers(1, 20))
+def test_values_are_counted_without_parsing_whatever_strings_hold(
+    value: Any, ascii_only: bool, slice_bytes: int
+) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    assert count_values(text, slice_bytes) == size_of(value)
+    assert count_values(text[: len(text) // 2], slice_bytes) <= size_of(value)
+
+
+@pytest.mark.parametrize("unit", ["[]", '{"a":1}', "1", '"x"', '{"a":{"b":[]}}'])
+def test_more_values_than_the_limit_are_refused_before_they_are_parsed(unit: str) -> None:
+    fault = refused(f'{{"inputs": [{",".join([unit] * MAX_VALUES)}]}}'.encode(), Model(numeric=False))
+    assert (fault.status, fault.reason, fault.fields) == (413, "too_many_values", {"limit": MAX_VALUES})
+    assert refused(f'{{"inputs": [{",".join([unit] * MAX_VALUES)}'.encode()).reason == "too_many_values"
+
+
+def test_long_text_is_not_many_values() -> None:
+    text = "one, two: [three] " * MAX_VALUES
+    assert asked(json.dumps({"inputs": [text]}).encode(), Model(numeric=False)) == [text]
+
+
+def test_a_body_just_within_the_limit_of_values_is_answered() -> None:
+    inputs = [0] * (MAX_VALUES - 3)  # the object, its key and the list are values as well
+    assert asked(json.dumps({"inputs": inputs}).encode(), Model(numeric=False)) == inputs
+    assert refused(json.dumps({"inputs": [*inputs, 0]}).encode()).reason == "too_many_values"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_inputs_that_are_nested_too_deeply_are_refused(opening: str, closing: str) -> None:
+    def nested(levels: int) -> bytes:
+        inner = levels - 1  # the list of inputs is a level
+        return f'{{"inputs": [{opening * inner}1{closing * inner}]}}'.encode()
+
+    assert asked(nested(MAX_DEPTH), Model(numeric=False))
+    fault = refused(nested(MAX_DEPTH + 1), Model(numeric=False))
+    assert (fault.status, fault.reason, fault.fields) == (400, "too_deep", {"limit": MAX_DEPTH})
