@@ -1,7 +1,7 @@
 #!/bin/sh
-# The container's first process. A version's requirements are compared with what is installed; what is missing, and
-# only that, is installed into a folder that goes in front. Then this process becomes the server, which so gets the
-# signals itself. Arguments are the server's.
+# The container's first process. It compares a version's requirements with the installed packages, and installs only
+# the missing ones, into a folder that Python searches first. Then this process becomes the server, which therefore gets
+# the container's signals. Arguments are the server's.
 #
 #   KUBESERVE_ARTIFACTS   the version's folder  [/artifacts]
 #   KUBESERVE_OVERLAY     a writable folder for packages  [/overlay]
