@@ -117,12 +117,12 @@ class Observer:
         return mark.installation == self.installation
 
     def _strays(self, scope: Scope) -> dict[ResourceId, list[Stray]]:
-        """Processes of ours without a record, by variant."""
-        found: dict[ResourceId, list[Stray]] = {}
+        """Replicas of ours without a record, by variant: one process of each."""
+        found: dict[ResourceId, dict[str, Stray]] = {}
         for labels, bearer in strays(self.run_dir):
             if labels.installation == self.installation and labels.deployment_id in scope:
-                found.setdefault(labels.variant_id, []).append((labels, bearer))
-        return found
+                found.setdefault(labels.variant_id, {}).setdefault(bearer.token, (labels, bearer))
+        return {variant: list(replicas.values()) for variant, replicas in found.items()}
 
 
 def tenant_fingerprint(mark: TenantMark) -> str:

@@ -194,8 +194,12 @@ class Desk:
         file.chmod(0o600)
 
     def processes(self) -> list[psutil.Process]:
-        """What runs out of this directory: model servers and the gateway."""
-        return [psutil.Process(bearer.process.pid) for bearer in processes.bearers((self.home / "run").resolve())]
+        """What was started out of this directory: model servers and the gateway."""
+        return [
+            psutil.Process(bearer.process.pid)
+            for bearer in processes.bearers((self.home / "run").resolve())
+            if processes.leads_group(bearer.process)
+        ]
 
     def servers(self) -> list[psutil.Process]:
         """The model servers alone."""

@@ -252,11 +252,12 @@ class Bench:
         return SecretRef(name, key)
 
     def replicas(self, variant: DesiredVariant | None = None) -> list[psutil.Process]:
-        """The living processes of the runtime, of one variant or of all."""
+        """The living processes that were started as replicas, of one variant or of all."""
         return [
             psutil.Process(bearer.process.pid)
             for bearer in processes.bearers(self.run_dir)
             if "KUBESERVE_VARIANT" in bearer.environment
+            and processes.leads_group(bearer.process)
             and (variant is None or bearer.environment["KUBESERVE_VARIANT"] == variant.name)
         ]
 
