@@ -13,8 +13,9 @@ import httpx2
 import psutil
 import pytest
 
-from tests.support.models import write_python_predictor
-from tests.support.runtime_process import DEADLINE_SECONDS, RuntimeProcess, eventually
+from tests.support.patience import eventually
+from tests.support.runtime.models import write_python_predictor
+from tests.support.runtime.process import DEADLINE_SECONDS, RuntimeProcess
 
 MISBEHAVES = """
     import ctypes

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.models import write_python_predictor
-from tests.support.runtime_process import DEADLINE_SECONDS, RuntimeProcess, eventually
+from tests.support.patience import eventually
+from tests.support.runtime.models import write_python_predictor
+from tests.support.runtime.process import DEADLINE_SECONDS, RuntimeProcess
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: h\r\n"
 REQUEST = HEAD + b'Content-Length: 15\r\n\r\n{"inputs": [1]}'
