@@ -76,6 +76,7 @@ HANGS = """
 import sys, time
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.cli.root import main
+from reconciler.targets.local.rollout import Rollout
 from reconciler.targets.local.target import LocalTarget
 
 {method} = lambda *_, **__: print("it hangs", file=sys.stderr, flush=True) or time.sleep(3600)
@@ -86,7 +87,7 @@ main()
 @pytest.mark.parametrize(
     ("method", "said"),
     [
-        ("LocalTarget.ensure", RECORDED),
+        ("Rollout.ensure", RECORDED),
         ("LocalTarget.observe", UNCHANGED),
         ("FilesystemStore.list", UNCHANGED),  # in a thread that the end of the process would wait for
     ],
