@@ -17,8 +17,9 @@ install: .venv/.installed-dev
 demo: .venv/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
+# Two at once, each a file at a time: most tests wait for processes that they start.
 test: install
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: install
 	$(BIN)/pytest
