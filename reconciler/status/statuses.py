@@ -18,6 +18,7 @@ class VariantStatus:
     digest: str
     ready: int  # replicas that answer
     replicas: int  # replicas that there should be
+    cause: str = ""  # why one that runs is not ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def _status(
             digest=variant.digest,
             ready=variant.ready,
             replicas=max(variant.running, variant.replicas.min if variant.replicas else 0),
+            cause=variant.cause,
         )
         for variant in sorted(variants, key=lambda v: (-weights.get(v.id, 0), v.id))
     )
@@ -110,12 +112,17 @@ def _now(record: Record, route: LiveRoute | None, variants: tuple[VariantStatus,
     if not reachable:
         why = f"{route.cause[:1].upper()}{route.cause[1:]}." if route and route.cause else "Nothing answers its URL."
         return Phase.FAILED, "NotReachable", f"{why} `kubeserve apply` makes it answer again, or says what is missing."
+    cause = next((v.cause for v in serving if v.cause), "").rstrip(".")
+    if not answers and cause:
+        return Phase.FAILED, "NotReady", f"Nothing that should serve is ready: {cause}."
     if not answers:
         return Phase.FAILED, "NotRunning", "Nothing that should serve runs. `kubeserve apply` starts it again."
     missing = [v for v in serving if v.ready < v.replicas]
     if missing:
         what = ", ".join(f"{v.ready} of {v.replicas} replicas of version {v.version}" for v in missing)
-        return Phase.DEGRADED, "ReplicasMissing", f"Only {what} answer. `kubeserve apply` mends it."
+        if cause:
+            return Phase.DEGRADED, "NotReady", f"Only {what} are ready: {cause}."
+        return Phase.DEGRADED, "ReplicasMissing", f"Only {what} answer. `kubeserve apply` starts the others again."
     return record.phase, record.reason, record.message
 
 

@@ -68,6 +68,7 @@ class LiveVariant(LiveResource):
     described: Mapping[str, str] = field(default_factory=dict)  # `model.described` as applied last: text for people
     running: int = 0  # processes or pods that exist
     ready: int = 0  # and of these, ready
+    cause: str = ""  # why one that exists is not ready, where the target knows
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,3 +259,29 @@ def test_connections_to_a_replica_that_left_are_closed(gateway: RunningGateway, 
 def connections(gateway: RunningGateway, port: int) -> int:
     opened = psutil.Process(gateway.process.pid).net_connections()
     return sum(bool(connection.raddr) and connection.raddr.port == port for connection in opened)
+
+
+@pytest.mark.parametrize("failure", ["no answer", "503"])
+def test_a_replica_that_is_not_ready_any_more_comes_last_until_it_is(
+    gateway: RunningGateway, behind: Upstream, failure: str
+) -> None:
+    """One whose prediction never ends, say; it takes connections all the time."""
+    ready, ended = threading.Event(), threading.Event()
+
+    def hangs(connection: socket.socket, head: bytes) -> None:
+        if ready.is_set():
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain")
+        elif head.startswith(b"GET /ready ") or failure == "503":
+            connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno")
+        else:
+            ended.wait(20)
+
+    with scripted(hangs) as hanging:
+        gateway.route()
+        gateway.route(churn(variant("churn-a", hanging.port, behind.port), seconds=0.3))
+        answers = [gateway.ask(method="POST", body=b"{}").status for _ in range(12)]
+        assert sorted(answers) == [200] * 11 + [504 if failure == "no answer" else 503]
+        gateway.route(churn(variant("churn-a", hanging.port, behind.port), seconds=30))
+        ready.set()
+        until(lambda: gateway.ask(method="POST", body=b"{}").body == b"again", "it gets requests again")
+        ended.set()

@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.model.resources import ResourceId
+from reconciler.targets.endings import before_dump, how_it_ended
+from reconciler.targets.local import processes
 from reconciler.targets.local.files import make_folder, read_json
-from reconciler.targets.local.logs import last_lines
+from reconciler.targets.local.logs import last_lines, said
 from reconciler.targets.local.marks import VariantMark, read, write
 from reconciler.targets.local.replicas import Replica, ReplicaFolder
 from reconciler.targets.local.rundir import RunDir
 
 KEPT = 5  # of each deployment
 
-_UNKNOWN_CAUSE = "It ended without a reason: killed from outside, or out of memory."
+_UNKNOWN_CAUSE = "it ended without a reason: killed from outside, or the machine ran out of memory"
+DUMP_LINES = 400
+"""From the end of a log: more than faulthandler writes of a hundred threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,21 @@ class Failure:
     token: str
 
 
-def cause_of(folder: ReplicaFolder) -> str:
-    """Why a replica has ended, in one line: in the runtime's own words, else in its last ones."""
+def cause_of(replica: Replica) -> str:
+    """Why a replica has ended, in one line: in the runtime's own words, else from how its process ended, as far as this
+    process started it, or from what it wrote last."""
+    folder = replica.folder
     reason = (read_json(folder.reason_file) or {}).get("reason")
     if reason:
         return str(reason)
-    before_its_log = last_lines(folder.output_file, 1)
-    return before_its_log[0] if before_its_log else _UNKNOWN_CAUSE
+    code = processes.exit_code(replica.process.pid) if replica.process is not None else None
+    output = said(*folder.logs, DUMP_LINES)
+    if (code is not None and code < 0) or len(before_dump(output)) < len(output):
+        return how_it_ended(code or 0, output)
+    words = f": {before_its_log[0]}" if (before_its_log := last_lines(folder.output_file, 1)) else ""
+    if code is not None:
+        return how_it_ended(code, output) + words
+    return words.removeprefix(": ") or _UNKNOWN_CAUSE
 
 
 def keep(run_dir: RunDir, mark: VariantMark, replicas: Collection[Replica]) -> None:
@@ -53,9 +65,7 @@ def keep(run_dir: RunDir, mark: VariantMark, replicas: Collection[Replica]) -> N
         for file in (*replica.folder.path.glob("log*"), replica.folder.output_file):
             with suppress(FileNotFoundError):
                 file.rename(kept / file.name)
-        write(
-            kept / "failure.json", Failure(mark.variant, mark.version, cause_of(replica.folder), replica.folder.token)
-        )
+        write(kept / "failure.json", Failure(mark.variant, mark.version, cause_of(replica), replica.folder.token))
     for old in _newest_first(parent)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 

@@ -152,6 +152,7 @@ def _variant(variant: Variant, answers: Mapping[Address, Answer]) -> LiveVariant
         mark.fields,
         running=sum(1 for replica in variant.observed.replicas if replica.serves),
         ready=len(variant.observed.ready(answers)),
+        cause=variant.observed.awaited(answers),
         terminating=variant.folder.removal() is not None,
     )
 

@@ -141,18 +141,29 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
         )
     process.returncode = 0  # Popen warns of children that it loses; ours are meant to be lost, and `reap` waits
     identity = identify(process.pid)
-    _children.add(process.pid)
+    _children[process.pid] = None
     return identity
 
 
 def reap() -> None:
     """Collects children of ours that have ended, so that a long-lived caller leaves no zombies behind."""
-    for pid in tuple(_children):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(pid, os.WNOHANG)[0] == 0:
-                continue
-        _children.discard(pid)
+    for pid, code in tuple(_children.items()):
+        if code is not None:
+            continue
+        try:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            del _children[pid]
+            continue
+        if ended:
+            _children[pid] = os.waitstatus_to_exitcode(status)
 
 
-_children: set[int] = set()
-"""Of this process, not of a target: a pid has one parent."""
+def exit_code(pid: int) -> int | None:
+    """How a child of ours ended: its exit code, or -N for signal N. None if it runs, or is no child of ours."""
+    reap()
+    return _children.get(pid)
+
+
+_children: dict[int, int | None] = {}
+"""Exit codes by pid. Of this process, not of a target: a pid has one parent."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from reconciler.model.resources import ResourceId
+from reconciler.targets.endings import before_dump
 from reconciler.targets.local import failures
 from reconciler.targets.local.logs import said
 from reconciler.targets.local.marks import VariantMark
@@ -19,7 +20,7 @@ from reconciler.targets.protocol import Readiness, ReadinessState
 
 QUOTED_LINES = 20
 
-_NOT_THERE = Readiness(ReadinessState.FAILED, "Nothing of it is there.")
+_NOT_THERE = Readiness(ReadinessState.FAILED, "nothing of it runs here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ class Observed:
     def ready(self, answers: Mapping[Address, Answer]) -> tuple[Address, ...]:
         """Of the addresses, those that serve the version that they should."""
         return tuple(a for a in self.addresses if answers[a].is_ready(self.mark.digest))
+
+    def awaited(self, answers: Mapping[Address, Answer]) -> str:
+        """What the first replica that is not ready waits for, in its own words; empty if all that run are ready."""
+        ready = self.ready(answers)
+        waiting = [replica for replica in self.replicas if replica.serves and replica.address not in ready]
+        reasons = [answers[r.address].reason for r in waiting if r.address]
+        return next(filter(None, reasons), "it does not answer yet") if waiting else ""
 
 
 def read_variant(run_dir: RunDir, variant: ResourceId) -> Observed | None:
@@ -55,25 +63,20 @@ def _judge(observed: Observed, answers: Mapping[Address, Answer]) -> Readiness:
     mark, ready = observed.mark, len(observed.ready(answers))
     ended = [r for r in observed.replicas if not r.alive and r.kill_at is None]
     if ended:
-        return _failed(ended[0], failures.cause_of(ended[0].folder), ready)
+        return _failed(ended[0], failures.cause_of(ended[0]), ready)
     serving = [r for r in observed.replicas if r.serves]
     if len(serving) < mark.wanted:
-        cause = f"{len(serving)} of {mark.wanted} replicas run."
+        cause = f"{len(serving)} of {mark.wanted} replicas run"
         return Readiness(ReadinessState.FAILED, cause, ready=ready)
     for replica in serving:
         answer = answers.get(replica.address or ("", 0), Answer())
         if answer.digest not in ("", mark.digest):
-            return _failed(replica, f"It serves {answer.digest}, not {mark.digest}.", ready)
+            return _failed(replica, f"it serves {answer.digest}, not {mark.digest}", ready)
     if ready >= mark.wanted:
         return Readiness(ReadinessState.READY, ready=ready)
-    return Readiness(ReadinessState.WAITING, _awaited(observed.addresses, answers), ready=ready)
-
-
-def _awaited(addresses: Collection[Address], answers: Mapping[Address, Answer]) -> str:
-    reasons = [answers[address].reason for address in addresses if answers[address].reason]
-    return reasons[0] if reasons else "It does not answer yet."
+    return Readiness(ReadinessState.WAITING, observed.awaited(answers), ready=ready)
 
 
 def _failed(replica: Replica, cause: str, ready: int) -> Readiness:
-    log = said(*replica.folder.logs, QUOTED_LINES)
+    log = before_dump(said(*replica.folder.logs, QUOTED_LINES + failures.DUMP_LINES))[-QUOTED_LINES:]
     return Readiness(ReadinessState.FAILED, cause, tuple(log), ready)

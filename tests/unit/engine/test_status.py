@@ -43,6 +43,17 @@ def test_what_died_since_is_told_whatever_was_recorded(world: Sandbox) -> None:
     assert (status(world).phase, status(world).reason) == ("Failed", "NotRunning")
 
 
+def test_a_replica_that_runs_and_is_not_ready_is_shown_with_its_reason(world: Sandbox) -> None:
+    live = world.target.observe(Scope())
+    first, second = live.variants
+    hung = {first: replace(live.variants[first], ready=0, cause="A prediction has been running for longer than 30 s.")}
+    one = status(world, replace(live, variants={**live.variants, **hung}))
+    assert (one.phase, one.reason) == ("Degraded", "NotReady")
+    assert one.message.endswith("are ready: A prediction has been running for longer than 30 s.")
+    both = status(world, replace(live, variants={**hung, second: replace(live.variants[second], ready=0)}))
+    assert (both.phase, both.reason) == ("Failed", "NotReady")
+
+
 def test_a_url_that_nothing_answers_is_a_failure_however_many_replicas_are_ready(world: Sandbox) -> None:
     live = world.target.observe(Scope())
     found = status(world, replace(live, routes={CHURN: replace(live.routes[CHURN], reachable=False)}))

@@ -24,6 +24,7 @@ class LiveReplica:
     port: int
     inflight: int = 0
     refused_until: float = 0.0  # on the event loop's clock
+    suspect: bool = False  # it may not be ready any more: `suspects` asks it
     retired: bool = False  # no longer in the table: its connections are not kept
     idle: deque[tuple[Any, float]] = field(default_factory=deque)  # (connection, idle since), for `upstream` alone
 

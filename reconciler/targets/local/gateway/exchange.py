@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from aiohttp import ClientPayloadError, HttpVersion11, web
 
@@ -17,6 +18,7 @@ from reconciler.targets.local.gateway import answers, upstream
 from reconciler.targets.local.gateway.balance import REFUSED_SECONDS, Balancer, LiveReplica, LiveRoute, LiveVariant
 from reconciler.targets.local.gateway.headers import VARIANT_HEADER, is_chunked, request_head
 from reconciler.targets.local.gateway.relay import RelayedAnswer
+from reconciler.targets.local.gateway.suspects import suspect
 from reconciler.targets.local.gateway.upstream import Answer, BadAnswerError, BodyTooLongError, NoAnswerError
 
 SMALL_BODY_BYTES = 64 * 1024
@@ -73,6 +75,11 @@ class Exchange:
                 if isinstance(error, BadAnswerError) or not self._repeatable:
                     raise answers.no_answer(self.route, str(error)) from error
             self._tried.append(replica)
+
+    def suspect(self) -> None:
+        """The replica that was asked may not be ready any more: let others answer until it says that it is."""
+        if self._replica is not None:
+            suspect(self._replica)
 
     def close(self) -> None:
         """Ends the count of the request as in flight."""
@@ -186,6 +193,8 @@ class Exchange:
 
     async def _relay(self, variant: LiveVariant, answer: Answer) -> web.StreamResponse:
         message, payload = answer
+        if message.code == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.suspect()
         response = self.response = RelayedAnswer(self._request, message, variant.signature)
         try:
             if payload.is_eof() or int(response.declared_length or MAX_BODY_BYTES) <= SMALL_BODY_BYTES:

@@ -67,6 +67,7 @@ class Proxy:
         except Refusal as refusal:
             return _refuse(exchange, request, refusal)
         except TimeoutError:
+            exchange.suspect()
             slow = answers.too_slow if exchange.variant else answers.body_too_slow
             return _refuse(exchange, request, slow(exchange.route))
         except ConnectionError:  # the client's: it left while we wrote to it

@@ -27,6 +27,7 @@ from reconciler.targets.local.gateway.metrics import Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.proxy import Proxy
 from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTableError
+from reconciler.targets.local.gateway.suspects import ask_suspects
 
 LOG_BYTES = 5 * 1024**2
 LOG_FILES = 2
@@ -112,3 +113,4 @@ async def _sweep(balancer: Balancer, public: PublicServer) -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
         upstream.close_idle(balancer.replicas(), upstream.IDLE_SECONDS)
         public.refuse_slow_heads()
+        await ask_suspects(balancer)
