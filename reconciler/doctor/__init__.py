@@ -1,1 +1,1 @@
-"""What KubeServe needs, checked: this machine, the store, the state, and what the target stands on."""
+"""What KubeServe needs, checked: this machine, the store, the state, and what the target needs."""

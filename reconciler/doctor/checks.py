@@ -1,4 +1,4 @@
-"""Which checks there are for a workspace: the one place of the doctor that asks which target it is.
+"""The checks for a workspace; the only place of the doctor that knows which target it has.
 
 `kubeserve doctor` hands them to `run.py`.
 """

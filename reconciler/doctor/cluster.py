@@ -1,4 +1,4 @@
-"""What the Kubernetes target stands on: helm, the cluster, its custom resources, the Gateway, the operator's Secrets.
+"""What the Kubernetes target needs: helm, the cluster, its custom resources, the Gateway, the operator's Secrets.
 
 Called by `checks.py`. Reads only; of Secrets no more than their metadata. Rights are asked for by `rights.py`.
 """
@@ -36,7 +36,7 @@ def helm() -> Iterator[Finding]:
 
 
 def sharing(platform: Platform) -> Iterator[Finding]:
-    """Who reads the store with credentials that others have, too."""
+    """Which tenants share their credentials for the store."""
     store = platform.artifact_store
     if store.pod_url is None:
         return
@@ -49,21 +49,21 @@ def sharing(platform: Platform) -> Iterator[Finding]:
     if store.pod_access is None:
         yield warning(
             "Pods have no access to the store of their own",
-            "Who is given neither `podAccess` nor `storeAccess` fetches with whatever the cluster's nodes allow: "
-            f"{who}.",
+            "Without `podAccess` or `storeAccess`, pods fetch with whatever rights the nodes have. That holds "
+            f"for {who}.",
             "Give each tenant a `storeAccess` that may read its own prefix alone.",
         )
     else:
         yield warning(
             "Tenants share their access to the store",
-            f"Who fetches with `podAccess` can read what other tenants have in the store: {who}.",
+            f"With `podAccess`, pods can read what other tenants have in the store. That holds for {who}.",
             "Give each tenant a `storeAccess` that may read its own prefix alone.",
         )
 
 
 @dataclass
 class Cluster:
-    """One connection, which `reachable` makes and all others use."""
+    """One connection, opened by `reachable` and used by all other checks."""
 
     platform: Platform
     settings: ClusterSettings
@@ -88,7 +88,7 @@ class Cluster:
             yield problem(
                 "The cluster has no Gateway API",
                 "`routing: gateway` needs its HTTPRoute, which this cluster does not serve.",
-                "Install the Gateway API's custom resources (https://gateway-api.sigs.k8s.io), or say "
+                "Install the Gateway API's custom resources (https://gateway-api.sigs.k8s.io), or write "
                 "`routing: ingress` or `routing: service` in platform.yaml.",
             )
         else:
@@ -99,8 +99,8 @@ class Cluster:
         served = self.kube.serves(*MONITOR)
         if namespace and not served:
             yield warning(
-                "Nobody is told where metrics are",
-                "The cluster does not serve ServiceMonitors, so that none are made.",
+                "Prometheus does not find the metrics",
+                "The cluster does not serve ServiceMonitors, so none are created.",
                 "Install the Prometheus operator, or have the pods' port `http` scraped at /metrics.",
             )
         elif served and not namespace:
@@ -117,7 +117,7 @@ class Cluster:
         if name is None:
             yield warning(
                 "No Gateway is named",
-                "Routes have no parent: deployments answer at their Services, inside of the cluster.",
+                "Routes have no parent, so deployments are reachable only inside the cluster, at their Services.",
                 "Name one: `kubernetes: {gateway: NAMESPACE/NAME}`.",
             )
             return
@@ -134,10 +134,10 @@ class Cluster:
         yield from _open_to_tenants(name, found)
 
     def secrets(self) -> Iterator[Finding]:
-        """Those that platform.yaml names are there; nothing of their content is asked for."""
+        """The Secrets that platform.yaml names exist and may be read; asks only for their metadata."""
         for secret in operator_secrets(self.platform):
             name = f"{secret.namespace}/{secret.name}"
-            meaning = "platform.yaml names it; tenants that need it are not provisioned without."
+            meaning = "platform.yaml names it, and tenants that need it can't be provisioned without it."
             try:
                 found = self.kube.metadata(ObjectRef(*SECRET, secret.namespace, secret.name))
             except KubeError as error:
@@ -146,9 +146,9 @@ class Cluster:
                 yield problem(f"Secret {name} may not be read", meaning, HOW_TO_ALLOW)
                 continue
             if found is None:
-                yield problem(f"Secret {name} is not there", meaning, "Create it.")
+                yield problem(f"Secret {name} does not exist", meaning, "Create it.")
             else:
-                yield ok(f"Secret {name} is there")
+                yield ok(f"Secret {name} exists")
 
 
 def manifest_file() -> Path:
@@ -162,10 +162,10 @@ def _programmed(name: str, gateway: Object) -> Finding:
     programmed = next((c for c in conditions if c["type"] == "Programmed"), None)
     if programmed is not None and programmed["status"] == "True":
         return ok(f"Gateway {name} is programmed")
-    why = programmed.get("message") if programmed else "No controller has said so"
+    why = programmed.get("message") if programmed else "No controller has answered"
     return problem(
         f"Gateway {name} is not programmed",
-        f"{why or 'Its controller does not say why'}. Routes that hang on it serve nobody.",
+        f"{why or 'Its controller gives no reason'}. Routes with this parent carry no traffic.",
         f"See what its controller says: kubectl describe gateway -n {name.replace('/', ' ')}",
     )
 
@@ -175,8 +175,8 @@ def _open_to_tenants(name: str, gateway: Object) -> Iterator[Finding]:
     routes = [((one.get("allowedRoutes") or {}).get("namespaces") or {}).get("from", "Same") for one in listeners]
     if routes and all(allowed == "Same" for allowed in routes):
         yield problem(
-            f"Gateway {name} takes no routes of tenants",
-            "Its listeners allow routes of its own namespace alone, and those of tenants are in theirs.",
+            f"Gateway {name} accepts no routes of tenants",
+            "Its listeners allow only routes of its own namespace, and tenants have namespaces of their own.",
             "Allow others in a listener: `allowedRoutes: {namespaces: {from: All}}`, or `from: Selector` with the "
             "label app.kubernetes.io/managed-by: kubeserve.",
         )

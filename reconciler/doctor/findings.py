@@ -1,4 +1,4 @@
-"""What a check says: how it stands, what that means, what to do. Shown by `kubeserve doctor`."""
+"""The findings of checks: the state, what it means, and what to do. Shown by `kubeserve doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at, within a time of its own. `needs`: the check without whose success it makes no sense."""
+    """One check with a time limit of its own. `needs`: the check that has to succeed before this one is useful."""
 
     name: str
     look: Callable[[], Iterable[Finding]]
@@ -43,7 +43,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`skipped`: the checks that did not run, as what they need has a problem."""
+    """`skipped`: the checks that did not run because a check that they need found a problem."""
 
     found: tuple[Checked, ...]
     skipped: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What the local target stands on: the packages of its extra, the gateway's address, and no processes without a record.
+"""What the local target needs: the packages of its extra, the gateway's address, and no processes without a record.
 
 Called by `checks.py`.
 """

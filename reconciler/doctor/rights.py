@@ -1,6 +1,6 @@
-"""Whether we may do in the cluster all that we do: asked of the cluster itself, for exactly the list of permissions.
+"""Whether the cluster allows what KubeServe does: asks the cluster about each entry of the list of permissions.
 
-Called by `checks.py` once the cluster is reached.
+Called by `checks.py` if the cluster is reachable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from specs.models.platform import Platform
 
 ASKING_THREADS = 8
 MAX_TENANTS = 3
-"""Namespaces of tenants that are asked about: all of them were given the same right."""
+"""Of tenants whose namespaces are asked about, because all were given the same rights."""
 SHOWN = 8
 
 
@@ -42,7 +42,7 @@ def permissions(cluster: Cluster) -> Iterator[Finding]:
     rights = list(dict.fromkeys(_rights(cluster.platform, _tenants(cluster))))
     missing = _missing(cluster.kube, rights)
     if not missing:
-        yield ok(f"All {len(rights)} permissions are there")
+        yield ok(f"All {len(rights)} permissions are granted")
         return
     more = f", and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
     yield problem(
@@ -53,7 +53,7 @@ def permissions(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _rights(platform: Platform, tenants: Iterable[str]) -> Iterator[Right]:
-    """Without a service account of our own nothing lets us into namespaces one by one: we have to be in already."""
+    """Without `serviceAccount` no RoleBinding grants rights in each namespace, so they are needed in all namespaces."""
     everywhere = platform.kubernetes.service_account is None
     places = {
         Within.CLUSTER: [""],
@@ -95,6 +95,6 @@ def _as_whom(cluster: Cluster) -> str:
     if cluster.platform.kubernetes.service_account is not None:
         return ""
     return (
-        " platform.yaml names no `kubernetes: {serviceAccount: …}`: the identity in use has to be allowed to write in "
-        "all namespaces. With one, KubeServe is let into those of tenants alone."
+        " platform.yaml names no `kubernetes: {serviceAccount: …}`, so the current identity needs the right to write "
+        "in all namespaces. With one, KubeServe needs it only in those of tenants."
     )

@@ -1,4 +1,4 @@
-"""Runs checks side by side, each for a bounded time; what one of them meets stops no other.
+"""Runs checks in parallel, each with a time limit; an error of one check stops no other.
 
 Called by `kubeserve doctor`; `checks.py` says which checks there are.
 """
@@ -15,7 +15,7 @@ from specs.errors import KubeServeError
 
 
 def run_checks(checks: Sequence[Check]) -> Report:
-    """Findings in the order of the checks. What needs a check that found a problem, or did not run, does not run."""
+    """Findings in the order of the checks. Skips checks whose `needs` found a problem or was skipped itself."""
     found: dict[str, tuple[Finding, ...]] = {}
     waiting = list(checks)
     while ready := [check for check in waiting if not check.needs or _is_good(found.get(check.needs))]:
@@ -31,7 +31,7 @@ def _is_good(findings: Iterable[Finding] | None) -> bool:
 
 
 class _Running:
-    """A check in a thread that is left behind when its time is over: nothing that it waits for ends it."""
+    """A check in a thread, which is abandoned at its time limit because nothing can interrupt it."""
 
     def __init__(self, check: Check) -> None:
         self.check = check
@@ -55,7 +55,7 @@ class _Running:
             self._found.append(problem(error.summary, error.detail))
         except (OSError, subprocess.SubprocessError) as error:
             self._found.append(problem(f"Can't be checked: {self.check.name}", f"{error}."))
-        except Exception as error:  # a bug of one check is no reason to keep from the user what the others found
+        except Exception as error:  # a bug in one check must not hide the findings of the others
             text = f"{type(error).__name__}: {error}"
             bug = problem(f"The check itself failed: {self.check.name}", text, "This is a bug; please report it.")
             self._found.append(bug)

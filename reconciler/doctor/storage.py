@@ -1,7 +1,7 @@
 """The artifact store and the state file: reachable, readable, and writable for us. Called by `checks.py`.
 
-A bucket is written to, as nothing else tells whether it can be: one empty object under a name that no tenant can have,
-which is deleted again.
+The check writes to a bucket, because there is no other way to know whether that works: one empty object under a name
+that no tenant can have, which is deleted again.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _conditional(bucket: Bucket, key: str) -> Finding:
 
     try:
         bucket.put(key, b"", _NOTHING, if_absent=True)
-        how = "It wrote over an object that was to be absent (If-None-Match)"
+        how = "It overwrote an existing object in spite of If-None-Match"
     except ObjectHeldError:
         return ok("The artifact store honours conditional writes")
     except NotSupportedError:
@@ -114,6 +114,6 @@ def _deleted(bucket: Bucket, key: str) -> Iterator[Finding]:
     except StoreError as error:
         yield warning(
             "Nothing can be deleted from the artifact store",
-            f"{error.detail} What a failed upload left, and versions that nobody wants any more, stay there.",
+            f"{error.detail} Leftovers of failed uploads, and versions that nobody needs any more, stay in the store.",
             f"Allow deleting (s3:DeleteObject), and delete {key}.",
         )

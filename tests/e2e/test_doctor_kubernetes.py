@@ -133,7 +133,7 @@ def test_a_gateway_has_to_be_there_programmed_and_open_to_tenants(server: Server
     _gateway(admin, [{"name": "http", "port": 80, "protocol": "HTTP"}])
     assert said() == [
         (Severity.PROBLEM, "Gateway default/public is not programmed"),
-        (Severity.PROBLEM, "Gateway default/public takes no routes of tenants"),
+        (Severity.PROBLEM, "Gateway default/public accepts no routes of tenants"),
     ]
     _gateway(admin, [{"name": "http", "allowedRoutes": {"namespaces": {"from": "All"}}}])
     conditions = {"status": {"conditions": [{"type": "Programmed", "status": "True"}]}}
@@ -146,7 +146,7 @@ def test_a_secret_that_the_platform_names_is_there_or_a_problem(server: Server, 
     name = f"store-{secrets.token_hex(3)}"
     given = platform("doctor", "doctor-", runtime={"image": "runtime:1", "pullSecret": f"default/{name}"})
     where = Cluster(given, ClusterSettings(server.kubeconfig))
-    assert only(where.secrets()).summary == f"Secret default/{name} is not there"
+    assert only(where.secrets()).summary == f"Secret default/{name} does not exist"
     admin.kubectl("create", "secret", "generic", name, "--from-literal=KEY=well-hidden")
     found = only(where.secrets())
     assert (found.severity, "hidden" in str(found)) == (Severity.OK, False)

@@ -116,7 +116,7 @@ def test_what_neither_the_address_nor_the_api_server_reaches_is_said_in_words(ku
         rig.apply(rig.graph({"fraud/churn": "v1"}))
         with pytest.raises(TargetError, match="The deployment can't be reached"):
             rig.target.predict(CHURN, BODY)
-        with pytest.raises(TargetError, match="Nothing of deployment/fraud/other is there"):
+        with pytest.raises(TargetError, match="Nothing of deployment/fraud/other exists in the cluster"):
             rig.target.predict(deployment_id("fraud", "other"), BODY)
 
 

@@ -76,7 +76,7 @@ def test_a_deployment_is_made_again_around_pods_that_go_on_serving(rig: KubeBenc
     desired, variant = applied(rig, DEPLOYMENT)
     before, old = pods(rig), uid(rig, variant)
     prepared = rig.prepare(desired)
-    assert "its pods stay, and go on serving" in prepared.resources[variant].replacement
+    assert "its pods stay and keep serving" in prepared.resources[variant].replacement
     assert replaced(rig, prepared, variant) == ["Deployment"]
     assert prepared.object_changes(variant)[0].fields[0] == FieldChange(
         "spec.selector", *(str({"matchLabels": chosen}) for chosen in _selectors(variant))
@@ -136,7 +136,7 @@ def test_what_got_ready_after_the_plan_is_not_interrupted(rig: KubeBench) -> Non
     rig.wait_failed(variant)
     rig.sketch.change = selecting("more")
     prepared = rig.prepare(desired).resources[variant]
-    assert "are started anew" in prepared.replacement
+    assert "are started again" in prepared.replacement
     images = (f"{container}={IMAGE}" for container in ("server", "fetch"))
     rig.kubectl("set", "image", "-n", rig.namespace(), f"deployment/{variant.name}", *images)
     eventually(lambda: ready(rig, variant) == len(pods(rig)) == 1, "its pod is ready, and the broken one is gone")
@@ -178,7 +178,7 @@ def test_what_answers_nobody_is_made_again_and_not_blamed_for_the_pods_that_it_h
     old = uid(rig, idle)
     rig.sketch.change = of_idle(selecting("more"))
     prepared = rig.prepare(desired)
-    assert "are started anew" in prepared.resources[idle].replacement
+    assert "are started again" in prepared.resources[idle].replacement
     assert prepared.resources[idle].trouble is None
     prepared.ensure(idle)
     assert uid(rig, idle) != old

@@ -279,7 +279,7 @@ def test_a_selector_that_is_not_ours_is_replaced_as_the_plan_says_around_the_sam
     desk.kube.apply(other, manager="somebody")
     planned = desk.run("plan", "--objects").out
     assert "±   deployment d  (drift: what runs was changed from outside)" in planned
-    assert "its spec.selector can't be changed in place; its pods stay, and go on serving" in planned
+    assert "its spec.selector can't be changed in place; its pods stay and keep serving" in planned
     assert f"± Deployment {desk.mark}-demo/{variant}\n" in planned
     assert "Plan: 1 to replace" in planned
     assert desk.run("plan", "--out", "saved").code == 0

@@ -1,6 +1,6 @@
-"""The cluster seen from its users' side: where a deployment answers, what its pods write, what it predicts.
+"""What users of a deployment need: its address, its logs, its predictions.
 
-Called by `target.py` for the commands that read. Everything is asked with the user's own rights.
+Called by `target.py` for the commands that read. Every request uses the user's own rights.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Access:
 
     @cached_property
     def base(self) -> str | None:
-        """What the operator says, else what the Gateway says of itself. None: nothing leads in from outside."""
+        """The URL of platform.yaml, else the address of the Gateway. None: not reachable from outside."""
         kubernetes = self.platform.kubernetes
         if kubernetes.url:
             return kubernetes.url.rstrip("/")
@@ -57,12 +57,12 @@ class Access:
         return _gateway_url(self._gateway(kubernetes.gateway), kubernetes.host)
 
     def logs(self, variants: Sequence[ResourceId], *, lines: int, follow: bool) -> Iterator[str]:
-        """The last lines of every container of every pod, and what is added. TargetError: there is none, or it is not
-        the user's to read."""
+        """The last lines of every container of every pod, and what is added. TargetError: there is none, or the user
+        may not read it."""
         containers = [found for variant in variants for found in self._containers(variant)]
         if not containers:
             names = ", ".join(variant.name for variant in variants)
-            raise TargetError("No log is there", f"No pod of {names} has started a container yet, or is left.")
+            raise TargetError("No log is there", f"No pod of {names} exists that has started a container.")
         several = len(containers) > 1
         if follow:
             yield from self._followed(containers, lines, several=several)
@@ -71,7 +71,7 @@ class Access:
                 yield from self._lines(pod, name, lines, several=several)
 
     def failed_logs(self, deployment: ResourceId, *, lines: int) -> Iterator[str]:
-        """Of a pod of it that fails. TargetError: none is left; the record keeps its last lines."""
+        """The log of a pod that fails. TargetError: no such pod is left; the record keeps its last lines."""
         labels = f"{selector(self.platform.installation, deployment.tenant)},kubeserve.io/deployment={deployment.name}"
         pods = self.kube.list(*POD, labels=labels, namespace=namespace_of(self.platform, deployment.tenant))
         for pod in sorted(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True):
@@ -105,13 +105,13 @@ class Access:
             raise
 
     def _containers(self, variant: ResourceId) -> list[tuple[Object, str]]:
-        """Pods with the containers that have written: the server, or what has to fetch its version before."""
+        """Each pod of a variant with the container whose log is of interest."""
         labels = f"{selector(self.platform.installation, variant.tenant)},{VARIANT}={variant.name}"
         pods = self.kube.list(*POD, labels=labels, namespace=namespace_of(self.platform, variant.tenant))
         return [(pod, name) for pod in pods if (name := _writes(pod))]
 
     def _followed(self, containers: list[tuple[Object, str]], lines: int, *, several: bool) -> Iterator[str]:
-        """Lines of all of them as they come; ends when all have ended."""
+        """The lines of all of them as they are written; ends when all logs have ended."""
         found: queue.SimpleQueue[str | KubeError | None] = queue.SimpleQueue()
 
         def read(pod: Object, name: str) -> None:
@@ -136,7 +136,7 @@ class Access:
                 yield line
 
     def _lines(self, pod: Object, container: str, lines: int, *, several: bool, follow: bool = False) -> Iterator[str]:
-        """Of one container. A log that breaks off, as when its pod goes, spoils no others'."""
+        """The lines of one container. If its log breaks off, for example with its pod, the others continue."""
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         prefix = _prefix(pod, container, several=several)
         try:
@@ -164,7 +164,7 @@ def _gateway_url(gateway: Object | None, host: str | None) -> str | None:
 
 
 def _writes(pod: Object) -> str | None:
-    """Which of a pod's containers has a log that tells something."""
+    """The container of a pod whose log is of interest: the server, else the one that fetches the version."""
     status = pod.get("status") or {}
     for container in status.get("containerStatuses") or ():
         started = {"running", "terminated"} & (container.get("state") or {}).keys() or container.get("restartCount")
@@ -181,7 +181,7 @@ def _prefix(pod: Object, container: str, *, several: bool) -> str:
 
 
 def _post(url: str, body: bytes) -> Answer | None:
-    """None when nothing answers there."""
+    """None if nothing accepts connections there."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     connecting: http.client.HTTPConnection = (
@@ -207,9 +207,9 @@ def _post(url: str, body: bytes) -> Answer | None:
 
 def _unreachable(deployment: ResourceId, error: KubeError) -> TargetError:
     if error.reason is Reason.NOT_FOUND:
-        detail = f"Nothing of {deployment} is there. `kubeserve apply` starts it."
+        detail = f"Nothing of {deployment} exists in the cluster. `kubeserve apply` starts it."
     elif error.reason is Reason.FORBIDDEN:
-        detail = f"{error.message}. From outside the cluster it needs a route that can be reached, or that right."
+        detail = f"{error.message}. Outside the cluster, a prediction needs a reachable route, or that right."
     else:
         detail = f"{error.message}. `kubeserve status` shows how it is."
     return TargetError("The deployment can't be reached", detail, retryable=error.retryable)

@@ -1,8 +1,8 @@
 """A Lease that makes one installation's round the only one in its cluster.
 
-Taken by `target.py` for the length of a round. Clocks of machines are not compared: who finds a Lease held watches it
-by his own monotonic clock, and takes it over once it has not been renewed for as long as it lasts. Its owner stops
-writing earlier, by his own clock. https://kubernetes.io/docs/concepts/architecture/leases/
+Held by `target.py` during a round. Clocks of machines are not compared: a process that finds the Lease held measures
+with its own monotonic clock, and takes the Lease over once it has not been renewed for as long as it lasts. The owner
+stops writing earlier, by its own clock. https://kubernetes.io/docs/concepts/architecture/leases/
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from reconciler.targets.ownership import Owner, held_by, left_by, this_process
 from reconciler.targets.protocol import TargetError
 
 LEASE_SECONDS = 15.0
-MARGIN_SECONDS = 5.0  # before its end the owner does not begin to write any more
+MARGIN_SECONDS = 5.0  # before expiry, in which the owner starts no more writes
 RENEW_SECONDS = 3.0
 POLL_SECONDS = 0.5
-OWNER = f"{PREFIX}owner"  # annotation: who holds it, for people
+OWNER = f"{PREFIX}owner"  # annotation: its owner, for people
 
 _LOST = (Reason.CONFLICT, Reason.ALREADY_EXISTS)
 
@@ -44,7 +44,7 @@ def held_lease(
 ) -> Iterator[Owner]:
     """Holds the installation's Lease, renewed by a thread; everything that `kube` writes is checked against it.
 
-    LockHeldError names the owner after `timeout` seconds; one that looks dead is watched until it is known.
+    LockHeldError names the owner after `timeout` seconds; one that seems to be dead is watched until that is certain.
     """
     lease = _Lease(kube, namespace, installation, seconds)
     owner = lease.acquire(command, timeout)
@@ -77,7 +77,7 @@ class _Lease:
         return ObjectRef(*LEASE, self.namespace, f"kubeserve-{self.installation}")
 
     def acquire(self, command: str, timeout: float) -> Owner:
-        """Waits until it is free. Its owner's renewals are watched, and its end is told by our own clock."""
+        """Waits until it is free. Watches for renewals and measures expiry with the local monotonic clock."""
         begun = seen_at = time.monotonic()
         seen: list[str] = []  # its resourceVersions
         while True:
@@ -98,12 +98,12 @@ class _Lease:
             time.sleep(min(POLL_SECONDS, self.seconds / 10))
 
     def check(self) -> None:
-        """LeaseLostError when another may hold it by now."""
+        """LeaseLostError if another process may hold it by now."""
         if self._lost or time.monotonic() > self._valid_until:
             why = self._lost or "it could not be renewed in time"
             raise LeaseLostError(
                 "This round no longer owns the cluster",
-                f"Lease {self.namespace}/{self._ref.name}: {why}. Nothing more is written. The next round goes on.",
+                f"Lease {self.namespace}/{self._ref.name}: {why}. Nothing more is written. The next round continues.",
             )
 
     def keep(self) -> None:
@@ -116,16 +116,16 @@ class _Lease:
                     self._check_taken()
 
     def release(self) -> None:
-        """Leaves it to who comes next, as far as it is still ours."""
+        """Frees it for the next round, if it is still ours."""
         if self._lost:
             return
         try:
             self._write(self._held, {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1})
         except KubeError:
-            return  # it ends by itself
+            return  # it expires by itself
 
     def _check_taken(self) -> None:
-        """A renewal met a conflict: somebody only wrote on it, or it is another's."""
+        """After a conflict at renewal: whether somebody only edited the Lease, or holds it."""
         there = self.kube.get(self._ref)
         if there and there["spec"].get("holderIdentity") == self._identity:
             self._held = there
@@ -133,7 +133,7 @@ class _Lease:
             self._lost = f"{_owner_of(there)} holds it" if there else "it was deleted"
 
     def _take(self, there: Object | None, command: str) -> Owner | None:
-        """None when another was quicker."""
+        """None if another process took it first."""
         token = int(there["spec"].get("leaseTransitions") or 0) + 1 if there else 1
         owner = this_process(command, token)
         spec = {
@@ -178,7 +178,7 @@ class _Lease:
             if error.reason is Reason.FORBIDDEN:
                 raise TargetError(
                     "The namespace of the Lease is missing",
-                    f"Namespace {self.namespace} is not there, and KubeServe may not make it. Make it with "
+                    f"Namespace {self.namespace} does not exist, and KubeServe may not create it. Create it with "
                     f"`kubectl create namespace {self.namespace}`, or name another by `kubernetes: {{namespace: …}}`.",
                 ) from error
             if error.reason is not Reason.ALREADY_EXISTS:
@@ -186,7 +186,7 @@ class _Lease:
 
 
 def _seems_dead(there: Object) -> bool:
-    """By the clocks of two machines, so no ground to take it: only to watch it a little longer."""
+    """Compares the clocks of two machines, which is no reason to take the Lease, only to watch it a little longer."""
     renewed = there["spec"].get("renewTime")
     return not renewed or (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds() > _duration(there)
 

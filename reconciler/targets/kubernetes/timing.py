@@ -15,5 +15,5 @@ class Timing:
     patience: float = 5.0  # that one of many variants may stand still before its pods are looked at
     freshness: float = 5.0  # since the cluster was heard, so that traffic may move by what it said
     pulling: float = 60.0  # that an image may fail to be pulled
-    first_pause: float = 0.5  # before a watch that told nothing is begun again; doubled up to the longest
+    first_pause: float = 0.5  # before a watch without events is started again; doubled up to the longest
     longest_pause: float = 8.0

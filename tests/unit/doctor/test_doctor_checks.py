@@ -145,7 +145,7 @@ OWN = {"storeAccess": {"secret": "ops/own"}}
 @pytest.mark.parametrize(
     ("pod_access", "tenants", "said"),
     [
-        ({"secret": "ops/all"}, {"a": OWN, "b": {}}, "in the store: b."),
+        ({"secret": "ops/all"}, {"a": OWN, "b": {}}, "in the store. That holds for b."),
         (None, {"a": OWN, "b": {}}, "Pods have no access"),
         ({"secret": "ops/all"}, {"a": OWN}, "Every tenant has its own"),
         ({"secret": "ops/all"}, {"a": OWN, "b": {"state": "removed"}}, "Every tenant has its own"),

@@ -62,7 +62,7 @@ def test_what_is_replaced_counts_until_it_is() -> None:
     assert check(before).errors == {}
     assert check(before, live(before)).errors == {}
     detail = check(after, live(before)).errors[FRAUD].detail
-    assert "and 1200m CPU, 128Mi memory, 2 pods for what runs until it is replaced: 2400m CPU of 2" in detail
+    assert "and 1200m CPU, 128Mi memory, 2 pods for those that run until they are replaced: 2400m CPU of 2" in detail
 
 
 def test_a_new_variant_is_counted_with_as_many_replicas_as_the_old_one_has() -> None:

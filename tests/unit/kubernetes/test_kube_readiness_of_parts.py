@@ -79,7 +79,7 @@ def test_variants_that_exceed_a_quota_alike_say_the_same_whatever_their_pods_are
 )
 def test_nothing_counts_before_the_controller_has_seen_what_is_asked_for(parts: Parts) -> None:
     seen = told(parts)
-    assert (seen.state, seen.cause) == (ReadinessState.WAITING, "the cluster has yet to take up its Deployment")
+    assert (seen.state, seen.cause) == (ReadinessState.WAITING, "the cluster has not observed its Deployment yet")
 
 
 def test_a_deadline_counts_for_the_replica_set_that_it_names() -> None:

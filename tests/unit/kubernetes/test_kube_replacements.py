@@ -34,8 +34,8 @@ def test_a_selector_is_one_value_to_which_nobody_adds() -> None:
 def test_pods_that_the_new_selector_selects_stay_and_serve(rendered: Object, live: Object, serves: bool) -> None:
     found = replacements([(rendered, live)], serves=serves)
     assert list(found.objects.values()) == [Propagation.ORPHAN]
-    assert found.note.startswith("Deployment n/d-1 is removed and made again, as its spec.selector can't be changed")
-    assert found.note.endswith("; its pods stay, and go on serving")
+    assert found.note.startswith("Deployment n/d-1 is deleted and created again, because its spec.selector")
+    assert found.note.endswith("; its pods stay and keep serving")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_pods_that_it_may_not_select_go_if_they_serve_nobody_and_else_it_is_refu
     new = deployment(selector, {**LABELS, "more": "1"})
     idle = replacements([(new, WIDE)], serves=False)
     assert list(idle.objects.values()) == [Propagation.BACKGROUND]
-    assert idle.note.endswith("its pods, which take no requests, are started anew")
+    assert idle.note.endswith("its pods, which take no requests, are started again")
     serving = replacements([(new, WIDE)], serves=True)
     assert not serving.objects
     assert serving.error is not None

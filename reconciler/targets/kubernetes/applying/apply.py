@@ -1,4 +1,4 @@
-"""Makes one resource's objects what was rendered: a dry run of what is live, then apply, then remove what is obsolete.
+"""Applies one resource's objects: a dry run of the live ones, then server-side apply, then removal of obsolete ones.
 
 Called by `rollout.py` for one tenant, variant or deployment at a time, in a worker.
 """
@@ -32,7 +32,7 @@ from reconciler.targets.kubernetes.timing import Timing
 from reconciler.targets.protocol import TargetError
 
 ATTEMPTS = 5
-"""To change or remove an object as it was looked at, against a controller that writes the same object's status."""
+"""At changing or deleting an object as it was read, while a controller writes the same object's status."""
 POLL_SECONDS = 0.1
 _IMMUTABLE = ("field is immutable", "may not change once set")
 
@@ -41,7 +41,7 @@ _REHEARSAL = "-rehearsal"
 
 
 class ConflictError(TargetError):
-    """Another manager applies a field that we would set; it is left alone."""
+    """Another manager applies a field that we would set; the field is not changed."""
 
     code = "conflict"
 
@@ -56,19 +56,19 @@ class Applier:
     timing: Timing = field(default_factory=Timing)
 
     def rehearse(self, payload: Payload, live: Objects, *, fresh: bool = False) -> None:
-        """Changes nothing; raises what applying would raise. `fresh`: the namespace is new, so nothing can be in it."""
+        """A dry run: raises what applying would raise. `fresh`: the namespace is new, so it is empty."""
         for one in _changed(payload, live):
             there = live.get(ObjectRef.of(one))
             if ObjectRef.of(one) in payload.replaced:
-                self._apply(_beside(one), dry_run=True)  # what could not be made must not cost what is there
+                self._apply(_beside(one), dry_run=True)  # if the new one is invalid, the live one must survive
             elif there is not None and not _is_going(there):
                 self._apply(one, dry_run=True)
             elif not fresh:
                 self._check_free(one)
 
     def apply(self, payload: Payload, live: Objects, *, fresh: bool = False) -> dict[ObjectRef, Object]:
-        """Answers what is live afterwards. What was autoscaled and no longer is loses its autoscaler first, which would
-        undo the new number. `fresh`: as for `rehearse`."""
+        """Returns what is live afterwards. An obsolete autoscaler is deleted first, because it would undo the new
+        number of replicas. `fresh`: as for `rehearse`."""
         remove_objects(self.kube, (one for one in payload.obsolete if one["kind"] == AUTOSCALER.kind))
         after = {ref: one for ref, one in live.items() if one not in payload.obsolete}
         for one in _changed(payload, live):
@@ -104,13 +104,14 @@ class Applier:
             if error.reason is Reason.CONFLICT and error.conflicts:
                 if applied := [c for c in error.conflicts if c.applied and c.manager not in OURS]:
                     raise _conflict(one, applied) from error
-                return self.kube.apply(one, dry_run=dry_run, force=True)  # edited, patched or scaled: that is healed
+                return self.kube.apply(one, dry_run=dry_run, force=True)  # edited, patched or scaled: take it back
             if error.reason is Reason.INVALID and any(words in error.message for words in _IMMUTABLE):
                 raise in_place_error(ObjectRef.of(one), error.message) from error
             raise
 
     def _check_free(self, one: Object) -> None:
-        """Nothing of others bears the name of what is new. What lost our labels to an edit is still ours."""
+        """Refuses to overwrite somebody else's object of the same name. An object whose labels were edited away still
+        counts as ours, by its field manager."""
         there = self.kube.metadata(ObjectRef.of(one))
         if there is None:
             return
@@ -120,12 +121,12 @@ class Applier:
         if installation != self.installation and (installation or not managers & OURS):
             raise TargetError(
                 "The name is taken",
-                f"{ObjectRef.of(one)} is there and not of this installation. It is left alone: rename the deployment, "
-                "or remove that object.",
+                f"{ObjectRef.of(one)} exists and is not of this installation. KubeServe does not change it: rename the "
+                "deployment, or remove that object.",
             )
 
     def _replace(self, one: Object, uid: str, payload: Payload) -> Object:
-        """Removes what can't be changed in place, and makes it again with as many replicas. Asked again, it goes on."""
+        """Replaces an object that can't be changed in place, keeping its number of replicas. Repeatable."""
         ref = ObjectRef.of(one)
         for _ in range(ATTEMPTS):
             now = self.kube.get(ref)
@@ -133,10 +134,10 @@ class Applier:
                 return self._make(one, self._left_behind(one))
             if now["metadata"]["uid"] != uid or self._remove_as_seen(now, payload):
                 return self._make(one, now["spec"].get("replicas"))
-        raise TargetError("It changes all the time", f"{ref} can't be removed as it was looked at.", retryable=True)
+        raise TargetError("It keeps changing", f"{ref} can't be deleted as it was read.", retryable=True)
 
     def _remove_as_seen(self, now: Object, payload: Payload) -> bool:
-        """False: it is another by now, as it was scaled, or pods of it got ready."""
+        """False if it changed since we looked (scaled, or a pod became ready)."""
         ref, metadata = ObjectRef.of(now), now["metadata"]
         propagation = payload.replaced[ref]
         if propagation is Propagation.BACKGROUND and payload.routed and (now.get("status") or {}).get("readyReplicas"):
@@ -153,8 +154,8 @@ class Applier:
         return True
 
     def _make(self, one: Object, replicas: int | None) -> Object:
-        """With as many replicas where it is autoscaled: of the pods that a new Deployment takes over, the API's default
-        of one would leave one."""
+        """Creates an object; an autoscaled Deployment with this number of replicas, because the API's default of one
+        would scale down the pods that it takes over."""
         if replicas is None or not _is_autoscaled(one):
             return self._apply(one)
         self._apply({**one, "spec": {**one["spec"], "replicas": replicas}})
@@ -162,7 +163,7 @@ class Applier:
         return self._apply(one)
 
     def _left_behind(self, one: Object) -> int | None:
-        """How many replicas a Deployment had that was removed alone, by a replacement that was killed or by people."""
+        """The replicas of a Deployment that was deleted without its pods, by a killed replacement or by people."""
         if not _is_autoscaled(one):
             return None
         metadata = one["metadata"]
@@ -170,19 +171,19 @@ class Applier:
         return replicas_of_orphans(self.kube, metadata["namespace"], labels)
 
     def _await_gone(self, ref: ObjectRef, uid: str) -> None:
-        """What was asked to go, by us or by somebody else. TargetError, to be tried again, while it is still there."""
+        """Waits for an object that somebody deleted. A retryable TargetError if it still exists after that time."""
         deadline = time.monotonic() + self.timing.removal
         while (now := self.kube.metadata(ref)) is not None and now["metadata"]["uid"] == uid:
             if time.monotonic() > deadline:
                 raise TargetError(
                     "Still being removed",
-                    f"{ref} has been asked to go and is still there; once it is gone, it is made anew.",
+                    f"{ref} is being deleted and still exists; once it is gone, it is created again.",
                     retryable=True,
                 )
             time.sleep(POLL_SECONDS)
 
     def _take_over(self, seen: Object) -> None:
-        """What was added by editing becomes ours, so that it goes with the next apply."""
+        """Takes over fields that people added by editing, so that the next apply removes them."""
         for _ in range(ATTEMPTS if taken_over(seen) else 0):
             there = self.kube.get(ObjectRef.of(seen))
             entries = taken_over(there) if there else None
@@ -208,7 +209,7 @@ class Applier:
 
 
 def remove_objects(kube: KubeClient, objects: Iterable[Object]) -> bool:
-    """Asks each to go, if it still is the one that was seen. Answers whether all are gone."""
+    """Deletes each object if it still is the one that was seen. Returns whether all are gone."""
     gone = True
     for one in objects:
         if _is_going(one):
@@ -230,12 +231,12 @@ def _is_going(one: Object) -> bool:
 
 
 def _is_autoscaled(rendered: Object) -> bool:
-    """Whether its number of replicas is not ours to say."""
+    """Whether an autoscaler chooses its number of replicas."""
     return bool(rendered["kind"] == WORKLOAD.kind and "replicas" not in rendered["spec"])
 
 
 def _beside(one: Object) -> Object:
-    """The same under a name that is free, to ask whether it could be made."""
+    """The same object under an unused name, to find out by a dry run whether it could be created."""
     name = f"{one['metadata']['name'][: MAX_NAME - len(_REHEARSAL)]}{_REHEARSAL}"
     return {**one, "metadata": {**one["metadata"], "name": name}}
 
@@ -248,6 +249,6 @@ def _conflict(one: Object, conflicts: Iterable[Conflict]) -> ConflictError:
     who = "; ".join(f"{conflict.manager} applies {conflict.field}" for conflict in conflicts)
     return ConflictError(
         "Somebody else applies this field",
-        f"{ObjectRef.of(one)}: {who}. It is left alone. Have one of the two give it up, or let KubeServe take it by "
-        "`kubernetes: {force: true}` in platform.yaml.",
+        f"{ObjectRef.of(one)}: {who}. KubeServe does not change it. Have one of the two give it up, or let KubeServe "
+        "take it by `kubernetes: {force: true}` in platform.yaml.",
     )

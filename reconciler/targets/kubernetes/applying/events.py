@@ -1,6 +1,6 @@
-"""Events on what a rollout touches, so that `kubectl describe` tells of it. Called by `rollout.py`; best effort.
+"""Events on the objects of a rollout, for `kubectl describe`. Called by `rollout.py`; best effort.
 
-A first start is told by its objects; Events are written where something was there before, and of what fails.
+No Event for a first start; one for each later rollout and for each failure.
 https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 """
 
@@ -36,7 +36,7 @@ class Events:
 
     def _write(self, objects: Iterable[Object], reason: str, message: str, *, warning: bool = False) -> None:
         for one in objects:
-            with suppress(TargetError):  # who may not write Events still may roll out
+            with suppress(TargetError):  # a rollout does not depend on the right to write Events
                 self.kube.create(_event(one, reason, message, warning=warning))
 
 

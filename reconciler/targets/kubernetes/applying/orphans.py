@@ -1,7 +1,7 @@
-"""ReplicaSets that lost their Deployment: it was removed alone, and the one that takes them and their pods over is not
-there yet. No listing of ours shows them, as only Deployments are listed.
+"""ReplicaSets without a Deployment: theirs was deleted without its dependents, and the next one, which will take over
+them and their pods, does not exist yet. Observing does not see them, because it lists only Deployments.
 
-Called by `apply.py` before that one is made, and by `removal.py` where nobody wants it any more.
+Called by `apply.py` before the next Deployment is created, and by `removal.py` if there will be none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.targets.kubernetes.objects.identity import Object, workload
 from reconciler.targets.kubernetes.objects.kinds import REPLICA_SET
 
 ORPHANING = "orphan"
-"""The finalizer of what goes without what it owns."""
+"""The finalizer of an object that is deleted without its dependents."""
 
 
 def orphans(kube: KubeClient, namespace: str, labels: str) -> list[Object]:
@@ -23,12 +23,12 @@ def orphans(kube: KubeClient, namespace: str, labels: str) -> list[Object]:
 
 
 def replicas_of_orphans(kube: KubeClient, namespace: str, labels: str) -> int | None:
-    """How many pods they are to have; None where there are none of them."""
+    """The number of pods that they should have; None if there are no such ReplicaSets."""
     found = orphans(kube, namespace, labels)
     return sum(int(one["spec"].get("replicas") or 0) for one in found) if found else None
 
 
 def leaves_orphans(objects: Iterable[Object]) -> bool:
-    """Whether a variant's Deployment is about to go alone."""
+    """Whether a variant's Deployment is being deleted without its dependents."""
     going = workload(objects)
     return going is not None and ORPHANING in (going["metadata"].get("finalizers") or ())

@@ -1,4 +1,4 @@
-"""A tenant's namespace and what is in it before anything runs: looked at before the plan, provisioned by `ensure`.
+"""A tenant's namespace and its objects, without which nothing can run: read before the plan, provisioned by `ensure`.
 
 Called by `rollout.py`. The operator's Secrets are read by name and written into the tenant's namespace; they show
 nowhere else.
@@ -26,7 +26,7 @@ READING_THREADS = 4
 POLL_SECONDS = 0.05
 
 _ENTRY = (NAMESPACE.kind, ROLE_BINDING.kind)
-"""Kinds without which nothing else can be written."""
+"""Kinds that must exist before anything else can be written."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Provisioner:
         return tenant in self._fresh
 
     def surroundings(self, desired: Desired, live: Live) -> Surroundings:
-        """Asks for what no listing of ours shows: namespaces of tenants that are new, and the operator's Secrets."""
+        """Reads what observing does not list: namespaces of new tenants, the operator's Secrets, and the Gateway."""
         objects = objects_of(live)
         new = [tenant for tenant in desired.tenants if not _is_there(objects.get(tenant, {}))]
         sources = {
@@ -63,8 +63,8 @@ class Provisioner:
         )
 
     def provision(self, tenant: str, payload: Payload, live: Objects) -> dict[ObjectRef, Object]:
-        """The namespace and the right to write in it, then the Secrets, then what tells that they are there. Answers
-        what is live afterwards."""
+        """Applies the namespace and the right to write in it, copies the Secrets, then applies the rest, of which the
+        service account records the copies. Returns what is live afterwards."""
         entry = tuple(one for one in payload.objects if one["kind"] in _ENTRY)
         others = tuple(one for one in payload.objects if one["kind"] not in _ENTRY)
         self._check_namespace(tenant, live)
@@ -91,7 +91,7 @@ class Provisioner:
         self._whole.add(tenant)
 
     def _await_admission(self, tenant: str) -> None:
-        """API servers learn of a new RoleBinding a moment after it was made."""
+        """Waits until the API servers know of a new RoleBinding, which takes them a moment."""
         ask = ObjectRef(*ACCOUNT, namespace_of(self.platform, tenant), SERVICE_ACCOUNT)
         deadline = time.monotonic() + self.applier.timing.admission
         while True:
@@ -104,7 +104,7 @@ class Provisioner:
             time.sleep(POLL_SECONDS)
 
     def _check_namespace(self, tenant: str, live: Objects) -> None:
-        """Once more, right before the first write: it may have been made since the plan."""
+        """Checks again right before the first write, because somebody may have created the namespace since the plan."""
         if any(ref.api == NAMESPACE for ref in live):
             return
         there = self._namespace(tenant)
@@ -135,7 +135,7 @@ class Provisioner:
         namespace, _, name = copy.source.partition("/")
         original = self.kube.get(ObjectRef(*SECRET, namespace, name))
         if original is None:
-            raise TargetError("A Secret of the operator is missing", f"{copy.source} is not there any more.")
+            raise TargetError("A Secret of the operator is missing", f"{copy.source} does not exist any more.")
         if (error := lacking_keys(copy, _keys(original))) is not None:
             raise error
         metadata = {

@@ -1,4 +1,4 @@
-"""Takes away a deployment's route, a variant or a tenant: asked for again and again until nothing is left.
+"""Removes a deployment's route, a variant or a tenant; called repeatedly until nothing is left.
 
 Called by `rollout.py`. A tenant's access to the store goes before its namespace, and that takes the rest with it.
 """
@@ -47,10 +47,10 @@ class Remover:
     kube: KubeClient
     platform: Platform
     _ending: set[ResourceId] = field(default_factory=set)
-    """Variants of which nothing is left but what runs, and will go."""
+    """Variants of which only ReplicaSets and pods are left, which the garbage collector removes."""
 
     def remove(self, resource: ResourceId, seen: str | None) -> bool:
-        """True once nothing is left. TargetError when it is not what was seen, not ours, or a tenant in use."""
+        """True once nothing is left. TargetError if it changed since it was seen, is not ours, or is in use."""
         if resource in self._ending:
             return self._has_ended(resource)
         namespace = self.kube.get(ObjectRef(*NAMESPACE, "", namespace_of(self.platform, resource.tenant)))
@@ -62,7 +62,7 @@ class Remover:
         return self._remove_parts(resource, seen)
 
     def wanted_again(self, resource: ResourceId) -> None:
-        """It was made since it was asked to go."""
+        """Forgets that a variant was being removed, because it was created again."""
         self._ending.discard(resource)
 
     def _remove_parts(self, resource: ResourceId, seen: str | None) -> bool:
@@ -70,10 +70,10 @@ class Remover:
         objects = self._objects(resource, kinds_of(resource.kind))
         if seen is not None:
             _check_seen(resource, objects, seen)
-        if is_variant:  # first, as no listing shows that they are left
+        if is_variant:  # first, because no listing would show that they are left
             namespace = namespace_of(self.platform, resource.tenant)
             remove_objects(self.kube, orphans(self.kube, namespace, self._selector(resource)))
-        if leaves_orphans(objects):  # what tells of them goes when they have gone
+        if leaves_orphans(objects):  # delete the labelled objects last, after the orphans are gone
             remove_objects(self.kube, (one for one in objects if not _goes_last(one)))
             return False
         if not remove_objects(self.kube, sorted(objects, key=_goes_last)):
@@ -82,7 +82,7 @@ class Remover:
         return self._has_ended(resource)
 
     def _has_ended(self, resource: ResourceId) -> bool:
-        """What may yet make pods is looked for before the pods, else a last one slips through."""
+        """Lists ReplicaSets before pods, because a ReplicaSet may create one more pod in between."""
         kinds = _RUNNING if resource.kind is Kind.VARIANT else ()
         if any(self._list(resource, [kind], self._selector(resource)) for kind in kinds):
             return False
@@ -141,7 +141,7 @@ class Remover:
 
 
 def _check_seen(resource: ResourceId, objects: Collection[Object], seen: str) -> None:
-    """What is on its way out is what asking has made of it, and is not compared."""
+    """Skips the fingerprint check for objects that are already terminating, because our own delete changed them."""
     going = any(one["metadata"].get("deletionTimestamp") for one in objects)
     if objects and not going and fingerprint(objects) != seen:
         raise TargetError("Changed since it was planned", f"{resource} is no longer what the plan saw: plan again.")

@@ -1,5 +1,5 @@
-"""Moving traffic: only to what is ready, with backends that come before and go after it, and not done before the
-gateway has taken over the route of this generation.
+"""Moves traffic: only to ready variants; backends are added before the weights move and removed afterwards; done once
+the gateway has accepted this generation of the route.
 
 Called by `rollout.py` around the applying of a deployment's objects.
 """
@@ -18,21 +18,21 @@ from reconciler.targets.protocol import Readiness, ReadinessState, TargetError
 
 POLL_SECONDS = 0.5
 MAX_BACKENDS = 16
-"""Of one rule, by the schema of the Gateway API."""
+"""In one rule, by the schema of the Gateway API."""
 
 
 def check_ready(variants: Mapping[ResourceId, Readiness]) -> None:
-    """TargetError unless each of these has a pod that is ready, or is to have none."""
+    """TargetError unless each of these has a ready pod, or should have none."""
     for variant, readiness in variants.items():
         if readiness.state is not ReadinessState.READY and not readiness.ready:
             raise TargetError("Traffic can't move", f"{variant} has no replica that is ready.", retryable=True)
 
 
 def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterator[Object]:
-    """The routes to apply first, one after the other: backends join without traffic, and leave without traffic.
+    """The routes to apply first, one after the other, so that backends are added and removed while their weight is 0.
 
-    Envoy learns of backends and of weights on separate ways, in no sure order. Whom a route sends to a backend that is
-    not known yet, or no longer, gets a 503
+    Envoy learns of backends and of weights separately, in no particular order. A request that a route sends to a
+    backend which Envoy does not know yet, or no longer knows, gets a 503
     (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations).
     """
     for route in wanted:
@@ -50,8 +50,8 @@ def stages(wanted: Iterable[Object], live: Mapping[ObjectRef, Object]) -> Iterat
 def await_acceptance(kube: KubeClient, applied: Iterable[Object], seconds: float, *, whole: bool = True) -> None:
     """Returns once every parent of the routes has accepted them as they are now. TargetError: refused, or not in time.
 
-    A route without a parent waits for nobody: the stable Service serves. `whole`: whether all backends have to be
-    there, as those that leave may be gone already.
+    A route without a parent needs no acceptance: the stable Service serves. `whole`: whether all backends have to
+    exist; those that are being removed may be gone already.
     """
     deadline = time.monotonic() + seconds
     for route in applied:
@@ -60,7 +60,7 @@ def await_acceptance(kube: KubeClient, applied: Iterable[Object], seconds: float
 
 
 def _is_simple(*routes: Object) -> bool:
-    """As the chart makes them, and nobody has changed them to something else."""
+    """Whether they have a single rule, as the chart makes them."""
     return all(len(route["spec"].get("rules") or ()) == 1 for route in routes)
 
 

@@ -1,4 +1,4 @@
-"""What the API server refuses, in words that name what to do. Made by `transport.py`; raised through everything."""
+"""Errors of the API server, in words that say what to do. Made by `transport.py`; raised through everything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONFLICT = re.compile(r'conflict with "(?P<manager>[^"]+)"(?: with subresource 
 
 
 class Reason(StrEnum):
-    """Why, as the API server's Status names it; those that the target tells apart."""
+    """The reasons in the API server's Status that the target distinguishes."""
 
     NOT_FOUND = "NotFound"
     CONFLICT = "Conflict"
@@ -61,7 +61,7 @@ class Conflict(NamedTuple):
 
 
 class KubeError(TargetError):
-    """An answer of the API server that is no success, or none at all."""
+    """The API server answered with an error, or not at all."""
 
     code = "kubernetes"
 
@@ -75,7 +75,7 @@ class KubeError(TargetError):
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
-        """Of a server-side apply: who is in the way, and where."""
+        """After a server-side apply: the other managers and their fields."""
         found = []
         for cause in self.causes:
             field, _, text = cause.partition("\n")
@@ -85,7 +85,7 @@ class KubeError(TargetError):
 
 
 def error_of(status: int, body: bytes, what: str) -> KubeError:
-    """The error that an answer of `status` >= 400 stands for. `what`: the verb and the object, for people."""
+    """The error for an answer with a `status` >= 400. `what`: the verb and the object, for people."""
     document = _status(body)
     reason = _BY_STATUS.get(status, Reason.OTHER)
     if document.get("reason") == Reason.ALREADY_EXISTS:

@@ -55,7 +55,7 @@ class KubeClient:
         return self._transport.requests
 
     def guard(self, check: Callable[[], None]) -> None:
-        """Has `check` asked right before everything that is written from now on; what it raises stops the write."""
+        """Calls `check` right before each write from now on; an exception that it raises stops the write."""
         self._transport.guard = check
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class KubeClient:
     def list_at(
         self, api_version: str, kind: str, *, labels: str = "", namespace: str = ""
     ) -> tuple[builtins.list[Object], str]:
-        """The same, and the resourceVersion at which they were so: where a watch goes on."""
+        """The same, and the resourceVersion of that state, from which a watch can start."""
         resource = self._resource(api_version, kind)
         try:
             return self._pages(resource, labels, namespace)
@@ -98,7 +98,7 @@ class KubeClient:
             return self._pages(resource, labels, namespace)
 
     def watch(self, api_version: str, kind: str, *, labels: str, since: int) -> Stream:
-        """What happens to the objects that the labels select, for a while: one JSON document a line."""
+        """The changes of the objects that the labels select, for a limited time: one JSON document a line."""
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
         query |= {"timeoutSeconds": str(self._watch_seconds), "labelSelector": labels}
         resource = self._resource(api_version, kind)
@@ -107,7 +107,7 @@ class KubeClient:
         )
 
     def get(self, ref: ObjectRef) -> Object | None:
-        """The object, or None where there is none."""
+        """The object, or None if it does not exist."""
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         try:
             found: Object = self._transport.json("GET", path, what=f"get {ref}")
@@ -118,7 +118,7 @@ class KubeClient:
         return found
 
     def metadata(self, ref: ObjectRef) -> Object | None:
-        """Of an object no more than its metadata: nothing of a Secret's content crosses the wire. None: not there."""
+        """Only the metadata of an object, so that nothing of a Secret's content is sent. None if it does not exist."""
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         try:
             found = orjson.loads(self._transport.send("GET", path, what=f"get {ref}", accept=METADATA_ONLY))
@@ -146,8 +146,8 @@ class KubeClient:
         resource_version: str = "",
         propagation: Propagation = Propagation.BACKGROUND,
     ) -> bool:
-        """Asks an object to go, if it still is the one with this UID. Answers whether it is gone: one with finalizers
-        or a grace period goes later."""
+        """Deletes an object if it still has this UID. Returns whether it is gone already: one with finalizers or a
+        grace period goes later."""
         path = self._resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
         body = {"preconditions": preconditions, "propagationPolicy": propagation.value}
@@ -192,7 +192,7 @@ class KubeClient:
         return done
 
     def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
-        """The last lines of a container's log; "" where there is none, or where its node does not tell."""
+        """The last lines of a container's log; "" where there is none, or if its node does not answer."""
         query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:

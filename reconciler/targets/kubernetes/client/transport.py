@@ -54,7 +54,7 @@ class Transport:
         once: bool = False,
         guarded: bool = True,
     ) -> JSON:
-        """Sends, and answers the decoded JSON. KubeError for what is no success."""
+        """Sends, and answers the decoded JSON. KubeError for an error."""
         encoded = None if body is None else _encoded(body)
         return orjson.loads(
             self.send(verb, path, query, encoded, what=what, content_type=content_type, once=once, guarded=guarded)
@@ -73,8 +73,8 @@ class Transport:
         once: bool = False,
         guarded: bool = True,
     ) -> bytes:
-        """The body of a successful answer. `once`: not tried again after the request may have arrived; `guarded`: only
-        while the guard lets it pass, if it writes."""
+        """The body of a successful answer. `once`: no retry after the request may have arrived; `guarded`: a write
+        is sent only if the guard allows it."""
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": accept, "Content-Type": content_type, **self._auth()}
         delay = FIRST_DELAY
@@ -92,12 +92,12 @@ class Transport:
         raise AssertionError
 
     def stream(self, path: str, query: Mapping[str, str], *, what: str, silence: float | None = None) -> Stream:
-        """An answer that the server keeps open. KubeError when it refuses; `silence`: after so many seconds without a
-        byte it counts as broken."""
+        """An answer that the server keeps open. KubeError when it refuses; `silence`: seconds without a byte after
+        which it counts as broken."""
         return Stream(self._request("GET", f"{path}?{urlencode(query)}", what=what, read=silence, preload=False), what)
 
     def ask(self, path: str, body: bytes, *, what: str, seconds: float) -> tuple[int, bytes, Mapping[str, str]]:
-        """POSTs through the server to what stands behind it, once. Whatever that answers: status, body, headers."""
+        """POSTs once through the server to a Service behind it. Returns its answer: status, body, headers."""
         answer = self._request("POST", path, what=what, read=seconds, body=body, refuse=False)
         return answer.status, answer.data, dict(answer.headers)
 

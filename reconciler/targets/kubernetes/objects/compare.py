@@ -1,7 +1,7 @@
-"""Rendered against live: an object is as rendered when every value that we set is there. Pure; called by `prepare.py`.
+"""Compares rendered with live objects: they are equal if every value that we set is live. Pure; called by `prepare.py`.
 
-Live objects hold more than we set: defaults, status, what others own. Only our own paths are looked at; `ownership.py`
-finds what somebody added to a spec by editing it.
+Live objects hold more than we set: defaults, status, fields of other managers. Only our own paths are compared;
+`ownership.py` finds what somebody added to a spec by editing it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LIST_KEYS = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "hostAliases": ("ip",),
 }
-"""Lists whose items the API tells apart by a key, and to which others may add; `ports` depend on where they are.
+"""Lists whose items the API identifies by a key, and to which other managers may add; `ports` depend on the place.
 
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy. All others are one value.
 """
@@ -52,7 +52,7 @@ _WORDS = {("Deployment", "spec.replicas"): "running replicas"}
 
 
 def differences(rendered: Object, live: Object | None) -> tuple[FieldChange, ...]:
-    """What applying would change, in the object's own paths; empty when it is there as rendered."""
+    """What applying would change, in the object's own paths; empty if it is live as rendered."""
     ref = ObjectRef.of(rendered)
     if live is None:
         return (FieldChange(f"{ref.kind} {ref.name}", None, "present"),)
@@ -71,7 +71,7 @@ def differences(rendered: Object, live: Object | None) -> tuple[FieldChange, ...
 
 
 def all_differences(rendered: Object, live: Object) -> tuple[FieldChange, ...]:
-    """Every path that applying would set, take back or take away."""
+    """Every path that applying would set, revert or remove."""
     limit = redaction.MAX_VALUE
     found = _changes(rendered, live, limit)
     told = {change.field for change in found}
@@ -80,7 +80,7 @@ def all_differences(rendered: Object, live: Object) -> tuple[FieldChange, ...]:
 
 
 def unchangeable(rendered: Object, live: Object) -> Difference | None:
-    """What of a live object would have to change and can't: only a new object can have it."""
+    """The difference that can't be applied in place, so that the object has to be replaced; None if there is none."""
     path = UNCHANGEABLE.get(ObjectRef.of(rendered).api)
     if path is None:
         return None
@@ -89,7 +89,7 @@ def unchangeable(rendered: Object, live: Object) -> Difference | None:
 
 
 def is_drift(rendered: Object, live: Object | None) -> bool:
-    """Whether a difference is not ours: what was rendered last is what is rendered today."""
+    """Whether a difference was made by others: the rendered object has not changed since it was applied."""
     return live is None or annotation(live, RENDERED) == annotation(rendered, RENDERED)
 
 
@@ -131,7 +131,7 @@ def _at(found: Object, path: str) -> JSON:
 
 
 def _bare(value: JSON) -> JSON:
-    """Without what is empty, which the API leaves out."""
+    """The value without empty parts, which the API leaves out."""
     if isinstance(value, dict):
         return {key: bare for key, below in value.items() if (bare := _bare(below)) not in (None, {}, [])}
     return [_bare(one) for one in value] if isinstance(value, list) else value
@@ -150,7 +150,7 @@ def _walk(ours: JSON, live: JSON, path: str, field: str) -> Iterator[Difference]
             return
         for key, value in ours.items():
             there = live.get(key) if live else None
-            if value == there:  # as most are
+            if value == there:  # as most values are
                 continue
             below = f"{path}.{key}" if path else key
             yield from _walk(value, there, below, field if field in _QUANTITIES else key)

@@ -1,4 +1,4 @@
-"""The marks that every object of ours carries, and an object's identity. Pure; used by all of the Kubernetes target."""
+"""The labels and annotations of our objects, and an object's identity. Pure; used by all of the Kubernetes target."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def selector(installation: str, *tenants: str) -> str:
 
 
 def owner(found: Mapping[str, JSON]) -> ResourceId | None:
-    """The resource that an object belongs to, told by its labels; None for what isn't ours."""
+    """The resource that an object belongs to, by its labels; None if it isn't ours."""
     labels = found["metadata"].get("labels") or {}
     tenant = labels.get(TENANT)
     if labels.get(MANAGED_BY) != MANAGER or not tenant:
@@ -97,10 +97,10 @@ def deployment_of(resource: ResourceId, content: Mapping[str, JSON]) -> Resource
 
 
 class Propagation(StrEnum):
-    """What becomes of what a deleted object owns."""
+    """What happens to the dependents of a deleted object."""
 
-    BACKGROUND = "Background"  # it goes too
-    ORPHAN = "Orphan"  # it stays
+    BACKGROUND = "Background"  # they are deleted too
+    ORPHAN = "Orphan"  # they stay
 
 
 def workload(objects: Iterable[Object]) -> Object | None:
@@ -119,7 +119,7 @@ def is_terminating(content: Mapping[str, JSON]) -> bool:
 
 
 def rendered_digest(found: Object) -> str:
-    """Pins an object as rendered, the annotation that holds this digest aside."""
+    """The digest of an object as rendered, without the annotation that holds this digest."""
     annotations = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k != RENDERED}
     bare = {**found, "metadata": {**found["metadata"], "annotations": annotations}}
     return "sha256:" + hashlib.sha256(orjson.dumps(bare, option=orjson.OPT_SORT_KEYS)).hexdigest()

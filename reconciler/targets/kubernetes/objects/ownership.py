@@ -1,8 +1,8 @@
-"""What people have edited into our objects' specs, told by the API server's own record of who set what. Pure.
+"""What people added to our objects' specs by editing them, from the API server's record of field managers. Pure.
 
-An edit of a value that we set shows by its value and is taken back by applying. What somebody *added* (an
-environment variable, a host path) stays his when we apply: to take it back, his fields are first made ours, and then
-they go as all that we no longer render. Applied fields of others are none of our business here.
+An edit of a value that we set shows in a comparison, and applying reverts it. A field that somebody *added* (an
+environment variable, a host path) keeps its manager when we apply. To remove it, we first take over its ownership; then
+the next apply removes it, as it removes all that we no longer render. Fields that others *apply* are not touched here.
 
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
 """
@@ -18,18 +18,18 @@ from reconciler.targets.kubernetes.objects.identity import MANAGER, SCALER, Obje
 
 OURS = frozenset({MANAGER, SCALER})
 CONTROLLERS = frozenset({"kube-controller-manager", "kube-apiserver", "kube-scheduler", "kubelet"})
-"""Parts of the cluster itself, which write what is theirs to write."""
+"""Managers that are parts of the cluster itself."""
 
 
 def editors(live: Object) -> Iterator[tuple[str, str]]:
-    """(manager, path) of everything that was edited into the spec and is still there."""
+    """(manager, path) of every field that somebody added to the spec and that still exists."""
     for entry in _edits(live):
         for path in _paths(_spec(entry)["f:spec"], "spec"):
             yield entry["manager"], path
 
 
 def taken_over(live: Object) -> list[JSON] | None:
-    """The record as it is once what was edited into the spec is ours; None where nothing was."""
+    """The managedFields in which we own what was added to the spec by editing; None if nothing was."""
     edits = list(_edits(live))
     if not edits:
         return None
@@ -43,8 +43,8 @@ def taken_over(live: Object) -> list[JSON] | None:
 
 
 def given_up(rendered: Object, live: Object) -> Iterator[tuple[str, JSON]]:
-    """(path, value) of what we applied once and no longer render: applying takes it away. Not so a number of replicas,
-    which stays until an autoscaler changes it."""
+    """(path, value) of what we applied once and no longer render, so that applying removes it. Except a number of
+    replicas, which stays until an autoscaler changes it."""
     own = next((e for e in live["metadata"].get("managedFields") or () if _is_own(e)), None)
     if own:
         found = _absent(own.get("fieldsV1") or {}, rendered, live, "")
@@ -98,7 +98,7 @@ def _edits(live: Object) -> Iterator[dict[str, JSON]]:
 
 
 def _spec(entry: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The part that is about the spec. The number of replicas is told by its value, and may be the autoscaler's."""
+    """The part about the spec, without the number of replicas, which is compared by its value."""
     spec = {k: v for k, v in (entry.get("fieldsV1") or {}).get("f:spec", {}).items() if k not in ("f:replicas", ".")}
     return {"f:spec": spec} if spec else {}
 

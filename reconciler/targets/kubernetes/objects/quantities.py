@@ -15,7 +15,7 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15,
 
 @lru_cache(maxsize=4096, typed=True)
 def amount(quantity: str | int | float) -> Decimal | None:
-    """The number that a quantity stands for, in its own unit (cores, bytes, pods); None for what is none.
+    """The number that a quantity stands for, in its own unit (cores, bytes, pods); None if it is not a quantity.
 
     https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
     """

@@ -25,7 +25,7 @@ _OF_THE_API = frozenset({"key", "topologyKey"})
 _CHOSEN = frozenset({"annotations", "labels", "data", "stringData", "params"})
 """Maps whose names somebody chose: none of them is a field of the API."""
 _UNKNOWN = "password"
-"""Stands for a name that the path doesn't have."""
+"""Used where the path has no name."""
 
 _IN_A_MAP = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_CHOSEN))})\.(?P<name>.+?)(?:\[\d+\])?$")
 _VALUE_OF_ITEM = re.compile(r"(?P<list>\w+)\[(?P<item>[^\]]*)\]\.value$")

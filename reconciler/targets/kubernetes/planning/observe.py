@@ -1,4 +1,4 @@
-"""Everything that carries this installation's mark: one LIST a kind, grouped by the resource that it belongs to.
+"""Everything with this installation's labels: one LIST for each kind, grouped by the resource that it belongs to.
 
 Called by `target.py`. Secrets are never listed.
 """
@@ -63,7 +63,7 @@ def observe(kube: KubeClient, installation: str, scope: Scope, gateway: str | No
 
 
 def gateway_exists(kube: KubeClient, name: str | None) -> bool:
-    """Whether there is a Gateway NAMESPACE/NAME; True where nobody tells, because we may not read it."""
+    """Whether there is a Gateway NAMESPACE/NAME; True if we may not read it and so don't know."""
     if name is None or not kube.serves(*GATEWAY):
         return True
     namespace, _, short = name.partition("/")
@@ -76,7 +76,7 @@ def gateway_exists(kube: KubeClient, name: str | None) -> bool:
 
 
 def served(kube: KubeClient, kinds: Iterable[ApiKind]) -> list[ApiKind]:
-    """Of some kinds those that the cluster knows."""
+    """Those of some kinds that the cluster serves."""
     return [kind for kind in kinds if kind not in OPTIONAL or kube.serves(*kind)]
 
 
@@ -98,7 +98,7 @@ def group(found: Iterable[Object], scope: Scope, lost_gateway: str | None = None
 
 
 def fingerprint(objects: Collection[Object]) -> str:
-    """Changes when any of them was made again or its content changed; not with its status, not with the number of
+    """Changes when an object was created again or its content changed; not with its status, nor with a number of
     replicas that an autoscaler chose."""
     autoscaled = is_autoscaled(objects)
     parts = sorted(_content(found, autoscaled=autoscaled) for found in objects)
@@ -106,7 +106,7 @@ def fingerprint(objects: Collection[Object]) -> str:
 
 
 def routed(found: Iterable[Object]) -> Mapping[str, int]:
-    """Of a deployment's objects: variant -> weight, as the route has it; else by the stable Service."""
+    """Variant -> weight, from the HTTPRoute among a deployment's objects, else from the stable Service."""
     by_kind = {one["kind"]: one for one in found}
     service = by_kind.get("Service")
     chosen = (service["spec"].get("selector") or {}).get(VARIANT) if service else None

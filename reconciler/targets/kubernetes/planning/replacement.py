@@ -1,9 +1,9 @@
-"""What can't be changed in place: whether it may be removed and made again, and what that does to what serves. Pure.
+"""Objects that can't be changed in place: whether they may be replaced, and what that does to serving pods. Pure.
 
-Called by `prepare.py`, so that a plan says it; `apply.py` replaces what the plan said, and nothing else.
+Called by `prepare.py`, so that the plan shows it; `apply.py` replaces only what the plan says.
 
-A Deployment that is deleted alone leaves its ReplicaSets and pods running. The one that is made next takes them over
-if its selector selects them, so that nobody stops answering:
+A Deployment that is deleted without its dependents leaves its ReplicaSets and pods running. The next Deployment
+takes them over if its selector selects them, so that serving is not interrupted:
 https://kubernetes.io/docs/tasks/administer-cluster/use-cascading-deletion/#set-orphan-deletion-policy
 """
 
@@ -21,7 +21,7 @@ from reconciler.targets.protocol import TargetError
 
 @dataclass(frozen=True, slots=True)
 class Replacements:
-    """`objects`: what is removed and made again, and what becomes of what it owns; `note` says it to people."""
+    """`objects`: what is deleted and created again, and what happens to its dependents; `note` is for people."""
 
     objects: Mapping[ObjectRef, Propagation] = field(default_factory=dict)
     note: str = ""
@@ -29,7 +29,7 @@ class Replacements:
 
 
 def replacements(changed: Iterable[tuple[Object, Object | None]], *, serves: bool) -> Replacements:
-    """Of (rendered, live) pairs that differ. `serves`: whether pods of theirs take requests now."""
+    """The replacements among (rendered, live) pairs that differ. `serves`: whether their pods take requests now."""
     found = [
         _replacement(ObjectRef.of(one), wrong[0], one, there, serves=serves)
         for one, there in changed
@@ -47,7 +47,7 @@ def in_place_error(ref: ObjectRef, why: str) -> TargetError:
     return TargetError(
         "A field can't be changed in place",
         f"{ref}: {why}. Nothing was changed. Remove it with `kubectl delete {ref.kind.lower()} {ref.name}{where}`, and "
-        "the next round makes it anew.",
+        "the next round creates it again.",
     )
 
 
@@ -55,23 +55,23 @@ def interruption_error(ref: ObjectRef) -> TargetError:
     path = UNCHANGEABLE[ref.api]
     return TargetError(
         "A field can't be changed without an interruption",
-        f"{ref} serves, and its {path} can't be changed in place. Made again, it would not find the pods that serve: "
-        "they lack labels that it would ask for. A new variant has the new selector from its start and replaces this "
-        "one without an interruption: deploy another version, or change what the variant is made of (its env, its "
-        "resources, the runtime's image). Or have the chart ask for labels that the pods have. To bear the "
-        f"interruption: `kubectl delete deployment {ref.name} -n {ref.namespace}`, and the next round makes it anew.",
+        f"{ref} serves, and its {path} can't be changed in place. A new one would not match the pods that serve, "
+        "because they lack labels of the new selector. A new variant has the new selector from its start and replaces "
+        "this one without an interruption: deploy another version, or change what the variant is made of (its env, its "
+        "resources, the runtime's image). Or have the chart use labels that the pods have. To accept the "
+        f"interruption: `kubectl delete deployment {ref.name} -n {ref.namespace}`; the next round creates it again.",
     )
 
 
 def _replacement(ref: ObjectRef, path: str, one: Object, there: Object, *, serves: bool) -> Replacements:
     if ref.api != WORKLOAD:  # a RoleBinding is the one that KubeServe has no right to delete
         return Replacements(error=in_place_error(ref, f"{path} is not what it should be"))
-    what = f"{ref} is removed and made again, as its {path} can't be changed in place"
+    what = f"{ref} is deleted and created again, because its {path} can't be changed in place"
     if _selects(one["spec"]["selector"], there["spec"]["template"]["metadata"].get("labels") or {}):
-        return Replacements({ref: Propagation.ORPHAN}, f"{what}; its pods stay, and go on serving")
+        return Replacements({ref: Propagation.ORPHAN}, f"{what}; its pods stay and keep serving")
     if serves:
         return Replacements(error=interruption_error(ref))
-    return Replacements({ref: Propagation.BACKGROUND}, f"{what}; its pods, which take no requests, are started anew")
+    return Replacements({ref: Propagation.BACKGROUND}, f"{what}; its pods, which take no requests, are started again")
 
 
 def _selects(selector: Mapping[str, JSON], labels: Mapping[str, str]) -> bool:

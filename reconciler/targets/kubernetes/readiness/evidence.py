@@ -1,7 +1,7 @@
-"""What explains why a variant is not ready: its ReplicaSets and Pods, watched or listed now and then.
+"""ReplicaSets and Pods, which explain why a variant is not ready: watched, or listed from time to time.
 
-Built by `watcher.py`: of a few variants both are watched. Of many, those of the variants that stand still are listed by
-a thread of its own: a cold start of a thousand has better things to do, and nobody waits for an explanation.
+Made by `watcher.py`. For a few variants both kinds are watched. For many, a thread of its own lists those of stalled
+variants only, so that a cold start of a thousand variants does not spend its time on explanations.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from reconciler.targets.kubernetes.readiness.informer import Informer, trimmed
 from reconciler.targets.kubernetes.timing import Timing
 
 KINDS = (REPLICA_SET, POD)
-REST = 20.0  # times as long as a listing took
+REST = 20.0  # pause between listings, as a multiple of the time that one took
 SHORTEST_REST, LONGEST_REST = 2.0, 10.0  # seconds
-NAMES = 100  # of variants that one listing asks for
+NAMES = 100  # at most, of variants in the selector of one listing
 
 Changed = Callable[[ResourceId], None]
 Found = tuple[Sequence[Object], Sequence[Object]]
@@ -31,16 +31,16 @@ Found = tuple[Sequence[Object], Sequence[Object]]
 
 class Explanations(Protocol):
     def of(self, variant: ResourceId) -> Found:
-        """What is known by now; perhaps nothing."""
+        """What is known so far, which may be nothing."""
 
     def ask(self, standing: Iterable[ResourceId]) -> None:
-        """These stand still: whom it is told of something new is called `changed` with."""
+        """Marks variants as stalled. `changed` is called for each one about which something new is learned."""
 
     def end(self) -> None: ...
 
 
 class Watched:
-    """ReplicaSets and Pods, as watches tell of them."""
+    """ReplicaSets and Pods that are watched."""
 
     def __init__(self, kube: KubeClient, labels: str, changed: Changed, timing: Timing) -> None:
         self._informers = [Informer(kube, kind, labels, changed, timing) for kind in KINDS]
@@ -52,7 +52,7 @@ class Watched:
         return found[0], found[1]
 
     def ask(self, standing: Iterable[ResourceId]) -> None:
-        """Who changed is told at once."""
+        """Does nothing, because watches report each change at once."""
         del standing
 
     def end(self) -> None:
@@ -61,13 +61,13 @@ class Watched:
 
     @staticmethod
     def _known(informer: Informer, variant: ResourceId) -> list[Object]:
-        with suppress(KubeError):  # whoever is ready needs no explanation
+        with suppress(KubeError):  # a variant that is ready needs no explanation
             informer.check()
         return informer.of(variant)
 
 
 class Listed:
-    """ReplicaSets and Pods of what stands still, listed with a rest in proportion to what that costs."""
+    """Lists ReplicaSets and Pods of stalled variants, pausing between listings in proportion to how long one took."""
 
     def __init__(self, kube: KubeClient, installation: str, changed: Changed) -> None:
         self._kube = kube
@@ -107,7 +107,7 @@ class Listed:
             self._ended.wait(min(max(REST * took, SHORTEST_REST), LONGEST_REST))
 
     def _next(self) -> list[ResourceId]:
-        """Who was never explained, then who was the longest ago: so many as one listing asks for."""
+        """At most as many as one listing asks for: first those never listed, then those listed the longest ago."""
         with self._lock:
             return sorted(self._standing, key=lambda variant: self._listed.get(variant, 0.0))[:NAMES]
 
@@ -119,7 +119,7 @@ class Listed:
                 for one in self._kube.list(*kind, labels=labels) if variants else ():
                     if (of := owner(one)) is not None and of in found:
                         found[of][place].append(trimmed(one))
-        except KubeError:  # it is asked for again
+        except KubeError:  # the variants are asked for again
             return
         now = time.monotonic()
         for variant, parts in found.items():

@@ -1,7 +1,7 @@
-"""The objects of one kind that labels select, kept current: one LIST, then a WATCH that goes on from where it stood.
+"""The objects of one kind that labels select, kept current by one LIST and then a WATCH.
 
-Used by `watcher.py` and `evidence.py`. A thread of its own reads the watch; when the connection breaks, it continues
-where it stopped, and lists again when the server no longer knows that place.
+Used by `watcher.py`. A thread of its own reads the watch. When the connection breaks, the watch resumes at the last
+known resourceVersion; when the server no longer knows that version, the thread lists again.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
@@ -22,14 +22,14 @@ from reconciler.targets.kubernetes.objects.identity import Object, owner
 from reconciler.targets.kubernetes.timing import Timing
 
 DEFAULT_TIMING = Timing()
-SHORTEST_WATCH = 1.0  # a shorter one that tells nothing is no watch: a proxy that does not stream
+SHORTEST_WATCH = 1.0  # a shorter one without any event is no watch: a proxy does not stream
 
 Kind = tuple[str, str]
 """apiVersion and kind."""
 
 
 class Informer:
-    """`changed` is called, from the informer's thread, with whose objects are other than before."""
+    """`changed` is called from the informer's thread with each resource whose objects changed."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Informer:
         self._changed = changed
         self._lock = threading.Lock()
         self._objects: dict[ResourceId, dict[str, Object]] = {}  # by owner, then by UID
-        self._version = 0  # of the cluster, up to which every change of this kind is known; 0: none is
-        self._heard = 0.0  # when the cluster told something last, by the monotonic clock
-        self._looked = threading.Event()  # the first LIST has succeeded or failed, or there will be none
+        self._version = 0  # resourceVersion up to which every change of this kind is known; 0: unknown
+        self._heard = 0.0  # when the cluster last answered, by the monotonic clock
+        self._looked = threading.Event()  # set once the first LIST has succeeded, failed, or been cancelled
         self._ended = threading.Event()
         self._error: KubeError | None = None
         self._timing = timing
@@ -58,28 +58,28 @@ class Informer:
         threading.Thread(target=self._run, name=f"watch-{self._kind[1]}", daemon=True).start()
 
     def end(self) -> None:
-        """What waits for it is told."""
+        """Ends the watch; `check` raises from then on."""
         self._ended.set()
         if (stream := self._stream) is not None:
             stream.end()
 
     def check(self) -> None:
-        """Returns once there is something to tell. KubeError while the cluster tells nothing new."""
+        """Waits for the first LIST. KubeError while the cluster can't be listed or watched."""
         self._looked.wait()
         if (error := self._error) is not None:
             raise error
 
     def heard_within(self, seconds: float) -> bool:
-        """Whether the cluster has told something of late: a connection that is dead tells nothing either."""
+        """Whether the cluster has answered recently. A dead connection is silent, as an idle one is."""
         return time.monotonic() - self._heard < seconds
 
     def of(self, resource: ResourceId) -> list[Object]:
-        """What it owns, as far as is known: metadata, status, and of the spec the number of replicas."""
+        """The known objects of a resource, trimmed to metadata, status, and the number of replicas."""
         with self._lock:
             return list(self._objects.get(resource, {}).values())
 
     def expect(self, written: Object) -> None:
-        """What was just written is known from now on, though the watch, or the first LIST, may come to it later."""
+        """Takes over an object that was just written, which the watch or the first LIST may report later."""
         with self._lock:
             if version_of(written) > self._version:
                 self._keep(written)
@@ -92,7 +92,7 @@ class Informer:
                         self._list()
                     while not self._ended.is_set():
                         self._watch()
-                except Exception as error:  # of a bug, too, who waits is told
+                except Exception as error:  # report bugs to waiters too
                     self._fail(error)
         finally:
             self._error = KubeError(Reason.OTHER, self._what, "the watch has ended")
@@ -103,13 +103,13 @@ class Informer:
         return f"watch {self._kind[1]}"
 
     def _fail(self, error: Exception) -> None:
-        """Of a watch that is refused or too old nobody is told: it is listed again soon."""
+        """Waiters get no error for a watch that is refused or too old, because the thread lists again soon."""
         if not isinstance(error, KubeError):
             error = KubeError(Reason.OTHER, self._what, f"{type(error).__name__}: {error}")
         unreachable = error.reason is Reason.UNREACHABLE
         if unreachable or not self._version:
             self._error = error
-        if not unreachable:  # else it goes on from where it stood
+        if not unreachable:  # else the watch resumes where it was
             self._version = 0
         self._looked.set()
         self._rest()
@@ -175,7 +175,7 @@ class Informer:
             known[uid] = trimmed(found)
 
     def _forget(self, resource: ResourceId, found: Object) -> None:
-        """Unless it is known to be there again: what loses our labels counts as deleted, and may have got them back."""
+        """Unless a newer version is known: an object that lost our labels counts as deleted, and may regain them."""
         known = self._objects.get(resource, {})
         uid = found["metadata"]["uid"]
         if uid in known and version_of(found) >= version_of(known[uid]):
@@ -191,7 +191,7 @@ def version_of(found: Object) -> int:
 
 
 def trimmed(found: Object) -> Object:
-    """What readiness is told by; the rest of a thousand pods would be most of our memory."""
+    """Only the parts from which readiness is derived: whole, a thousand pods would be most of our memory."""
     metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
     spec = {"replicas": (found.get("spec") or {}).get("replicas")}
     kept = {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata, "spec": spec}

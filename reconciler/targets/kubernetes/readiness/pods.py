@@ -32,7 +32,7 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _ENDED = {SERVER: "the model server ended", FETCH: "the version could not be fetched"}
 _SIGNALLED = 128  # exit codes above it stand for a signal
 MAX_RESTARTS = 1
-"""A container that ends twice before its pod was ever ready does not get ready by waiting."""
+"""A container that ends twice before its pod was ever ready will not become ready by waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def pod_failure(kube: KubeClient, pod: Object, pulls: Pulls | None = None, *, li
 
 
 def pod_waits_for(pod: Object) -> str:
-    """What a pod that may yet get ready waits for."""
+    """What a pod waits for that may still become ready."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"no node takes its pod: {condition.get('message') or condition.get('reason')}"
@@ -136,7 +136,7 @@ def _pull_key(pod: Object, container: Mapping[str, JSON]) -> tuple[str, str]:
 
 
 def _failed_end(container: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
-    """How it ended last, if not well."""
+    """Its last termination, if that was a failure."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     ended: Mapping[str, JSON] | None = state.get("terminated") or last.get("terminated")
     return ended if ended and int(ended.get("exitCode", 0)) != 0 else None
@@ -161,7 +161,7 @@ def _ended(kube: KubeClient, pod: Object, container: Mapping[str, JSON], lines: 
 
 
 def _said(end: Mapping[str, JSON], written: Sequence[str] = ()) -> str:
-    """Its own last words, the last of several lines; else how the kubelet saw it end. `written`: its log."""
+    """The last line that it left, else how the kubelet saw it end. `written`: its log."""
     if end.get("reason") == "OOMKilled":
         return OUT_OF_MEMORY
     code = int(end.get("exitCode", 0))
@@ -176,7 +176,7 @@ def _said(end: Mapping[str, JSON], written: Sequence[str] = ()) -> str:
 
 
 def _reason(lines: Sequence[str]) -> str | None:
-    """What the runtime leaves of itself: {"code", "reason"}. None for what anything else leaves."""
+    """The runtime's own reason, which it leaves as {"code", "reason"}. None if something else was left."""
     try:
         left = json.loads(lines[-1] if lines else "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""Whether a variant is ready, and if not, the cause that matters: from its Deployment, ReplicaSets and Pods.
+"""Whether a variant is ready, and if not, the cause that matters, from its Deployment, ReplicaSets and Pods.
 
 Follows kstatus: the controller has seen this generation, its rollout is finished, the pods are ready. Called by
-`watcher.py`, which knows these objects; reads a log at most.
+`watcher.py`, which knows these objects; reads at most a log.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Parts:
 
     @property
     def current(self) -> Object | None:
-        """The ReplicaSet of the Deployment as it is now; pods of older ones say nothing of it.
+        """The ReplicaSet of the Deployment as it is now; pods of older ReplicaSets don't count.
 
-        A Deployment that was removed and made again counts its revisions anew, beside ReplicaSets of its predecessor.
+        A Deployment that was removed and made again starts again at revision 1, beside ReplicaSets of its predecessor.
         """
         if self.deployment is None:
             return None
@@ -55,7 +55,7 @@ def readiness(kube: KubeClient, variant: Parts, pulls: Pulls | None = None) -> R
         return _GONE
     ready = int((deployment.get("status") or {}).get("readyReplicas") or 0)
     if not _is_observed(deployment):  # until then every other field of its status describes the previous generation
-        return Readiness(ReadinessState.WAITING, "the cluster has yet to take up its Deployment", ready=ready)
+        return Readiness(ReadinessState.WAITING, "the cluster has not observed its Deployment yet", ready=ready)
     if _is_finished(deployment):
         return Readiness(ReadinessState.READY, ready=ready)
     for pod in variant.current_pods:
@@ -68,7 +68,7 @@ def readiness(kube: KubeClient, variant: Parts, pulls: Pulls | None = None) -> R
 
 
 def _is_finished(deployment: Object) -> bool:
-    """Whether the rollout that was observed is, as kstatus has it; none wanted and none there is finished, too."""
+    """Whether the observed rollout is finished, by the rules of kstatus. With zero replicas it is finished as well."""
     status: Mapping[str, JSON] = deployment.get("status") or {}
     replicas = deployment["spec"].get("replicas")
     wanted = int(1 if replicas is None else replicas)
@@ -77,7 +77,7 @@ def _is_finished(deployment: Object) -> bool:
 
 
 def _is_observed(deployment: Object) -> bool:
-    """Whether its controller has seen what is asked for now."""
+    """Whether its controller has seen the current generation."""
     observed = (deployment.get("status") or {}).get("observedGeneration")
     return int(observed or 0) >= int(deployment["metadata"]["generation"])
 
@@ -87,10 +87,10 @@ def _owners(found: Object) -> set[str]:
 
 
 def _is_late(variant: Parts) -> bool:
-    """Whether the controller's patience is over with what is asked for now.
+    """Whether the controller has given up on the current ReplicaSet (progressDeadlineSeconds).
 
-    The condition outlives a way back to an earlier ReplicaSet until that makes progress; its message names the one that
-    it is about, or the Deployment while that has none
+    After a return to an earlier ReplicaSet the condition stays until that one makes progress. Its message names the
+    ReplicaSet that it is about, or the Deployment if there is none yet
     (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment).
     """
     names = [f'"{one["metadata"]["name"]}"' for one in (variant.deployment, variant.current) if one]
@@ -99,7 +99,7 @@ def _is_late(variant: Parts) -> bool:
 
 
 def _refused(replica_set: Object | None) -> str:
-    """Why the ReplicaSet makes no pod: a quota, Pod Security, a webhook."""
+    """Why the ReplicaSet can't create pods: a quota, Pod Security, a webhook."""
     for condition in _conditions(replica_set or {}):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             message = str(condition.get("message") or condition.get("reason"))

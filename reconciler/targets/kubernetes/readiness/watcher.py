@@ -1,7 +1,7 @@
-"""Keeps an eye on the variants that a round waits for: watches tell what changes, and only that is looked at again.
+"""Follows the variants that a round waits for: watches report changes, and only changed variants are judged again.
 
-Called by `target.py`. A few variants are watched by their names, with all that explains them; of many only the
-Deployments are watched.
+Called by `target.py`. A few variants are watched by their names, together with their ReplicaSets and Pods; for many,
+only the Deployments are watched.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Watcher:
             try:
                 seen = watch.look(variants)
             except KubeError:
-                if watch.ended:  # by another look, which wanted a wider one
+                if watch.ended:  # by another thread, which needed a wider one
                     continue
                 raise
             return seen
@@ -60,7 +60,7 @@ class Watcher:
         return {variant: readiness(self.kube, Parts(found.get(variant))) for variant in variants}
 
     def expect(self, variant: ResourceId, deployment: Object) -> None:
-        """Its Deployment was just written like this."""
+        """Reports a Deployment that was just written."""
         with self._lock:
             if self._watch is not None:
                 self._watch.expect(variant, deployment)
@@ -72,7 +72,7 @@ class Watcher:
                 self._watch.end()
 
     def _covering(self, variants: Collection[ResourceId]) -> _Watch:
-        """The watch that there is, if it tells of all of these; else one of these too, or of all there are."""
+        """The current watch if it covers these variants; else a new one that covers them too, or all variants."""
         names = {variant.name for variant in variants}
         with self._lock:
             if self._closed:
@@ -87,7 +87,7 @@ class Watcher:
 
 
 class _Watch:
-    """Of the named variants; of all where none is named."""
+    """Watches the named variants; all where none is named."""
 
     def __init__(self, kube: KubeClient, installation: str, timing: Timing, names: Collection[str]) -> None:
         self.names = frozenset(names)
@@ -98,7 +98,7 @@ class _Watch:
         self._noting = threading.Lock()
         self._looking = threading.Lock()
         self._changed: set[ResourceId] = set()  # its Deployment
-        self._explained: set[ResourceId] = set()  # something of the rest
+        self._explained: set[ResourceId] = set()  # its ReplicaSets or Pods
         self._moved: dict[ResourceId, float] = {}  # when its Deployment changed last, by the monotonic clock
         self._seen: dict[ResourceId, Readiness] = {}
         self._due: dict[ResourceId, float] = {}  # when to look again though nothing changes, by the monotonic clock
@@ -118,7 +118,7 @@ class _Watch:
 
     def look(self, variants: Collection[ResourceId]) -> dict[ResourceId, Readiness]:
         self._workloads.check()
-        with self._looking:  # one look at a time: an older one never replaces a newer one
+        with self._looking:  # one call at a time, so that older knowledge never replaces newer
             now = time.monotonic()
             for variant in self._to_look_at(variants, now):
                 self._seen[variant] = self._readiness(variant)
@@ -144,7 +144,7 @@ class _Watch:
             self._explained.add(variant)
 
     def _to_look_at(self, variants: Collection[ResourceId], now: float) -> list[ResourceId]:
-        """Those of which something new is known. What changes from here on is looked at the next time."""
+        """The variants about which something new is known. Later changes are seen by the next call."""
         with self._noting:
             moved = [v for v in variants if v in self._changed or v not in self._seen]
             self._moved.update(dict.fromkeys(moved, now))

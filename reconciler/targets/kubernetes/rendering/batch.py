@@ -1,6 +1,6 @@
-"""Runs helm for what is not cached: many entries in one call, or one call a variant for a chart of the operator's own.
+"""Runs helm for what is not cached: many entries in one call, or one call a variant for the operator's own chart.
 
-A batch that fails is split by tenant until the culprit stands alone: the error is its alone, all others are rendered.
+A batch that fails is split by tenant until the faulty tenant is alone: only that tenant gets the error.
 Called by `renderer.py`.
 """
 
@@ -79,12 +79,12 @@ class Batch:
             resource = owner(document.content)
             if resource is None or resource not in found:
                 kind, name = document.content["kind"], document.content["metadata"].get("name")
-                raise RenderError("A rendered object is nobody's", f"{document.template}: {kind} {name}.")
+                raise RenderError("A rendered object belongs to no resource", f"{document.template}: {kind} {name}.")
             found[resource].append(document)
         return found
 
     def _fault_of_the_chart(self) -> RenderError | None:
-        """What is wrong whatever the entries are: then nobody's entries have to be tried one by one."""
+        """The chart's own error, which does not depend on entries; then splitting a batch is pointless."""
         if not self._chart_is_known:
             backends = [{"variant": "canary", "weight": 100}]
             entries = {

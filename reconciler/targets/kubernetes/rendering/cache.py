@@ -1,4 +1,4 @@
-"""Rendered objects on disk, under the digest of all that they were made of: what is unchanged needs no helm.
+"""Rendered objects on disk, under the digest of all their inputs, so that unchanged ones need no helm.
 
 A cache: what can't be read or written is rendered again. Used by `renderer.py`; safe for several processes.
 """
@@ -20,7 +20,7 @@ from reconciler.targets.kubernetes.objects.identity import Object
 FILE = "rendered.sqlite3"
 BUSY_SECONDS = 5.0
 DAY = 86_400
-KEEP_DAYS = 30  # that nobody asked for
+KEEP_DAYS = 30  # for objects that nobody asked for
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rendered (key BLOB PRIMARY KEY, objects BLOB NOT NULL, used INTEGER NOT NULL)"
 
@@ -37,11 +37,11 @@ class RenderCache:
         return self._transaction(lambda database: _read(database, keys), {})
 
     def put(self, rendered: Mapping[bytes, Objects]) -> None:
-        """Keeps these, and forgets what was not asked for in a month."""
+        """Stores these, and deletes what was not asked for in a month."""
         self._transaction(lambda database: _write(database, rendered), None)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Does without what can't be had; a file that is no database, or holds no objects, is begun anew."""
+        """Returns `otherwise` if the database can't be used; deletes a file that is no database or holds no objects."""
         try:
             with closing(self._open()) as database, database:
                 return work(database)

@@ -41,7 +41,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """JSON of a document around its quoted texts: between two of `pieces` stands the text that `order` counts."""
+    """The JSON of a document around its quoted texts: `order` numbers the text between each two of `pieces`."""
 
     pieces: tuple[bytes, ...]
     order: tuple[int, ...]
@@ -54,7 +54,7 @@ class _Shape:
 
 
 def parse(output: str) -> Iterator[Document]:
-    """Every object of the output, in its order. RenderError, which names the template, for what is none."""
+    """Every object of the output, in its order. RenderError, which names the template, for anything else."""
     shapes: dict[str, _Shape | None] = {}
     parts = _SOURCE.split(output)
     for template, text in zip(parts[1::2], parts[2::2], strict=True):

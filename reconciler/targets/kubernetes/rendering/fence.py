@@ -1,7 +1,7 @@
-"""What rendered objects may be: a few kinds, in the tenant's own namespace, under our labels, without a way out.
+"""What rendered objects may be: a few kinds, in the tenant's own namespace, with our labels, and no access beyond.
 
-Our chart keeps to it; a chart or values of the operator's own are held to it. Pure; called by `job.py` for
-every object, before anything is kept. FenceError names the template and what it may not do.
+Our chart keeps to these rules; the operator's own chart and values have to. Pure; called by `job.py` for every object,
+before it is cached. FenceError names the template and the violation.
 """
 
 from __future__ import annotations

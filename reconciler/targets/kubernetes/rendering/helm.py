@@ -92,7 +92,7 @@ def _asked(path: str, modified: int, size: int) -> Helm:
             raise HelmMissing("Helm can't be run", f"{path}: {error.detail} {_HOW_TO_GET_IT}") from error
     match = _VERSION.search(answer)
     if match is None:
-        raise HelmMissing("Helm can't be run", f"{path} does not tell its version. {_HOW_TO_GET_IT}")
+        raise HelmMissing("Helm can't be run", f"{path} does not report its version. {_HOW_TO_GET_IT}")
     version = (int(match[1]), int(match[2]), int(match[3]))
     if version < MIN_VERSION:
         raise HelmMissing("Helm is too old", f"{path} is Helm {'.'.join(map(str, version))}. {_HOW_TO_GET_IT}")

@@ -1,4 +1,4 @@
-"""One resource to render: its entry of the chart's values, what has to come out, and the digest of all that."""
+"""One resource to render: its entry of the chart's values, the expected objects, and what the cache's key covers."""
 
 from __future__ import annotations
 

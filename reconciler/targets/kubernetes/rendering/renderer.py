@@ -1,4 +1,4 @@
-"""The desired graph in, objects a variant and a deployment out: cached, else rendered by helm, fenced and stamped.
+"""The desired graph in, objects a variant and a deployment out: cached, else rendered by helm and fenced.
 
 Built by the Kubernetes target for its platform; called before every plan, and by `kubeserve render`.
 """
@@ -30,8 +30,8 @@ R = TypeVar("R", DesiredVariant, DesiredDeployment)
 
 
 class Renderer:
-    """`cache_dir` will hold what tenants' specs say: it is kept private. `base`: the folder of platform.yaml, from
-    which the path of the operator's own chart starts."""
+    """`cache_dir` is made private, because it will hold what tenants' specs say. `base`: the folder of platform.yaml,
+    from which the path of the operator's own chart starts."""
 
     def __init__(self, platform: Platform, cache_dir: Path, *, base: Path = Path()) -> None:
         self._platform = platform
@@ -43,8 +43,8 @@ class Renderer:
     def render(self, desired: Desired, *, monitors: bool = False) -> Mapping[ResourceId, Rendered]:
         """Every variant and deployment. `monitors`: whether the cluster serves ServiceMonitors.
 
-        What is wrong with one resource is its own error. HelmMissing where something has to be rendered and no helm
-        is there; RenderError for a store or chart that can serve nobody.
+        An error of one resource is in its result. HelmMissing if something has to be rendered and there is no
+        helm; RenderError for a store or a chart that is unusable for all.
         """
         shared = shared_values(self._platform, monitors=monitors)
         outcomes: dict[ResourceId, Outcome] = {}
@@ -89,7 +89,7 @@ class Renderer:
 
 
 def _jobs(resources: Iterable[R], make: Callable[[R], Job], outcomes: dict[ResourceId, Outcome]) -> list[Job]:
-    """The jobs of what can be rendered; what can't has its outcome."""
+    """The jobs of resources that can be rendered; for others, their error goes into `outcomes`."""
     found = []
     for resource in resources:
         try:
@@ -100,7 +100,7 @@ def _jobs(resources: Iterable[R], make: Callable[[R], Job], outcomes: dict[Resou
 
 
 def _apart(outcomes: Mapping[ResourceId, Outcome]) -> dict[ResourceId, Outcome]:
-    """No object is made for two resources: a deployment named as another one's variant would be."""
+    """Refuses objects of two resources with one name, such as a deployment named like another one's variant."""
     makers: dict[ObjectRef, ResourceId] = {}
     found = dict(outcomes)
     for resource, outcome in outcomes.items():

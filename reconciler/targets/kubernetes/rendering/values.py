@@ -105,7 +105,7 @@ def overlay(platform: Platform, tenant: str) -> Values:
 
 
 def merged(under: Mapping[str, JSON], over: Mapping[str, JSON]) -> Values:
-    """Mappings merged to any depth; of anything else the upper one stands."""
+    """Mappings merged to any depth; for any other value `over` wins."""
     found = dict(under)
     for key, value in over.items():
         below = found.get(key)
@@ -159,7 +159,7 @@ def _env(name: str, value: str | SecretRef) -> JSON:
 
 
 def _checks(variant: DesiredVariant) -> str:
-    """As text: the chart would read a 1.0 as 1."""
+    """As text, because the chart would read 1.0 as 1."""
     encoded = orjson.dumps(variant.checks)
     if len(encoded) > MAX_CHECKS_BYTES:
         raise RenderError(

@@ -1,7 +1,8 @@
-"""What RBAC can't say: into which namespaces KubeServe may let itself. Pure; part of the manifest of `permissions.py`.
+"""The namespaces that KubeServe may enter, which RBAC can't express. Pure; part of the manifest of `permissions.py`.
 
-RBAC knows no labels: who may create a RoleBinding may do so in every namespace, who may delete a namespace any. The
-API server's own admission holds KubeServe to those that carry its mark, and it can't put that on a namespace of others.
+RBAC knows no labels: an account that may create RoleBindings may do so in every namespace, and one that may delete
+namespaces may delete any. So an admission policy of the API server restricts KubeServe to namespaces with its own
+label, and keeps it from labelling a namespace that somebody else created.
 
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
@@ -28,8 +29,8 @@ _RULES = (
 )
 
 
-def fence(name: str, namespace: str, account: str) -> list[Object]:
-    """A policy for one service account, and what puts it into force."""
+def admission_policy(name: str, namespace: str, account: str) -> list[Object]:
+    """A policy for one service account, and its binding."""
     user = f"system:serviceaccount:{namespace}:{account}"
     subject = f"s.kind == 'ServiceAccount' && s.namespace == '{namespace}' && s.name == '{account}'"
     validations = [

@@ -41,7 +41,7 @@ DEFAULT_CONTAINER_MEMORY = "128Mi"
 
 @dataclass(frozen=True, slots=True)
 class SecretCopy:
-    """A Secret that the operator made, to be copied into the tenant's namespace under another name."""
+    """A Secret of the operator that is copied into the tenant's namespace under another name."""
 
     source: str  # NAMESPACE/NAME
     name: str  # in the tenant's namespace
@@ -54,7 +54,7 @@ def namespace_of(platform: Platform, tenant: str) -> str:
 
 
 def quota_of(platform: Platform, tenant: str) -> Quota:
-    """What the operator says, the default for what he doesn't."""
+    """The operator's quota, with the default for each amount that it leaves out."""
     grant = platform.tenants.get(tenant)
     given = grant.quota if grant else None
     if given is None:
@@ -79,9 +79,9 @@ def secret_copies(platform: Platform, tenant: str) -> tuple[SecretCopy, ...]:
 
 
 def tenant_objects(platform: Platform, tenant: str, secrets: Mapping[str, str]) -> tuple[Object, ...]:
-    """In the order in which they are applied: the namespace first, and who may write in it; last, once Secrets were
-    copied, the service account that tells which. `secrets`: NAMESPACE/NAME of the operator's Secrets ->
-    resourceVersion, by which it shows that one has changed and has to be copied again."""
+    """In the order in which they are applied: first the namespace and the right to write in it; last, after the
+    Secrets were copied, the service account, which records their versions. `secrets`: NAMESPACE/NAME of the operator's
+    Secrets -> resourceVersion; a changed one has to be copied again."""
     grant = platform.tenants.get(tenant, TenantGrant())
     return (
         _namespace(platform, tenant),
@@ -107,7 +107,7 @@ def _namespace(platform: Platform, tenant: str) -> Object:
 
 
 def _writer(platform: Platform, tenant: str) -> Iterator[Object]:
-    """KubeServe's own right to write here, and nowhere else; whoever has it anyway needs none."""
+    """KubeServe's own right to write in this namespace; not needed without a service account of its own."""
     account = platform.kubernetes.service_account
     if account is None:
         return

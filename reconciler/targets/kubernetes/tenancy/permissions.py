@@ -1,7 +1,7 @@
-"""The one list of what KubeServe has to be allowed in a cluster, and the RBAC manifest that says so. Pure.
+"""Every permission that KubeServe needs in a cluster, and the RBAC manifest that grants them. Pure.
 
 `kubeserve doctor` asks the cluster for exactly these, `kubeserve render --rbac` prints the manifest, and
-templates/rbac/kubeserve.yaml is the manifest of a platform that says nothing of its own.
+templates/rbac/kubeserve.yaml is the manifest for a platform.yaml without settings of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.targets.kubernetes.objects.kinds import (
     WRITE,
     ObjectKind,
 )
-from reconciler.targets.kubernetes.tenancy.admission import fence
+from reconciler.targets.kubernetes.tenancy.admission import admission_policy
 from reconciler.targets.kubernetes.tenancy.objects import PULL_SECRET, STORE_SECRET, WRITER
 from specs.models.cluster import StoreAccess
 from specs.models.platform import Platform
@@ -43,7 +43,7 @@ class Within(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One rule of RBAC. `names`: of the only objects that it is about; none: of all."""
+    """One rule of RBAC. `names`: the only objects to which it applies; empty: all."""
 
     within: Within
     group: str
@@ -76,7 +76,7 @@ def permissions(kinds: Iterable[ObjectKind] = KINDS) -> tuple[Permission, ...]:
 
 
 def _of_the_cluster() -> Iterator[Permission]:
-    """Tenants' namespaces, the way into them, and objects of others that are read."""
+    """Tenants' namespaces, the way into them, and objects that others create and KubeServe reads."""
     yield Permission(
         Within.CLUSTER, "", ("namespaces",), ("get", "create", "patch", "delete"), "A tenant is a namespace."
     )
@@ -163,7 +163,7 @@ def account(platform: Platform) -> tuple[str, str]:
 
 
 def manifest(platform: Platform) -> list[Object]:
-    """What an administrator applies once, in the order in which it can be applied."""
+    """What an administrator applies once, in an order in which it can be applied."""
     namespace, name = account(platform)
     home = platform.kubernetes.namespace
     subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
@@ -177,7 +177,7 @@ def manifest(platform: Platform) -> list[Object]:
         _role("Role", NAME, Within.HOME, home),
         _binding("RoleBinding", mark, "Role", NAME, subject, home),
         *_secret_roles(f"{mark}-secrets", operator_secrets(platform), subject),
-        *fence(mark, namespace, name),
+        *admission_policy(mark, namespace, name),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a plan refuses because of the cluster: a namespace that isn't ours, a Secret or a kind that is missing. Pure."""
+"""What a plan refuses because of the cluster: a foreign namespace, a missing Secret, Gateway or kind. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from specs.models.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What was asked of the cluster beside our own objects."""
+    """What the plan has to know of the cluster besides our own objects."""
 
     serves: Callable[[str, str], bool]
-    namespaces: Mapping[str, Object]  # those of desired tenants that are there without our mark, or being deleted
+    namespaces: Mapping[str, Object]  # those of desired tenants that exist without our labels, or are being deleted
     secrets: Mapping[str, str]  # NAMESPACE/NAME of the operator's Secrets -> resourceVersion; absent ones are missing
     keys: Mapping[str, Collection[str]] = field(default_factory=dict)  # of those whose keys matter: which have a value
     has_gateway: bool = True  # whether the Gateway that platform.yaml names exists
@@ -34,7 +34,7 @@ def refusals(desired: Desired, platform: Platform, around: Surroundings) -> dict
 
 
 def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> TargetError | None:
-    """Why a namespace is not this installation's to use, or not now; None where it is."""
+    """Why this installation can't use a namespace, or can't use it now; None if it can."""
     name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
     if namespace["metadata"].get("deletionTimestamp"):
         return TargetError(
@@ -52,7 +52,7 @@ def unusable_namespace(namespace: Object, platform: Platform, tenant: str) -> Ta
         )
     return TargetError(
         "Namespace belongs to somebody else",
-        f"Namespace {name} is there and does not carry this installation's mark. Choose another namespacePrefix, or "
+        f"Namespace {name} exists and does not have this installation's labels. Choose another namespacePrefix, or "
         f"adopt it with all that is in it: kubectl label namespace {name} {MANAGED_BY}={MANAGER} "
         f"{INSTALLATION}={platform.installation} {TENANT}={tenant}",
     )
@@ -109,7 +109,7 @@ def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> I
                 TargetError(
                     "The cluster has no Gateway API",
                     "`routing: gateway` needs its HTTPRoute, which this cluster does not serve. Install the Gateway "
-                    "API's custom resources, or say `routing: ingress` or `routing: service` in platform.yaml.",
+                    "API's custom resources, or write `routing: ingress` or `routing: service` in platform.yaml.",
                 ),
             )
         elif not around.has_gateway:
@@ -127,11 +127,11 @@ def _of_routing(desired: Desired, platform: Platform, around: Surroundings) -> I
 
 def _unweighted(deployment: str, platform: Platform) -> TargetError:
     kubernetes = platform.kubernetes
-    how = "no gateway is named, so that the stable Service serves alone"
+    how = "no gateway is named, so only the stable Service serves"
     if kubernetes.routing is not Routing.GATEWAY:
-        how = f"`routing: {kubernetes.routing}` sends it to one alone"
+        how = f"`routing: {kubernetes.routing}` sends it to a single one"
     return TargetError(
         "This routing can't split traffic",
         f"Deployment '{deployment}' shares its traffic between versions, and {how}. Serve one version, or have the "
-        "operator say `routing: gateway` with a `gateway:` in platform.yaml.",
+        "operator write `routing: gateway` with a `gateway:` in platform.yaml.",
     )

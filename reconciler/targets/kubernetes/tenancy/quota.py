@@ -1,4 +1,4 @@
-"""Whether a tenant's deployments fit into its quota, so that a plan says so before the cluster does. Pure.
+"""Whether a tenant's deployments fit into its quota, so that the plan reports it before the cluster does. Pure.
 
 Counted as the cluster counts: a pod asks for the sum of its containers, or for its largest init container if that is
 more (https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers).
@@ -25,7 +25,7 @@ _DEFAULTS = {"cpu": DEFAULT_CONTAINER_CPU, "memory": DEFAULT_CONTAINER_MEMORY}
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What some pods ask for."""
+    """What some pods request."""
 
     cpu: int = 0  # millicores
     memory: int = 0  # bytes
@@ -44,8 +44,8 @@ class Need:
 
 @dataclass
 class _Sum:
-    wanted: Need = Need()  # what is desired, at the number of replicas that it starts with
-    replaced: Need = Need()  # what runs until something new has taken its place
+    wanted: Need = Need()  # what is desired, at its initial number of replicas
+    replaced: Need = Need()  # what runs until its replacement is ready
     most: Need = Need()  # what is desired, at its maximum
 
 
@@ -69,7 +69,7 @@ def check_quotas(
             found.errors[tenant] = _error(tenant.tenant, total, over)
         elif over := list(_over(total.most, quota)):
             found.notes[tenant] = (
-                f"all replicas that its autoscalers may start would need {'; '.join(over)}: they stop before that"
+                f"all replicas that its autoscalers may start would need {'; '.join(over)}, so they will start fewer"
             )
     return found
 
@@ -85,7 +85,7 @@ def pod_need(template: Mapping[str, JSON]) -> Need:
 
 
 def replicas_of(found: Object | None) -> int:
-    """How many pods a live workload has, or is about to have."""
+    """The number of pods that a live workload has, or will have."""
     if found is None:
         return 0
     replicas = found["spec"].get("replicas")
@@ -118,7 +118,7 @@ def _sums(
 
 
 def _replicas(variant: DesiredVariant, live: Mapping[ResourceId, Objects], serving: Mapping[ResourceId, int]) -> int:
-    """A new variant starts with as many as the old one has; one that is there keeps what its autoscaler gave it."""
+    """A new variant starts with as many as the old one has; a live one keeps what its autoscaler chose."""
     running = workload(live.get(variant.id, {}).values())
     now = replicas_of(running) if running else serving.get(variant.deployment, 0)
     return max(variant.replicas.min, min(now, variant.replicas.max))
@@ -134,7 +134,7 @@ def _pod_amount(spec: Mapping[str, JSON], kind: str, resource: str) -> Decimal:
 
 
 def _container_amount(container: Mapping[str, JSON], kind: str, resource: str) -> Decimal:
-    """As admission fills it in: limits become requests, and the tenant's LimitRange what is not said at all."""
+    """As admission completes it: missing requests are the limits, else the values of the tenant's LimitRange."""
     resources = container.get("resources") or {}
     said = (resources.get(kind) or {}).get(resource) or (resources.get("limits") or {}).get(resource)
     return amount(said or _DEFAULTS[resource]) or Decimal()
@@ -154,7 +154,7 @@ def _over(need: Need, quota: Quota) -> Iterator[str]:
 
 
 def _error(tenant: str, total: _Sum, over: list[str]) -> TargetError:
-    beside = f", and {total.replaced} for what runs until it is replaced" if total.replaced.pods else ""
+    beside = f", and {total.replaced} for those that run until they are replaced" if total.replaced.pods else ""
     return TargetError(
         "Tenant does not fit into its quota",
         f"Tenant '{tenant}' needs {total.wanted} for what is asked{beside}: {'; '.join(over)}. Ask for less, change "
