@@ -118,7 +118,7 @@ class PreparedResource:
     business: the plan compares the desired graph with what `Live` describes."""
 
     id: ResourceId
-    changes: tuple[FieldChange, ...] = ()  # what is live differs, in the target's own words; of what is new, nothing
+    changes: tuple[FieldChange, ...] = ()  # how what is live differs from what would be applied, in the target's words
     drift: bool = False  # `changes` come from outside: what would be applied was applied before
     trouble: Trouble | None = None  # why it can't be applied
     note: str = ""  # a warning about something that can be applied
