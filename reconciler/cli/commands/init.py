@@ -27,12 +27,14 @@ def command(folder: Path, tenant: str | None) -> None:
         check_tenant(name)
     except Refusal as error:
         raise click.UsageError(f"{error} Name the tenant with --tenant.") from None
-    written = write_scaffold(folder, name)
-    for path in written:
+    scaffold = write_scaffold(folder, name)
+    for path in scaffold.written:
         print_text(terminal("Wrote {}", path))
     steps = ["kubeserve validate", "kubeserve apply"]
-    if any(path.name == TRAINING_NAME for path in written):
+    if any(path.name == TRAINING_NAME for path in scaffold.written):
         steps.insert(0, f"python {TRAINING_NAME}")
+    for sentence in scaffold.left_out:
+        talk(terminal("{}", sentence))
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     talk(terminal("Next: {}{}", where, " && ".join(steps)))
 

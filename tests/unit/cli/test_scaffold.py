@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from reconciler.authoring import scaffold
 from tests.support.runtime.models import write_pickle, write_python_predictor
 
 Call = Callable[..., Any]
@@ -40,6 +42,61 @@ def test_every_model_that_is_there_is_deployed_in_its_newest_version(call: Call,
     assert spec["deployments"]["churn-rate"] == {"model": "churn-rate", "version": "v10"}
     assert spec["deployments"].keys() == {"churn-rate", "risk-x", "tickets", "true"}
     assert call("validate").out == "Good: 1 tenant, 4 models, 5 versions, 4 deployments.\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "models"),
+    [
+        (["resnet18", "resnet50"], {"resnet18": ["v1"], "resnet50": ["v1"]}),
+        (["f16", "f32"], {"f16": ["v1"], "f32": ["v1"]}),
+        (["fraud-2.0", "fraud-10.0"], {"fraud": ["v10.0", "v2.0"]}),
+        (["churn_2024-01-05", "churn_2024-02-05"], {"churn": ["v2024-01-05", "v2024-02-05"]}),
+        (["churn_2024_01_05"], {"churn": ["v2024-01-05"]}),
+        (["churn.20240105"], {"churn": ["v20240105"]}),
+        (["churn-v2", "churn_v10", "churn"], {"churn": ["v1", "v10", "v2"]}),
+        (["churn-v2-1", "churnv3"], {"churn": ["v2-1"], "churnv3": ["v1"]}),
+        (["2024-01-05", "1.0"], {"2024-01-05": ["v1"], "1-0": ["v1"]}),
+        (["-x"], {"x": ["v1"]}),
+    ],
+)
+def test_a_version_is_what_follows_a_separator(
+    call: Call, folder: Path, names: list[str], models: dict[str, list[str]]
+) -> None:
+    for name in names:
+        write_pickle(folder / f"{name}.pkl", [1])
+    done = call("init", "--tenant", "names")
+    assert {name: sorted(model["versions"]) for name, model in document(folder)["models"].items()} == models
+    assert "left out" not in done.err
+    assert call("validate").code == 0
+
+
+def test_the_newest_version_is_deployed(call: Call, folder: Path) -> None:
+    for name in ("a-2.9", "a-2.10", "b-2024-9-1", "b-2024-10-1", "c", "c-2"):
+        write_pickle(folder / f"{name}.pkl", [1])
+    call("init", "--tenant", "names")
+    newest = {name: deployment["version"] for name, deployment in document(folder)["deployments"].items()}
+    assert newest == {"a": "v2.10", "b": "v2024-10-1", "c": "v2"}
+
+
+def test_what_is_left_out_is_named(call: Call, folder: Path) -> None:
+    for name in ("-x", "x", "X", "---", "caf\udce9"):
+        write_pickle(folder / "models" / f"{name}.pkl", [1])
+    done = call("init", "--tenant", "names")
+    taken = "was left out: its name would be x, version v1, as that of 'models/-x.pkl'."
+    assert f"'models/x.pkl' {taken}\n" in done.err
+    assert f"'models/X.pkl' {taken}\n" in done.err
+    assert "'models/---.pkl' was left out: no letter or digit" in done.err
+    assert "'models/caf?.pkl' was left out: its name is not UTF-8." in done.err
+    assert document(folder)["models"].keys() == {"x"}
+
+
+def test_more_models_than_a_first_spec_holds_are_not_dropped_silently(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaffold, "MAX_FILES", 2)
+    for name in "abc":
+        write_pickle(folder / f"{name}.pkl", [1])
+    assert "'c.pkl' and what follows it were left out: at most 2 are written" in call("init", "--tenant", "names").err
 
 
 def test_nothing_is_overwritten(call: Call, folder: Path) -> None:
