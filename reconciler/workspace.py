@@ -206,5 +206,5 @@ def _data_folder(url: str) -> Path:
     from platformdirs import user_data_path
 
     name = url.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    short = hashlib.sha256(url.encode()).hexdigest()[:12]
+    short = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
     return user_data_path("kubeserve") / f"{name or 'source'}-{short}"

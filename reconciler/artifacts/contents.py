@@ -17,9 +17,11 @@ from runtime.errors import RuntimeFault
 from runtime.formats import HEAD_SIZE, Format, infer_format
 from runtime.packing import folder_entries, pack, packed_size
 from specs.errors import KubeServeError
+from specs.names import quoted
 
 CHUNK = 1024 * 1024
 PREDICTOR_FILE = "predictor.py"
+SHOWN_PATH = 200
 
 
 class ContentError(KubeServeError):
@@ -47,7 +49,7 @@ def requirements(path: Path, limit: int) -> Content:
     """A requirements.txt of at most `limit` bytes."""
     with _refusals(path):
         if _is_folder(path):
-            raise ContentError("Not a file", f"'{path}' is a folder; name a requirements.txt.")
+            raise ContentError("Not a file", f"{_shown(path)} is a folder; name a requirements.txt.")
         return _file(path, limit)
 
 
@@ -70,7 +72,7 @@ def _folder(path: Path, limit: int) -> Content:
     if not (path / PREDICTOR_FILE).is_file():
         raise ContentError(
             f"Folder without {PREDICTOR_FILE}",
-            f"'{path}' is a folder, and a folder is a Python predictor: it needs a {PREDICTOR_FILE} with a class "
+            f"{_shown(path)} is a folder, and a folder is a Python predictor: it needs a {PREDICTOR_FILE} with a class "
             "Predictor.",
         )
     entries = folder_entries(path)
@@ -111,7 +113,7 @@ def _head(path: Path) -> bytes:
 def _is_folder(path: Path) -> bool:
     mode = path.stat().st_mode
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-        raise ContentError("Not a file", f"'{path}' is a device, a pipe or a socket; name a file or a folder.")
+        raise ContentError("Not a file", f"{_shown(path)} is a device, a pipe or a socket; name a file or a folder.")
     return stat.S_ISDIR(mode)
 
 
@@ -119,9 +121,13 @@ def _require_within(path: Path, size: int, limit: int) -> None:
     if size > limit:
         raise ContentError(
             "File is larger than allowed",
-            f"'{path}' has {_mebibytes(size)}; the operator's limit is {_mebibytes(limit)} "
+            f"{_shown(path)} has {_mebibytes(size)}; the operator's limit is {_mebibytes(limit)} "
             "(`limits:` in platform.yaml).",
         )
+
+
+def _shown(path: object) -> str:
+    return quoted(str(path), limit=SHOWN_PATH)
 
 
 def _mebibytes(size: int) -> str:
@@ -136,6 +142,6 @@ def _refusals(path: Path) -> Generator[None]:
     except RuntimeFault as error:
         raise ContentError(error.summary, error.detail) from error
     except FileNotFoundError as error:
-        raise ContentError("No such file", f"There is no '{error.filename or path}'.") from error
+        raise ContentError("No such file", f"There is no {_shown(error.filename or path)}.") from error
     except OSError as error:
-        raise ContentError("File can't be read", f"'{error.filename or path}': {error.strerror}.") from error
+        raise ContentError("File can't be read", f"{_shown(error.filename or path)}: {error.strerror}.") from error

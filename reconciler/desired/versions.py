@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from reconciler.model.resources import DesiredVersion, FileOrigin, ResourceId, version_id
 from reconciler.sources.digests import DigestCache, Report, digest_all
+from reconciler.sources.paths import shown
 from reconciler.sources.protocol import Revision, Source, SourceArtifact, SourceError
 from reconciler.sources.remote_access import remote_policy
 from runtime.errors import RuntimeFault
@@ -144,10 +145,10 @@ class _Finder:
             self._problem(
                 key,
                 "File is larger than allowed",
-                f"'{path}' has {found.size} bytes; the operator's limit is {format_memory(limit)}.",
+                f"{shown(path)} has {found.size} bytes; the operator's limit is {format_memory(limit)}.",
             )
         if key == "requirements" and found.is_folder:
-            self._problem(key, "Not a file", f"'{path}' is a folder; name a requirements.txt.")
+            self._problem(key, "Not a file", f"{shown(path)} is a folder; name a requirements.txt.")
         return found
 
     def _check_grant(self, url: str) -> None:
@@ -170,8 +171,8 @@ class _Finder:
         except SourceError as error:
             raise SourceError(
                 f"Folder without {PREDICTOR_FILE}",
-                f"'{folder.path}' is a folder, and a folder is a Python predictor: it needs a {PREDICTOR_FILE} with a "
-                "class Predictor.",
+                f"{shown(folder.path)} is a folder, and a folder is a Python predictor: it needs a {PREDICTOR_FILE} "
+                "with a class Predictor.",
             ) from error
 
     def _try(self, key: str, action: Callable[[], T]) -> T | None:
@@ -220,7 +221,7 @@ def _desired(parts: VersionParts, digests: Mapping[FileKey, str | SourceError]) 
         if isinstance(digest, SourceError):
             return _Wrong(key, digest.summary, digest.detail)
     if spec.sha256 and artifact != spec.sha256:
-        return _Wrong("sha256", "File has another sha256", f"'{spec.artifact}' has sha256 {artifact}.")
+        return _Wrong("sha256", "File has another sha256", f"{shown(spec.artifact or '')} has sha256 {artifact}.")
     manifest = Manifest.of(parts.format, str(artifact), str(requirements) if requirements else None)
     return DesiredVersion(
         parts.id,

@@ -43,6 +43,8 @@ def command(
     from reconciler.model.text import terminal
 
     body = _body(data, body_file)
+    if variant is not None:
+        _check_variant(variant)
     with request.open() as workspace:
         name = find_deployment(workspace, deployment)
         status, answer, headers = workspace.target.predict(name, body, variant)
@@ -76,9 +78,32 @@ def _body(data: str | None, body_file: BinaryIO | None) -> bytes:
 
     if (data is None) == (body_file is None):
         raise click.UsageError("Give the inputs with either --data or --file.")
-    raw = data.encode() if data is not None else body_file.read() if body_file else b""
+    # Arguments that are not UTF-8 become their bytes again, so that the parser refuses them.
+    raw = data.encode(errors="surrogateescape") if data is not None else body_file.read() if body_file else b""
     try:
         parsed = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise click.UsageError(f"The inputs are not JSON: {error}. For example: -d '[[5.1, 3.5]]'") from None
+        reason = str(error) if _is_utf8(raw) else "they are not UTF-8"
+        raise click.UsageError(f"The inputs are not JSON: {reason}. For example: -d '[[5.1, 3.5]]'") from None
     return raw if isinstance(parsed, dict) else orjson.dumps({"inputs": parsed})
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _check_variant(name: str) -> None:
+    """Refuses what no variant or version can be named, before a header of HTTP has to hold it."""
+    from specs.names import check_version, quoted
+    from specs.problems import Refusal
+
+    try:
+        check_version(name)
+    except Refusal:
+        raise click.UsageError(
+            f"There is no variant {quoted(name)}. Its name consists of letters, digits, '.', '_' and '-'."
+        ) from None

@@ -13,6 +13,7 @@ import pytest
 
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.root import COMMANDS, kubeserve
+from tests.support.repositories import Repository
 
 Call = Callable[..., Any]
 
@@ -28,6 +29,12 @@ Call = Callable[..., Any]
         (["predict"], "Missing argument"),
         (["predict", "d"], "Give the inputs with either --data or --file."),
         (["predict", "d", "-d", "[[1"], "The inputs are not JSON"),
+        (["predict", "d", "-d", '[["caf\udce9"]]'], "The inputs are not JSON: they are not UTF-8."),
+        (["predict", "d", "-d", "[1]", "--variant", "caf\udce9"], "There is no variant 'caf?'."),
+        (["predict", "d", "-d", "[1]", "--variant", "模型"], "There is no variant '模型'."),
+        (["predict", "d", "-d", "[1]", "--variant", "a\nb"], "There is no variant 'a\\nb'."),
+        (["predict", "d", "-d", "[1]", "--variant", ""], "There is no variant ''."),
+        (["init", "--tenant", "caf\udce9"], "The tenant name 'caf?'"),
         (["predict", "d", "-d", "[1]", "-f", "-"], "Give the inputs with either --data or --file."),
         (["plan", "--only", "/d"], "is not TENANT or TENANT/DEPLOYMENT"),
         (["plan", "--only", "t/d/e"], "is not TENANT or TENANT/DEPLOYMENT"),
@@ -47,6 +54,54 @@ def test_wrong_usage_is_told_in_one_error(call: Call, arguments: list[str], said
     assert said in " ".join(done.err.split())
     assert "Traceback" not in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["validate", "repo", "--ref", "caf\udce9"], "has no 'caf?'. It has 'main'."),
+        (["plan", "/nowhere/caf\udce9"], "'/nowhere/caf?' is no directory of this machine"),
+        (["validate", "caf\udce9"], "'caf?' is no directory of this machine"),
+        (["logs", "caf\udce9"], "no 'caf?' either"),
+        (["predict", "caf\udce9", "-d", "[1]"], "no 'caf?' either"),
+        (["push", "caf\udce9", "--tenant", "a", "--model", "b", "--version", "c"], "There is no 'caf?'."),
+        (["push", "caf\udce9", "--tenant", "a", "--model", "b", "--version", "caf\udce9"], "version name 'caf?'"),
+    ],
+)
+def test_arguments_that_are_not_utf8_are_names_like_others(
+    call: Call, folder: Path, arguments: list[str], said: str
+) -> None:
+    Repository.create(folder / "repo").commit()
+    done = call(*arguments)
+    assert done.code == ExitCode.FAILED
+    assert said in done.err
+    assert "KubeServe itself failed" not in done.err
+
+
+def test_a_directory_that_is_not_utf8_is_read(call: Call, folder: Path, write_spec: Callable[..., Path]) -> None:
+    write_spec("caf\udce9/kubeserve.yaml")
+    assert call("validate", "caf\udce9").out.startswith("Good: 1 tenant")
+    Repository.create(folder / "caf\udce9").commit()
+    assert call("validate", "caf\udce9", "--ref", "main").out.startswith("Good: 1 tenant")
+
+
+@pytest.mark.parametrize("arguments", [["validate"], ["plan"], ["init"], ["status"], ["apply", "--yes"]])
+def test_a_working_directory_that_was_deleted_is_called_that(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    done = call(*arguments)
+    monkeypatch.chdir(folder)
+    assert done.code == ExitCode.FAILED
+    assert done.err.startswith("error: The working directory no longer exists\n  Change to another one")
+
+
+def test_a_file_instead_of_a_directory_says_what_to_name(call: Call, write_spec: Callable[..., Path]) -> None:
+    write_spec("team/kubeserve.yaml")
+    for file in ("team/kubeserve.yaml", "team/model/predictor.py"):
+        assert f"'{file}' is a file. Name the directory that it is in." in call("validate", file).err
 
 
 def test_without_a_command_the_help_is_shown(call: Call) -> None:
