@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed
+from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed, shown
 from reconciler.sources.protocol import CHUNK, SourceArtifact, SourceError
 from reconciler.sources.safe_open import Stamp, look, names_in, open_file, open_file_in, open_folder, open_folder_in
 from runtime.errors import PackError
@@ -145,7 +145,7 @@ def _as_source_error(path: SourcePath) -> Iterator[None]:
     try:
         yield
     except PackError as error:
-        raise SourceError("The folder can't be packed", f"{path}: {error}.") from error
+        raise SourceError("The folder can't be packed", f"{shown(str(path))}: {error}.") from error
 
 
 def _require_same(path: SourcePath, before: Stamp, now: Stamp) -> None:

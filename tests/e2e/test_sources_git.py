@@ -104,6 +104,8 @@ def test_a_branch_is_preferred_to_a_tag_of_the_same_name(origin: Repository, ope
     origin.git("checkout", "--quiet", "same")
     commit = origin.commit("of the branch")
     assert open_git("same").resolve().id == commit
+    assert open_git("refs/heads/same").resolve().id == commit
+    assert open_git("refs/tags/same").resolve().id == origin.git("rev-parse", "main")
 
 
 def test_any_commit_can_be_read_by_its_full_id(origin: Repository, open_git: Open, cache: Path) -> None:
@@ -402,3 +404,89 @@ def test_no_process_of_git_is_left_behind(origin: Repository, cache: Path) -> No
         next(chunks)
     source.close()
     assert [child for child in psutil.Process().children() if child.name() == "git"] == []
+
+
+@pytest.fixture
+def sha256_origin(tmp_path: Path) -> Repository:
+    repository = Repository.create(tmp_path / "origin256", object_format="sha256")
+    repository.write("kubeserve.yaml", b"tenant: a")
+    repository.write("model.joblib", b"model one")
+    repository.write("folder/predictor.py", b"x = 1")
+    repository.commit("one")
+    return repository
+
+
+@pytest.mark.parametrize("ref", [None, "main", "refs/heads/main", "v1"])
+def test_a_repository_of_sha256_is_read(sha256_origin: Repository, open_git: Open, ref: str | None) -> None:
+    sha256_origin.git("tag", "-a", "v1", "-m", "v1")
+    source = open_git(ref, sha256_origin.path)
+    revision = source.resolve()
+    assert revision.id == sha256_origin.git("rev-parse", "HEAD")
+    assert len(revision.id) == 64
+    assert [spec.content for spec in source.spec_files(revision)] == [b"tenant: a"]
+    assert read(source, "model.joblib", revision) == b"model one"
+    assert source.artifact(revision, "folder").is_folder
+    sha256_origin.write("model.joblib", b"model two")
+    sha256_origin.commit("two")
+    assert read(source, "model.joblib") == (b"model one" if ref == "v1" else b"model two")
+
+
+def test_a_commit_of_sha256_is_named_by_its_digits(sha256_origin: Repository, open_git: Open) -> None:
+    first = sha256_origin.git("rev-parse", "HEAD")
+    sha256_origin.write("model.joblib", b"model two")
+    sha256_origin.commit("two")
+    for ref in (first, first.upper(), first[:7], first[:40] + first[40:50]):
+        assert open_git(ref, sha256_origin.path).resolve().id == first
+    with pytest.raises(SourceError):
+        open_git("0" * 40, sha256_origin.path).resolve()
+    assert open_git("main", sha256_origin.path).resolve().id != first
+
+
+def test_a_repository_that_was_made_anew_with_sha256_is_read(
+    tmp_path: Path, origin: Repository, open_git: Open
+) -> None:
+    assert len(open_git().resolve().id) == 40
+    shutil.rmtree(origin.path)
+    again = Repository.create(origin.path, object_format="sha256")
+    again.write("kubeserve.yaml", b"tenant: b")
+    commit = again.commit()
+    source = open_git()
+    assert source.resolve().id == commit
+    assert [spec.content for spec in source.spec_files(source.resolve())] == [b"tenant: b"]
+
+
+@pytest.mark.parametrize("bare", [True, False])
+@pytest.mark.parametrize("what", ["blob:none", "tree:0"])
+def test_a_partial_clone_says_how_to_complete_it(
+    origin: Repository, open_git: Open, tmp_path: Path, what: str, bare: bool
+) -> None:
+    origin.git("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    options = ["--bare"] if bare else ["--no-checkout"]
+    origin.git("clone", "--quiet", f"--filter={what}", *options, f"file://{origin.path}", str(clone))
+    with pytest.raises(SourceError, match="partial clone") as caught:
+        open_git("main", clone).resolve()
+    (command,) = re.findall(r"`git -C \S+ (.*)`", caught.value.detail)
+    Repository(clone).git(*command.split())
+    assert read(open_git("main", clone), "model.joblib") == b"model one"
+
+
+def test_a_shallow_clone_is_read_as_far_as_it_goes(origin: Repository, open_git: Open, tmp_path: Path) -> None:
+    first = origin.git("rev-parse", "HEAD")
+    origin.write("model.joblib", b"model two")
+    origin.commit("two")
+    origin.git("clone", "--quiet", "--depth=1", f"file://{origin.path}", str(tmp_path / "clone"))
+    assert read(open_git("main", tmp_path / "clone"), "model.joblib") == b"model two"
+    with pytest.raises(SourceError, match="shallow clone") as caught:
+        open_git(first, tmp_path / "clone").resolve()
+    assert "fetch --unshallow`" in caught.value.detail
+
+
+def test_names_that_are_not_utf8_are_names(origin: Repository, open_git: Open, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    origin.git("branch", name)
+    clone = tmp_path / name
+    origin.git("clone", "--quiet", "--bare", str(origin.path), str(clone))
+    assert open_git(name, clone).resolve().id == origin.git("rev-parse", "HEAD")
+    with pytest.raises(SourceError, match=r"has no 'caf\?\?'"):
+        open_git(name + "\udce9", clone).resolve()

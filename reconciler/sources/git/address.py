@@ -22,8 +22,11 @@ from specs.problems import Refusal
 MAX_REF = 255
 HEAD = "HEAD"
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
+OID = r"(?:[0-9a-f]{64}|[0-9a-f]{40})"
+"""An object's id, in a repository of SHA-256 or SHA-1."""
+
+_COMMIT = re.compile(OID)
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # What git-check-ref-format(1) forbids.
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|^-|^/|/$|\.$|^@$")
@@ -96,8 +99,8 @@ def parse_ref(text: str | None) -> Wanted:
     if len(text) > MAX_REF or not text or _FORBIDDEN_IN_REF.search(text):
         raise SourceError(
             "Not a branch, tag or commit",
-            f"{quoted(text)} can't be the name of one. Write it as `git branch` and `git tag` show it, or all 40 hex "
-            "digits of a commit.",
+            f"{quoted(text)} can't be the name of one. Write it as `git branch` and `git tag` show it, or all 40 (or "
+            "64) hex digits of a commit.",
         )
     if _COMMIT.fullmatch(text.lower()):
         return Wanted(text.lower(), commit=text.lower())

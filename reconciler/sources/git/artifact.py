@@ -14,7 +14,7 @@ from typing import BinaryIO
 from reconciler.sources.git.contents import Contents
 from reconciler.sources.git.lfs import Pointer
 from reconciler.sources.git.objects import Entry, Listing
-from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed
+from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed, shown
 from reconciler.sources.protocol import SourceArtifact, SourceError
 from runtime.errors import PackError
 from runtime.packing import PackEntry, pack, packed_size
@@ -99,4 +99,4 @@ class _Folder:
         try:
             yield
         except PackError as error:
-            raise SourceError("The folder can't be packed", f"{self._path}: {error}.") from error
+            raise SourceError("The folder can't be packed", f"{shown(str(self._path))}: {error}.") from error

@@ -18,7 +18,7 @@ from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.lfs import MAX_POINTER, Pointer, open_lfs, parse_pointer, require_lfs
 from reconciler.sources.git.mirror import Mirror
 from reconciler.sources.git.objects import SMALL, Blobs, Entry
-from reconciler.sources.paths import SourcePath
+from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import CHUNK, SourceError
 from runtime.formats import HEAD_SIZE
 
@@ -104,7 +104,8 @@ class Contents:
             self._mirror.condemn()
             raise SourceError(
                 "The mirror is damaged",
-                f"{path} can't be read from {self._mirror.git_dir}, which is made anew when the source is next read.\n"
+                f"{shown(str(path))} can't be read from {self._mirror.git_dir}, which is made anew when the source "
+                "is next read.\n"
                 f"git: {failure.stderr[:300]}",
                 retryable=True,
             ) from failure

@@ -7,12 +7,15 @@ and `lfs.py`.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from reconciler.sources.git import credentials
 from reconciler.sources.git.address import Address, Transport
 from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.configuration import SSH_KEY, SSH_KNOWN_HOSTS
+from reconciler.sources.paths import shown
 from reconciler.sources.protocol import SourceError
 
 _QUOTED_LINES = 3
@@ -25,12 +28,12 @@ _NOISE = re.compile(
 class _Meaning:
     pattern: re.Pattern[str]
     summary: str
-    mend: str
+    fix: str
     retryable: bool = False
 
 
-def _meaning(pattern: str, summary: str, mend: str, *, retryable: bool = False) -> _Meaning:
-    return _Meaning(re.compile(pattern, re.I), summary, mend, retryable)
+def _meaning(pattern: str, summary: str, fix: str, *, retryable: bool = False) -> _Meaning:
+    return _Meaning(re.compile(pattern, re.I), summary, fix, retryable)
 
 
 _WITH_CREDENTIALS = {
@@ -44,7 +47,11 @@ _OVER_HTTPS = (
 
 # In this order: the first that is found decides.
 _MEANINGS = (
-    _meaning(r"No space left on device|disk quota exceeded", "The disk is full", "Make room for the repository."),
+    _meaning(
+        r"No space left on device|disk quota exceeded",
+        "The disk is full",
+        "Make room for {folder}, where its mirror is kept.",
+    ),
     _meaning(
         r"dubious ownership", "The repository belongs to another user", "Let its owner run the command, or copy it."
     ),
@@ -86,23 +93,40 @@ _MEANINGS = (
     ),
     _meaning(r"transport '.*' not allowed", "A transport that is not allowed", "The server leads elsewhere."),
     _meaning(
-        r"could not read from remote repository|remote error|protocol error|bad line length|mismatched algorithms",
+        r"mismatched algorithms|(unknown|unsupported) hash algorithm|unknown object format",
+        "The repository has another object format",
+        "Its ids have 64 digits (SHA-256) or 40 (SHA-1): name a commit by all digits that it has there. Git 2.29 or "
+        "later reads both.",
+    ),
+    _meaning(
+        r"could not read from remote repository|remote error|protocol error|bad line length",
         "The server did not give the repository",
         "Try `git ls-remote` with the same URL.",
     ),
 )
 
 
-def explain(failure: GitFailed, address: Address) -> SourceError:
-    """The error that a user is shown."""
+def explain(failure: GitFailed, address: Address, folder: Path) -> SourceError:
+    """The error that a user is shown. `folder`: where the mirror is kept."""
     if failure.timed_out:
         return SourceError("Git took too long", f"{address} did not answer in time. It is tried again.", retryable=True)
     for meaning in _MEANINGS:
         if meaning.pattern.search(failure.stderr):
-            mend = meaning.mend.format(credentials=_WITH_CREDENTIALS.get(address.transport, _OVER_HTTPS))
-            return SourceError(meaning.summary, _detail(address, mend, failure.stderr), retryable=meaning.retryable)
-    mend = "The mirror is made anew when this happens again."
-    return SourceError("Git failed", _detail(address, mend, failure.stderr), retryable=True)
+            credentials = _WITH_CREDENTIALS.get(address.transport, _OVER_HTTPS)
+            fix = meaning.fix.format(credentials=credentials, folder=shown(str(folder)))
+            return SourceError(meaning.summary, _detail(address, fix, failure.stderr), retryable=meaning.retryable)
+    fix = "KubeServe makes its mirror anew when this happens again."
+    return SourceError("Git failed", _detail(address, fix, failure.stderr), retryable=True)
+
+
+def incomplete_clone(address: Address, *, is_partial: bool) -> SourceError:
+    """A repository of this machine that lacks objects of the commit: git doesn't fetch them on behalf of a reader."""
+    kind, option = ("partial", "--refetch --no-filter") if is_partial else ("shallow", "--unshallow")
+    command = f"git -C {shlex.quote(address.url)} fetch {option}"
+    return SourceError(
+        f"The repository is a {kind} clone",
+        f"{address} lacks objects of the commit. Run `{command}`, or name the repository that it was cloned from.",
+    )
 
 
 def blames_remote(failure: GitFailed) -> bool:
@@ -110,7 +134,7 @@ def blames_remote(failure: GitFailed) -> bool:
     return failure.timed_out or any(meaning.pattern.search(failure.stderr) for meaning in _MEANINGS)
 
 
-def _detail(address: Address, mend: str, stderr: str) -> str:
+def _detail(address: Address, fix: str, stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _NOISE.search(line)]
     quoted = "\n".join(f"git: {line[:300]}" for line in lines[-_QUOTED_LINES:])
-    return f"{address}: {mend}" + (f"\n{quoted}" if quoted else "")
+    return f"{address}: {fix}" + (f"\n{quoted}" if quoted else "")

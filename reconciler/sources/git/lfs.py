@@ -92,5 +92,5 @@ def _unavailable(mirror: Mirror, path: SourcePath, failure: GitFailed) -> Source
             f"{shown(str(path))}: the server of {mirror.address} does not have its object. Push it with "
             "`git lfs push --all`.",
         )
-    error = explain(failure, mirror.address)
+    error = explain(failure, mirror.address, mirror.folder)
     return SourceError(error.summary, f"{shown(str(path))}, through git-lfs: {error.detail}", retryable=error.retryable)

@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sources.git.address import HEAD, Address, Transport, Wanted
+from reconciler.sources.git.address import HEAD, OID, Address, Transport, Wanted
 from reconciler.sources.git.command import Git, GitFailed, Options, Progress
 from reconciler.sources.git.configuration import git_config, git_variables
 from reconciler.sources.git.credentials import Credentials
-from reconciler.sources.git.errors import blames_remote, explain
+from reconciler.sources.git.errors import blames_remote, explain, incomplete_clone
 from reconciler.sources.git.objects import Listing, read_listing
 from reconciler.sources.protocol import SourceError
 from specs.names import listing, nearest, quoted
@@ -34,7 +34,10 @@ KEPT_SECONDS = 86_400
 """How long objects that no fetched ref has any more stay, for a round in another process that still reads them."""
 
 _CONDEMNED = "condemned"
-_OID = re.compile(r"[0-9a-f]{40}")
+_INCOMPLETE = re.compile(r"repository corruption|bad pack header|not our ref|missing|promisor", re.I)
+_OID = re.compile(OID)
+_FORMATS = {40: "sha1", 64: "sha256"}
+"""Git's object formats by the length of their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Mirror:
         self._progress = progress
         self._config = git_config(address, environ, has_credentials=credentials is not None)
         # Named by its content: processes with other environments may use the mirror at the same time.
-        config = self.folder / f"gitconfig-{hashlib.sha256(self._config.encode()).hexdigest()[:12]}"
+        config = self.folder / f"gitconfig-{hashlib.sha256(_bytes(self._config)).hexdigest()[:12]}"
         self._config_path = config
         secrets = credentials.secrets if credentials else ()
         # Reading the mirror needs no credentials; only what talks to the server is given them.
@@ -94,7 +97,7 @@ class Mirror:
                     return self._update(wanted, known)
                 except GitFailed as failure:
                     if blames_remote(failure) or attempt == 2:
-                        raise explain(failure, self.address) from failure
+                        raise self._explained(failure) from failure
                     self._discard()
             raise AssertionError("unreachable")
 
@@ -103,11 +106,27 @@ class Mirror:
         with contextlib.suppress(OSError):
             (self.folder / _CONDEMNED).touch()
 
+    def _explained(self, failure: GitFailed) -> SourceError:
+        if self.address.transport is Transport.FILE and _INCOMPLETE.search(failure.stderr):
+            for git_dir in self._local_git_dirs():
+                with contextlib.suppress(GitFailed):
+                    promisors = ("config", "--local", "--get-regexp", r"^remote\..*\.promisor$")
+                    self.git.run(*promisors, options=Options(git_dir=git_dir))
+                    return incomplete_clone(self.address, is_partial=True)
+                if (git_dir / "shallow").is_file():
+                    return incomplete_clone(self.address, is_partial=False)
+        return explain(failure, self.address, self.folder)
+
+    def _local_git_dirs(self) -> tuple[Path, Path]:
+        """Where the Git folder of a repository of this machine may be."""
+        return Path(self.address.url, ".git"), Path(self.address.url)
+
     def _update(self, wanted: Wanted, known: Listing | None) -> Listing:
-        ours = f"refs/kubeserve/{hashlib.sha256(wanted.text.encode()).hexdigest()[:16]}"
+        ours = f"refs/kubeserve/{hashlib.sha256(_bytes(wanted.text)).hexdigest()[:16]}"
         have = self._tip(ours)
         theirs, oid = (wanted.commit, wanted.commit) if wanted.commit else self._look_up(wanted)
         if have is None or oid != have.oid:
+            self._use_format(_FORMATS[len(oid)])
             self._fetch(theirs, ours)
             have = self._tip(ours)
         if have is None:
@@ -140,7 +159,7 @@ class Mirror:
         output = self.remote_git.run(
             "ls-remote", "--quiet", "--end-of-options", self.address.url, *patterns, options=options
         )
-        rows = (line.split("\t", 1) for line in output.decode(errors="replace").splitlines() if "\t" in line)
+        rows = (line.split("\t", 1) for line in output.decode(errors="surrogateescape").split("\n") if "\t" in line)
         return {name: oid for oid, name in rows if _OID.fullmatch(oid)}
 
     def _list_tips(self) -> dict[str, str]:
@@ -159,7 +178,7 @@ class Mirror:
 
     def _expanded_locally(self, abbreviated: str) -> str | None:
         name = f"{abbreviated}^{{commit}}"
-        for git_dir in (Path(self.address.url, ".git"), Path(self.address.url)):
+        for git_dir in self._local_git_dirs():
             with contextlib.suppress(GitFailed):
                 output = self.git.run(
                     *("rev-parse", "--verify", "--quiet", "--end-of-options", name), options=Options(git_dir=git_dir)
@@ -202,14 +221,23 @@ class Mirror:
 
     def _write_config(self) -> None:
         path = self._config_path
-        if not path.is_file() or path.read_text(encoding="utf-8") != self._config:
+        if not path.is_file() or path.read_bytes() != _bytes(self._config):
             new = path.with_name(f"new-{path.name}")
-            new.write_text(self._config, encoding="utf-8")
+            new.write_bytes(_bytes(self._config))
             new.replace(path)
 
-    def _create(self) -> None:
+    def _use_format(self, wanted: str) -> None:
+        """Git fetches only into a mirror of the repository's own object format."""
+        if self.git.run("rev-parse", "--show-object-format").decode().strip() != wanted:
+            self._discard()
+            self._create(wanted)
+
+    def _create(self, object_format: str = "sha1") -> None:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))
-        self.git.run("init", "--bare", "--quiet", "--template=", options=Options(git_dir=new))
+        self.git.run(
+            *("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}"),
+            options=Options(git_dir=new),
+        )
         new.rename(self.git_dir)
 
     def _discard(self) -> None:
@@ -251,10 +279,15 @@ def _no_such_ref(wanted: Wanted, address: Address, tips: Mapping[str, str]) -> S
     near = nearest(wanted.text, names)
     hint = f"Did you mean {quoted(near)}?" if near else f"It has {listing(map(quoted, names))}."
     if wanted.may_be_abbreviated:
-        hint += f" Servers don't know abbreviated commits: give all 40 digits, as `git rev-parse {wanted.text}` prints."
+        hint += f" Servers don't know abbreviated commits: give all digits, as `git rev-parse {wanted.text}` prints."
     return SourceError("No such branch, tag or commit", f"{address} has no {quoted(wanted.text)}. {hint}")
 
 
 def _folder_name(address: Address) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "-", address.url.partition("://")[2] or address.url).strip("-")
-    return f"{words[-40:].strip('-')}-{hashlib.sha256(address.url.encode(errors='surrogateescape')).hexdigest()[:16]}"
+    return f"{words[-40:].strip('-')}-{hashlib.sha256(_bytes(address.url)).hexdigest()[:16]}"
+
+
+def _bytes(text: str) -> bytes:
+    """A path or name of this machine needn't be UTF-8."""
+    return text.encode(errors="surrogateescape")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import IO, NamedTuple
 
+from reconciler.sources.git.address import OID
 from reconciler.sources.git.command import Git, GitFailed, Options, Process
 from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import CHUNK, SourceError
@@ -23,7 +24,7 @@ MAX_FILES = 500_000
 SMALL = CHUNK
 """Bytes up to which a file is read whole, by the process that answers for all small ones."""
 
-_ENTRY = re.compile(rb"(\d{6}) (\w+) ([0-9a-f]{40}) +(\d+|-)\t(.+)", re.S)
+_ENTRY = re.compile(rb"(\d{6}) (\w+) (" + OID.encode() + rb") +(\d+|-)\t(.+)", re.S)
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.sources.git.address import parse_address, parse_ref
+from reconciler.sources.git.address import OID, parse_address, parse_ref
 from reconciler.sources.git.artifact import git_artifact
 from reconciler.sources.git.command import GitFailed, Progress
 from reconciler.sources.git.contents import Contents
@@ -23,7 +23,7 @@ from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import Revision, SourceArtifact, SourceError
 from specs.loading.loader import SpecFile
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(OID)
 
 
 @dataclass(frozen=True, slots=True)

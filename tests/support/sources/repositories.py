@@ -27,10 +27,11 @@ class Repository:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, *, bare: bool = False) -> Repository:
+    def create(cls, path: Path, *, bare: bool = False, object_format: str = "sha1") -> Repository:
         path.mkdir(parents=True, exist_ok=True)
         repository = cls(path)
-        repository.git("init", "--quiet", "--initial-branch=main", *(["--bare"] if bare else []))
+        options = [f"--object-format={object_format}", *(["--bare"] if bare else [])]
+        repository.git("init", "--quiet", "--initial-branch=main", *options)
         return repository
 
     def git(self, *arguments: str, data: bytes | None = None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reconciler.sources.git.address import parse_address
 from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.errors import blames_remote, explain
 
+FOLDER = Path("/data/cache/git/x")
 HTTPS = parse_address("https://git.example.org/x")
 SSH = parse_address("git@git.example.org:x")
 
@@ -39,11 +42,17 @@ SSH = parse_address("git@git.example.org:x")
         ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "No such repository", False),
         ("fatal: remote error: upload-pack: not our ref 0123", "The server does not give that commit", False),
         ("fatal: write error: No space left on device", "The disk is full", False),
+        (
+            "fatal: mismatched algorithms: client sha1; server sha256",
+            "The repository has another object format",
+            False,
+        ),
+        ("fatal: unknown hash algorithm 'sha256'", "The repository has another object format", False),
         ("error: cannot open '/cache/x': Permission denied", "Access to a file was refused", False),
     ],
 )
 def test_a_message_of_git_says_what_to_do(stderr: str, summary: str, retryable: bool) -> None:
-    error = explain(GitFailed(stderr), HTTPS)
+    error = explain(GitFailed(stderr), HTTPS, FOLDER)
     assert (error.summary, error.retryable) == (summary, retryable)
     assert error.detail.startswith("https://git.example.org/x: ")
     assert "git: " in error.detail
@@ -52,12 +61,12 @@ def test_a_message_of_git_says_what_to_do(stderr: str, summary: str, retryable: 
 
 def test_how_to_log_in_hangs_on_the_transport() -> None:
     refused = GitFailed("Permission denied (publickey).")
-    assert "ssh-agent" in explain(refused, SSH).detail
-    assert "KUBESERVE_GIT_TOKEN" in explain(refused, HTTPS).detail
+    assert "ssh-agent" in explain(refused, SSH, FOLDER).detail
+    assert "KUBESERVE_GIT_TOKEN" in explain(refused, HTTPS, FOLDER).detail
 
 
 def test_a_time_limit_is_tried_again() -> None:
-    error = explain(GitFailed("", timed_out=True), HTTPS)
+    error = explain(GitFailed("", timed_out=True), HTTPS, FOLDER)
     assert (error.summary, error.retryable) == ("Git took too long", True)
 
 
@@ -74,10 +83,17 @@ def test_a_time_limit_is_tried_again() -> None:
 )
 def test_what_is_not_the_server_s_fault_is_blamed_on_the_mirror(stderr: str) -> None:
     assert not blames_remote(GitFailed(stderr))
-    assert explain(GitFailed(stderr), HTTPS).retryable
+    assert explain(GitFailed(stderr), HTTPS, FOLDER).retryable
 
 
 def test_no_more_than_the_last_lines_are_quoted_and_advice_for_others_is_left_out() -> None:
     noise = "Please make sure you have the correct access rights\nand the repository exists."
-    error = explain(GitFailed("\n".join(f"line {n}" for n in range(50)) + "\nfatal: early EOF\n" + noise), HTTPS)
+    error = explain(
+        GitFailed("\n".join(f"line {n}" for n in range(50)) + "\nfatal: early EOF\n" + noise), HTTPS, FOLDER
+    )
     assert error.detail.splitlines()[1:] == ["git: line 48", "git: line 49", "git: fatal: early EOF"]
+
+
+def test_a_full_disk_is_named_by_its_folder() -> None:
+    error = explain(GitFailed("fatal: write error: No space left on device"), HTTPS, FOLDER)
+    assert "Make room for '/data/cache/git/x'" in error.detail
