@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.artifacts.protocol import ArtifactStore, Content
+from reconciler.desired.line_endings import differing_by_line_endings
 from reconciler.desired.stages import DesiredState, desired_state
 from reconciler.desired.versions import OpenSource
 from reconciler.engine.execute import Outcome, execute
@@ -87,7 +88,9 @@ def plan_round(workspace: Workspace, options: PlanOptions) -> Planned:
     live = workspace.target.observe(options.scope)
     log.info("observed", resources=len(live.resources), recorded=len(state.resources), serial=state.serial)
     narrowed = specs.graph.of_tenants(options.scope.tenants)  # whole tenants, because a quota is a tenant's
-    stored = list_stored(workspace.store, {tenant.tenant for tenant in narrowed.tenants})
+    stored = _with_line_endings(
+        list_stored(workspace.store, {tenant.tenant for tenant in narrowed.tenants}), specs, workspace
+    )
     world = World(specs.graph, live, stored, workspace.target.prepare(narrowed, live), state)
     plan = make_plan(world, options, target=workspace.target.name, revision=specs.revision)
     log.info("planned", changes=sum(1 for _ in plan.work()), guards=len(plan.guards), unclaimed=len(plan.unclaimed))
@@ -126,6 +129,13 @@ def list_stored(store: ArtifactStore, tenants: Collection[str]) -> Stored:
     if errors and len(errors) == len(listings):
         raise next(iter(errors.values()))
     return Stored(digests, {tenant: error.trouble for tenant, error in errors.items()})
+
+
+def _with_line_endings(stored: Stored, specs: DesiredState, workspace: Workspace) -> Stored:
+    def read(origin: FileOrigin) -> Content:
+        return _content(workspace, specs.sources, origin)
+
+    return replace(stored, line_endings=differing_by_line_endings(specs.graph.versions, stored.digests, read))
 
 
 def _content(workspace: Workspace, sources: Mapping[str, OpenSource], origin: FileOrigin) -> Content:

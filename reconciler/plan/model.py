@@ -28,6 +28,7 @@ class Stored:
 
     digests: Mapping[ResourceId, frozenset[str]] = field(default_factory=dict)
     unlisted: Mapping[str, Trouble] = field(default_factory=dict)
+    line_endings: frozenset[ResourceId] = frozenset()  # versions that differ from the stored ones by these alone
 
 
 @dataclass(frozen=True, slots=True)

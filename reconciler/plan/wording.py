@@ -52,13 +52,18 @@ def variant_changes(new: DesiredVariant, old: LiveVariant) -> tuple[FieldChange,
     return tuple(differences(old.described, variant_fields(new))) if old.described else ()
 
 
-def other_content(version: DesiredVersion, digests: frozenset[str]) -> Trouble:
+def other_content(version: DesiredVersion, digests: frozenset[str], *, only_line_endings: bool) -> Trouble:
     stored = ", ".join(digest[:19] for digest in sorted(digests))
+    difference = (
+        "Both differ by carriage returns alone: one was read from a checkout with Windows line endings. Keep Git from "
+        "converting the file (`FILE -text` in .gitattributes), and check it out again."
+        if only_line_endings
+        else "Give the new content a new version name, or restore the old file."
+    )
     return Trouble(
         "Version has other content",
         f"Version {version.version!r} of model {version.model!r} is in the store with digest {stored}, and the "
-        f"spec now gives {version.digest[:19]}. A version never changes once it is stored: give the new content "
-        "a new version name, or restore the old file.",
+        f"spec now gives {version.digest[:19]}. A version never changes once it is stored. {difference}",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from reconciler.sources.protocol import SourceError
 from specs.models.paths import PathError, resolve_path
@@ -59,7 +60,9 @@ class SourcePath:
     def absent(self, depth: int, siblings: Iterable[str]) -> SourceError:
         """Component `depth` is missing among the `siblings` that are there."""
         names = sorted(set(siblings) - RESERVED_FOLDERS)
-        if near := nearest(self.parts[depth], names):
+        if twin := _twin(self.parts[depth], names):
+            hint = f"A name that looks the same has other code points, {_code_points(twin)}: rename one of both."
+        elif near := nearest(self.parts[depth], names):
             hint = f"Did you mean {shown('/'.join((*self.parts[:depth], near)))}?"
         else:
             hint = f"It holds {listing(map(shown, names))}." if names else "It is empty."
@@ -109,6 +112,17 @@ class SourcePath:
 def shown(path: str) -> str:
     """A path as a message quotes it."""
     return quoted(path, limit=SHOWN)
+
+
+def _twin(name: str, names: Iterable[str]) -> str | None:
+    """The name that differs only in how Unicode composes its letters."""
+    composed = normalize("NFC", name)
+    return next((other for other in names if normalize("NFC", other) == composed), None)
+
+
+def _code_points(name: str) -> str:
+    """A name in ASCII, so that two forms of one letter differ."""
+    return "'" + name.encode("ascii", errors="backslashreplace").decode() + "'"
 
 
 def printable(path: str) -> str:

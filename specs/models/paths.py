@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from posixpath import dirname, join, normpath
 from typing import TypeVar
+from unicodedata import normalize
 
 from specs.errors import KubeServeError
 from specs.names import quoted
@@ -70,19 +71,24 @@ def matches_any(path: str, globs: Iterable[str]) -> bool:
 
     Takes at most length of the path times length of the glob steps: no wildcard is ever tried again.
     """
-    segments = path.split("/")
+    segments = _composed(path).split("/")
     return any(_matches(segments, _parsed(glob), _segment_matches) for glob in globs)
 
 
 def may_match_below(folder: str, globs: Iterable[str]) -> bool:
     """Whether some path below a folder can match a glob; True in doubt."""
-    folders = folder.split("/")
+    folders = _composed(folder).split("/")
     return any(_may_match_below(folders, _parsed(glob)) for glob in globs)
 
 
 def is_glob(text: str) -> bool:
     """Whether every `**` of a pattern stands between slashes, as `matches_any` needs it."""
     return all(segment == ANY_FOLDERS or ANY_FOLDERS not in segment for segment in text.split("/"))
+
+
+def _composed(path: str) -> str:
+    """In one of the forms that Unicode has for the same letters: macOS gives names in another one than it is given."""
+    return path if path.isascii() else normalize("NFC", path)
 
 
 def _check_characters(relative: str) -> None:
@@ -107,7 +113,7 @@ def _parsed(glob: str) -> list[list[_Segment]]:
 
     A `**` at the end stands for at least one segment, which is written as a segment `*` after it."""
     groups: list[list[_Segment]] = [[]]
-    segments = glob.split("/")
+    segments = _composed(glob).split("/")
     for segment in segments:
         if segment == ANY_FOLDERS:
             groups.append([])

@@ -253,6 +253,7 @@ def test_a_version_with_other_content_under_the_same_name_is_an_error_of_the_pla
     (change,) = world.plan(desired).errors
     assert change.error is not None
     assert "new version name" in change.error.detail
+    assert "carriage returns" not in change.error.detail
 
 
 class CountingFile(StateFile):

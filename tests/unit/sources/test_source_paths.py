@@ -68,3 +68,8 @@ def test_what_is_not_the_model_is_left_out_of_a_folder(name: str) -> None:
 
 def test_paths_that_are_not_utf8_become_text_that_can_be_stored() -> None:
     assert printable("a/\udcff.yaml") == "a/\\xff.yaml"
+
+
+def test_a_name_that_differs_only_in_its_unicode_form_is_told_apart() -> None:
+    error = SourcePath.parse("models/\u00e9t\u00e9.joblib").absent(1, ["e\u0301te\u0301.joblib", "other"])
+    assert "has other code points, 'e\\u0301te\\u0301.joblib'" in error.detail

@@ -79,6 +79,9 @@ def test_no_path_ever_leaves_its_source(written: str, spec: str) -> None:
         ("t?/k.yaml", "t//k.yaml", False),
         ("a.b", "axb", False),
         ("a[b]", "ab", False),
+        ("\u00e9quipe/**", "e\u0301quipe/kubeserve.yaml", True),
+        ("e\u0301quipe/**", "\u00e9quipe/kubeserve.yaml", True),
+        ("?quipe/**", "e\u0301quipe/kubeserve.yaml", True),
     ],
 )
 def test_globs_say_where_a_tenant_may_speak(glob: str, path: str, matches: bool) -> None:
