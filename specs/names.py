@@ -120,8 +120,9 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
 
 
 def quoted(text: str, limit: int = 60) -> str:
-    """Foreign text as a message shows it: in quotes, on one line, and cut after `limit` characters, which it says. Bytes
-    that are not UTF-8 become question marks."""
+    """Foreign text as a message shows it: in quotes, on one line, and cut after `limit` characters, which it says.
+
+    Bytes that are not UTF-8 become question marks."""
     from specs.credentials import HIDDEN, may_hold_credential
 
     if may_hold_credential(text[:_LOOKED_AT]):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import command_line, environment
-from tests.support.repositories import Repository
+from tests.support.cli.desk import command_line, environment
+from tests.support.sources.repositories import Repository
 
 SPEC = """\
 apiVersion: kubeserve.io/v1

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.root import COMMANDS, kubeserve
-from tests.support.repositories import Repository
+from tests.support.sources.repositories import Repository
 
 Call = Callable[..., Any]
 
