@@ -18,7 +18,7 @@ from reconciler.desired.versions import OpenSource
 from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run, new_round_id
 from reconciler.log import Log
-from reconciler.model.resources import FileOrigin, ResourceId
+from reconciler.model.resources import FileOrigin, ResourceId, version_id
 from reconciler.plan.diff import make_plan
 from reconciler.plan.model import Plan, Stored
 from reconciler.plan.options import PlanOptions
@@ -123,7 +123,8 @@ def list_stored(store: ArtifactStore, tenants: Collection[str]) -> Stored:
     for tenant, listing in listings.items():
         try:
             for ref in listing.result():
-                digests[ref.id] = digests.get(ref.id, frozenset()) | {ref.digest}
+                version = version_id(ref.tenant, ref.model, ref.version)
+                digests[version] = digests.get(version, frozenset()) | {ref.digest}
         except KubeServeError as error:
             errors[tenant] = error
     if errors and len(errors) == len(listings):

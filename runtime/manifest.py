@@ -35,6 +35,28 @@ _SCHEMA = 1
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class VersionRef:
+    """One stored, complete version. `digest` is "sha256:" and 64 hex digits."""
+
+    tenant: str
+    model: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"version '{self.version}' of model '{self.model}' of tenant '{self.tenant}'"
+
+    @property
+    def hex(self) -> str:
+        return self.digest.removeprefix("sha256:")
+
+    @property
+    def folder(self) -> str:
+        """Where every store keeps its files, below the prefix."""
+        return f"{self.tenant}/{self.model}/{self.version}/{self.hex}/"
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of a version: its name there and its hex sha256."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.model.resources import ResourceId, version_id
-from runtime.manifest import Manifest
+from runtime.manifest import Manifest, VersionRef
 from specs.errors import KubeServeError
+
+__all__ = ["ArtifactStore", "Content", "Manifest", "Report", "StoreError", "VersionRef", "VersionTakenError"]
 
 Report = Callable[[int], None]
 """Called with the number of bytes that went on since the last call, from the caller's own thread; negative when a
@@ -31,31 +32,6 @@ class VersionTakenError(StoreError):
     """Another digest is stored under the version's name."""
 
     code = "version_taken"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class VersionRef:
-    """One stored, complete version. `digest` is "sha256:" and 64 hex digits."""
-
-    tenant: str
-    model: str
-    version: str
-    digest: str
-
-    def __str__(self) -> str:
-        return f"version '{self.version}' of model '{self.model}' of tenant '{self.tenant}'"
-
-    @property
-    def id(self) -> ResourceId:
-        return version_id(self.tenant, self.model, self.version)
-
-    @property
-    def hex(self) -> str:
-        return self.digest.removeprefix("sha256:")
-
-    @property
-    def folder(self) -> str:
-        return f"{self.tenant}/{self.model}/{self.version}/{self.hex}/"
 
 
 @dataclass(frozen=True, slots=True)

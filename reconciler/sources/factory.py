@@ -17,8 +17,7 @@ from specs.models.urls import is_local_git, is_url
 
 if TYPE_CHECKING:
     from reconciler.sources.git.command import Progress
-    from specs.models.platform import DirectorySource as DirectorySpec
-    from specs.models.platform import GitSource as GitSpec
+    from specs.models.platform import DirectorySpec, GitSpec
 
 DEFAULT_NAME = "default"
 MIRRORS = "git"
@@ -26,7 +25,7 @@ MIRRORS = "git"
 
 def open_source(spec: GitSpec | DirectorySpec, base: Path, cache_dir: Path, progress: Progress | None = None) -> Source:
     """A source of platform.yaml, whose folder is `base`. Mirrors of repositories are kept in `cache_dir`."""
-    from specs.models.platform import GitSource as GitSpec
+    from specs.models.platform import GitSpec
 
     if not isinstance(spec, GitSpec):
         return DirectorySource(spec.name, base / spec.path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runtime.errors import SettingsError
+from runtime.manifest import VersionRef
 
 _PREFIX = "KUBESERVE_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,27 +32,9 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One stored version. `digest`: "sha256:" and 64 hex digits."""
-
-    tenant: str
-    model: str
-    version: str
-    digest: str
-
-    def __str__(self) -> str:
-        return f"version '{self.version}' of model '{self.model}' of tenant '{self.tenant}'"
-
-    @property
-    def folder(self) -> str:
-        """Where every store keeps its files, below the prefix."""
-        return f"{self.tenant}/{self.model}/{self.version}/{self.digest.removeprefix('sha256:')}/"
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     place: Place
-    wanted: Wanted
+    wanted: VersionRef
     folder: Path
 
 
@@ -64,7 +47,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
         region=environment.get(f"{_PREFIX}STORE_REGION") or None,
         path_style=_boolean(environment, "STORE_PATH_STYLE"),
     )
-    wanted = Wanted(
+    wanted = VersionRef(
         tenant=_matching(environment, "TENANT", _NAME, "a name"),
         model=_matching(environment, "MODEL", _NAME, "a name"),
         version=_matching(environment, "VERSION", _NAME, "a name"),

@@ -15,7 +15,6 @@ from pathlib import Path
 from runtime.errors import DigestMismatch, ManifestError
 from runtime.fetch.errors import DiskFullError, DiskRefusedError, ObjectAbsentError, RangeBeyondEndError
 from runtime.fetch.retries import PATIENT, Patience
-from runtime.fetch.settings import Wanted
 from runtime.fetch.store import Store
 from runtime.fetch.transfer import fetch_file, partial_file
 from runtime.manifest import (
@@ -24,6 +23,7 @@ from runtime.manifest import (
     MAX_MANIFEST_BYTES,
     REQUIREMENTS_NAME,
     Manifest,
+    VersionRef,
     verify_folder,
 )
 
@@ -40,7 +40,7 @@ def is_whole(folder: Path, digest: str) -> bool:
     return True
 
 
-def fetch_version(store: Store, wanted: Wanted, folder: Path, patience: Patience = PATIENT) -> Manifest:
+def fetch_version(store: Store, wanted: VersionRef, folder: Path, patience: Patience = PATIENT) -> Manifest:
     """Makes the folder hold the version. DigestMismatch, ManifestError, FetchError."""
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def fetch_version(store: Store, wanted: Wanted, folder: Path, patience: Patience
     return manifest
 
 
-def _manifest(store: Store, wanted: Wanted, patience: Patience) -> Manifest:
+def _manifest(store: Store, wanted: VersionRef, patience: Patience) -> Manifest:
     key = wanted.folder + MANIFEST_NAME
     try:
         data = patience.call(lambda: store.read(key, 0, MAX_MANIFEST_BYTES + 1)).data

@@ -21,11 +21,11 @@ from specs.problems import Refusal
 __all__ = [
     "Allowed",
     "ArtifactStore",
-    "DirectorySource",
+    "DirectorySpec",
     "EgressRule",
     "FilesystemStore",
     "Gateway",
-    "GitSource",
+    "GitSpec",
     "Guards",
     "Kubernetes",
     "Limits",
@@ -85,7 +85,7 @@ SourceName = Annotated[str, AfterValidator(lambda name: check_label(name, "sourc
 FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f]+$")]
 
 
-class GitSource(Model):
+class GitSpec(Model):
     """A ref of a Git repository, looked at every `interval` seconds."""
 
     name: SourceName
@@ -103,7 +103,7 @@ class GitSource(Model):
         return urls.is_local_git(self.url)
 
 
-class DirectorySource(Model):
+class DirectorySpec(Model):
     """A directory as it is, relative to the folder of platform.yaml."""
 
     name: SourceName
@@ -113,11 +113,11 @@ class DirectorySource(Model):
 
 
 def _source_kind(value: Any) -> str:
-    return "git" if isinstance(value, GitSource) or (isinstance(value, dict) and "url" in value) else "directory"
+    return "git" if isinstance(value, GitSpec) or (isinstance(value, dict) and "url" in value) else "directory"
 
 
 SourceSpec = Annotated[
-    Annotated[GitSource, Tag("git")] | Annotated[DirectorySource, Tag("directory")], Discriminator(_source_kind)
+    Annotated[GitSpec, Tag("git")] | Annotated[DirectorySpec, Tag("directory")], Discriminator(_source_kind)
 ]
 
 
@@ -227,7 +227,7 @@ class Platform(Model):
     target: TargetKind = TargetKind.LOCAL
     """Where deployments run."""
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=MAX_SOURCES)] = (
-        DirectorySource(name="default", path="."),
+        DirectorySpec(name="default", path="."),
     )
     """Where specs are read from."""
     artifact_store: ArtifactStore = FilesystemStore(type="filesystem")
@@ -264,7 +264,7 @@ class Platform(Model):
 
     @field_validator("sources")
     @classmethod
-    def _names_once(cls, sources: tuple[GitSource | DirectorySource, ...]) -> tuple[GitSource | DirectorySource, ...]:
+    def _names_once(cls, sources: tuple[GitSpec | DirectorySpec, ...]) -> tuple[GitSpec | DirectorySpec, ...]:
         names = [source.name for source in sources]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -298,7 +298,7 @@ class Platform(Model):
     @model_validator(mode="after")
     def _local_git_is_allowed(self) -> Self:
         for index, source in enumerate(self.sources):
-            if isinstance(source, GitSource) and source.is_local and not self.allow.local_git:
+            if isinstance(source, GitSpec) and source.is_local and not self.allow.local_git:
                 raise Refusal(
                     "local-git",
                     "A Git repository of this machine",

@@ -64,7 +64,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     commands: list[str] = []
     start = command.Git.start
 
-    def counted(self: command.Git, *arguments: str, options: command.Options = command.DEFAULTS) -> command.Process:
+    def counted(self: command.Git, *arguments: str, options: command.GitOptions = command.DEFAULTS) -> command.Process:
         commands.append(arguments[0])
         return start(self, *arguments, options=options)
 

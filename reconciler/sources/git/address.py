@@ -32,7 +32,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|^-|^/|/$|\.$|^@$")
 
 
-class Transport(StrEnum):
+class GitTransport(StrEnum):
     """The only ones that git is allowed for a repository: each its own and no other."""
 
     HTTPS = "https"
@@ -46,12 +46,12 @@ class Address:
     """Where a repository is. Never holds a credential."""
 
     url: str  # as git is given it; an absolute path for a local one
-    transport: Transport
+    transport: GitTransport
 
     @property
     def origin(self) -> str | None:
         """scheme://host[:port], which credentials belong to; None where there are none over HTTP."""
-        if self.transport not in (Transport.HTTPS, Transport.HTTP):
+        if self.transport not in (GitTransport.HTTPS, GitTransport.HTTP):
             return None
         return f"{self.transport}://{urlsplit(self.url).netloc.lower()}"
 
@@ -89,7 +89,7 @@ def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: 
         raise SourceError(refusal.summary, refusal.detail) from refusal
     if is_local_git(text):
         return _local(text, text, allow_local=allow_local)
-    return Address(text, Transport.HTTPS if text.startswith("https://") else Transport.SSH)
+    return Address(text, GitTransport.HTTPS if text.startswith("https://") else GitTransport.SSH)
 
 
 def parse_ref(text: str | None) -> Wanted:
@@ -122,7 +122,7 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
         top = next((parent for parent in folder.parents if is_repository(parent)), None)
         mend = f"It lies in one: name {shown(str(top))}." if top else "Name the top of one, or a URL."
         raise SourceError("Not a Git repository", f"{shown(text)} is not the top of a repository. {mend}")
-    return Address(str(folder), Transport.FILE)
+    return Address(str(folder), GitTransport.FILE)
 
 
 def is_directory(text: str) -> bool:
@@ -147,4 +147,4 @@ def _loopback(text: str) -> Address:
     url = urlsplit(text)
     if url.hostname not in _LOOPBACK or url.username is not None:
         raise SourceError("Unsupported kind of Git URL", "http:// is for servers on this machine only.")
-    return Address(text, Transport.HTTP)
+    return Address(text, GitTransport.HTTP)

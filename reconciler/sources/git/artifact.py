@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from reconciler.sources.git.contents import Contents
 from reconciler.sources.git.lfs import Pointer
-from reconciler.sources.git.objects import Entry, Listing
+from reconciler.sources.git.objects import Listing, TreeEntry
 from reconciler.sources.paths import MAX_FOLDER_FILES, SourcePath, is_packed, shown
 from reconciler.sources.protocol import SourceArtifact, SourceError
 from runtime.errors import PackError
@@ -41,7 +41,7 @@ def git_artifact(listing: Listing, contents: Contents, path: SourcePath) -> Sour
 class _File:
     name: str  # its path from the folder
     path: SourcePath
-    entry: Entry
+    entry: TreeEntry
     pointer: Pointer | None
 
     @property

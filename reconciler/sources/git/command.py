@@ -43,14 +43,14 @@ class GitFailed(Exception):  # noqa: N818 - an answer of git, made an error by `
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class GitOptions:
     seconds: float | None = None
     stdin: bool = False
     progress: Progress | None = None
     git_dir: Path | None = None  # another repository than the one of this Git
 
 
-DEFAULTS = Options()
+DEFAULTS = GitOptions()
 
 
 class Git:
@@ -61,7 +61,7 @@ class Git:
         self._variables = dict(variables)
         self._secrets = tuple(secrets)
 
-    def run(self, *arguments: str, data: bytes = b"", options: Options = DEFAULTS) -> bytes:
+    def run(self, *arguments: str, data: bytes = b"", options: GitOptions = DEFAULTS) -> bytes:
         """The output of a command that ended well, at most MAX_OUTPUT bytes of it. `data`: a few bytes to read."""
         with self.start(*arguments, options=replace(options, stdin=bool(data))) as process:
             if data:
@@ -72,7 +72,7 @@ class Git:
             process.finish()
         return output
 
-    def start(self, *arguments: str, options: Options = DEFAULTS) -> Process:
+    def start(self, *arguments: str, options: GitOptions = DEFAULTS) -> Process:
         """A running command, to be used as a context manager, which ends it."""
         git = _git_class()
         executable = git.GIT_PYTHON_GIT_EXECUTABLE or "git"
@@ -93,7 +93,7 @@ class Git:
 
 
 class Process:
-    def __init__(self, started: Any, secrets: Sequence[str], options: Options, refused: Path | None) -> None:
+    def __init__(self, started: Any, secrets: Sequence[str], options: GitOptions, refused: Path | None) -> None:
         self._started = started  # ends the process when it is collected
         self._process: subprocess.Popen[bytes] = started.proc
         self._secrets = secrets

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.sources.git.address import Address, Transport
+from reconciler.sources.git.address import Address, GitTransport
 from reconciler.sources.git.credentials import Credentials
 
 PASSED = frozenset(
@@ -70,7 +70,7 @@ def git_config(address: Address, environ: Mapping[str, str], *, has_credentials:
     }
     if bundle := environ.get("SSL_CERT_FILE"):
         sections["http"].append(("sslCAInfo", bundle))
-    if address.transport is Transport.FILE:
+    if address.transport is GitTransport.FILE:
         # A user who names a repository of somebody else trusts it: git-upload-pack, which runs in it, asks.
         sections["safe"] = [("directory", address.url), ("directory", f"{address.url}/.git")]
     if address.origin and has_credentials:

@@ -17,7 +17,7 @@ from reconciler.sources.cachefile import CacheFile
 from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.lfs import MAX_POINTER, Pointer, open_lfs, parse_pointer, require_lfs
 from reconciler.sources.git.mirror import Mirror
-from reconciler.sources.git.objects import SMALL, Blobs, Entry
+from reconciler.sources.git.objects import SMALL, Blobs, TreeEntry
 from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import CHUNK, SourceError
 from runtime.formats import HEAD_SIZE
@@ -35,7 +35,7 @@ class Contents:
         self._blobs = Blobs(mirror.git)
         self._heads = CacheFile(mirror.folder / "heads.json", MAX_HEADS)
 
-    def pointer(self, path: SourcePath, entry: Entry) -> Pointer | None:
+    def pointer(self, path: SourcePath, entry: TreeEntry) -> Pointer | None:
         """What stands in a file that is a Git LFS pointer. SourceError when nothing here can resolve it."""
         if entry.size > MAX_POINTER:
             return None
@@ -45,7 +45,7 @@ class Contents:
             require_lfs(path)
         return pointer
 
-    def head(self, path: SourcePath, entry: Entry, pointer: Pointer | None) -> bytes:
+    def head(self, path: SourcePath, entry: TreeEntry, pointer: Pointer | None) -> bytes:
         """The first HEAD_SIZE bytes."""
         if pointer is None and entry.size <= TINY:
             return self.beginning(path, entry, HEAD_SIZE)
@@ -62,16 +62,18 @@ class Contents:
         self._heads.put(key, b64encode(head).decode())
         return head
 
-    def beginning(self, path: SourcePath, entry: Entry, length: int) -> bytes:
+    def beginning(self, path: SourcePath, entry: TreeEntry, length: int) -> bytes:
         """The first bytes of what is in the object database."""
         with self._guard(path):
             return self._blobs.beginning(entry, length)
 
-    def open(self, path: SourcePath, entry: Entry, pointer: Pointer | None) -> AbstractContextManager[Iterator[bytes]]:
+    def open(
+        self, path: SourcePath, entry: TreeEntry, pointer: Pointer | None
+    ) -> AbstractContextManager[Iterator[bytes]]:
         """All of it, in chunks."""
         return open_lfs(self._mirror, path, pointer) if pointer else self._open_blob(path, entry)
 
-    def open_file(self, path: SourcePath, entry: Entry, pointer: Pointer | None) -> BinaryIO:
+    def open_file(self, path: SourcePath, entry: TreeEntry, pointer: Pointer | None) -> BinaryIO:
         """All of it, as a file."""
         return cast(BinaryIO, BufferedReader(_ChunkFile(self.open(path, entry, pointer)), CHUNK))
 
@@ -83,7 +85,7 @@ class Contents:
         self._blobs.close()
 
     @contextmanager
-    def _open_blob(self, path: SourcePath, entry: Entry) -> Iterator[Iterator[bytes]]:
+    def _open_blob(self, path: SourcePath, entry: TreeEntry) -> Iterator[Iterator[bytes]]:
         if entry.size <= SMALL:
             with self._guard(path):
                 content = self._blobs.read(entry)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.sources.git import credentials
-from reconciler.sources.git.address import Address, Transport
+from reconciler.sources.git.address import Address, GitTransport
 from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.configuration import SSH_KEY, SSH_KNOWN_HOSTS
 from reconciler.sources.paths import shown
@@ -37,8 +37,8 @@ def _meaning(pattern: str, summary: str, fix: str, *, retryable: bool = False) -
 
 
 _WITH_CREDENTIALS = {
-    Transport.SSH: f"Load a key that the server knows into ssh-agent, or name its file in {SSH_KEY}.",
-    Transport.FILE: "Check the permissions of the repository.",
+    GitTransport.SSH: f"Load a key that the server knows into ssh-agent, or name its file in {SSH_KEY}.",
+    GitTransport.FILE: "Check the permissions of the repository.",
 }
 _OVER_HTTPS = (
     f"Provide {credentials.TOKEN}, or {credentials.USERNAME} and {credentials.PASSWORD}, or a file in "

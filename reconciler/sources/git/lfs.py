@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reconciler.sources.git.command import GitFailed, Options, Process
+from reconciler.sources.git.command import GitFailed, GitOptions, Process
 from reconciler.sources.git.errors import explain
 from reconciler.sources.git.mirror import Mirror
 from reconciler.sources.paths import SourcePath, shown
@@ -55,7 +55,7 @@ def require_lfs(path: SourcePath) -> None:
 @contextmanager
 def open_lfs(mirror: Mirror, path: SourcePath, pointer: Pointer) -> Iterator[Iterator[bytes]]:
     """The file in chunks. SourceError, at the end of the stream, for bytes that are not those of the pointer."""
-    options = Options(seconds=mirror.limits.lfs_seconds, stdin=True)
+    options = GitOptions(seconds=mirror.limits.lfs_seconds, stdin=True)
     with mirror.remote_git.start("lfs", "smudge", options=options) as process:
         process.feed(pointer.content)
         yield _verified(mirror, path, pointer, process)

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sources.git.address import HEAD, OID, Address, Transport, Wanted
-from reconciler.sources.git.command import Git, GitFailed, Options, Progress
+from reconciler.sources.git.address import HEAD, OID, Address, GitTransport, Wanted
+from reconciler.sources.git.command import Git, GitFailed, GitOptions, Progress
 from reconciler.sources.git.configuration import git_config, git_variables
 from reconciler.sources.git.credentials import Credentials
 from reconciler.sources.git.errors import blames_remote, explain, incomplete_clone
@@ -107,11 +107,11 @@ class Mirror:
             (self.folder / _CONDEMNED).touch()
 
     def _explained(self, failure: GitFailed) -> SourceError:
-        if self.address.transport is Transport.FILE and _INCOMPLETE.search(failure.stderr):
+        if self.address.transport is GitTransport.FILE and _INCOMPLETE.search(failure.stderr):
             for git_dir in self._local_git_dirs():
                 with contextlib.suppress(GitFailed):
                     promisors = ("config", "--local", "--get-regexp", r"^remote\..*\.promisor$")
-                    self.git.run(*promisors, options=Options(git_dir=git_dir))
+                    self.git.run(*promisors, options=GitOptions(git_dir=git_dir))
                     return incomplete_clone(self.address, is_partial=True)
                 if (git_dir / "shallow").is_file():
                     return incomplete_clone(self.address, is_partial=False)
@@ -155,7 +155,7 @@ class Mirror:
         raise _no_such_ref(wanted, self.address, tips)
 
     def _list(self, *patterns: str) -> dict[str, str]:
-        options = Options(seconds=self.limits.list_seconds)
+        options = GitOptions(seconds=self.limits.list_seconds)
         output = self.remote_git.run(
             "ls-remote", "--quiet", "--end-of-options", self.address.url, *patterns, options=options
         )
@@ -171,7 +171,7 @@ class Mirror:
 
     def _expanded(self, abbreviated: str, tips: Mapping[str, str]) -> str | None:
         """The one commit that has an abbreviated name, where the repository can be asked or it is a tip."""
-        if self.address.transport is Transport.FILE:
+        if self.address.transport is GitTransport.FILE:
             return self._expanded_locally(abbreviated)
         found = {oid for oid in tips.values() if oid.startswith(abbreviated)}
         return found.pop() if len(found) == 1 else None
@@ -181,13 +181,13 @@ class Mirror:
         for git_dir in self._local_git_dirs():
             with contextlib.suppress(GitFailed):
                 output = self.git.run(
-                    *("rev-parse", "--verify", "--quiet", "--end-of-options", name), options=Options(git_dir=git_dir)
+                    *("rev-parse", "--verify", "--quiet", "--end-of-options", name), options=GitOptions(git_dir=git_dir)
                 )
                 return output.decode().strip()
         return None
 
     def _fetch(self, theirs: str, ours: str) -> None:
-        options = Options(seconds=self.limits.fetch_seconds, progress=self._progress)
+        options = GitOptions(seconds=self.limits.fetch_seconds, progress=self._progress)
         self.remote_git.run(
             "fetch",
             *("--depth=1", "--force", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
@@ -236,7 +236,7 @@ class Mirror:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))
         self.git.run(
             *("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}"),
-            options=Options(git_dir=new),
+            options=GitOptions(git_dir=new),
         )
         new.rename(self.git_dir)
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import IO, NamedTuple
 
 from reconciler.sources.git.address import OID
-from reconciler.sources.git.command import Git, GitFailed, Options, Process
+from reconciler.sources.git.command import Git, GitFailed, GitOptions, Process
 from reconciler.sources.paths import SourcePath
 from reconciler.sources.protocol import CHUNK, SourceError
 
@@ -27,7 +27,7 @@ SMALL = CHUNK
 _ENTRY = re.compile(rb"(\d{6}) (\w+) (" + OID.encode() + rb") +(\d+|-)\t(.+)", re.S)
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """A file, symlink or submodule."""
 
     mode: str
@@ -57,12 +57,12 @@ class Entry(NamedTuple):
 class Listing:
     """Every file of one commit. Paths that aren't UTF-8 have surrogates for the bytes that aren't."""
 
-    def __init__(self, commit: str, entries: dict[str, Entry]) -> None:
+    def __init__(self, commit: str, entries: dict[str, TreeEntry]) -> None:
         self.commit = commit
         self.entries = entries
         self._paths = sorted(entries)
 
-    def find(self, path: SourcePath) -> Entry | None:
+    def find(self, path: SourcePath) -> TreeEntry | None:
         """The file at a path, or None for a folder. SourceError for a symlink or submodule anywhere on the way, and
         for nothing."""
         last = len(path.parts) - 1
@@ -78,7 +78,7 @@ class Listing:
                 raise path.absent(depth, self._names_in(SourcePath(path.parts[:depth])))
         return None
 
-    def below(self, folder: SourcePath) -> Iterator[tuple[SourcePath, Entry]]:
+    def below(self, folder: SourcePath) -> Iterator[tuple[SourcePath, TreeEntry]]:
         """Every entry inside a folder, however deep, in path order."""
         prefix = f"{folder}/" if folder.parts else ""
         for index in range(bisect_left(self._paths, prefix), len(self._paths)):
@@ -93,14 +93,14 @@ class Listing:
 
 def read_listing(git: Git, commit: str) -> Listing:
     """The files of a commit. GitFailed when the mirror lacks an object of it: the size of each is looked up."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TreeEntry] = {}
     with git.start("ls-tree", "-r", "-l", "-z", "--full-tree", commit) as process:
         for record in _records(process.stdout):
             match = _ENTRY.fullmatch(record)
             if match is None:
                 raise GitFailed(f"git ls-tree: {record[:80].decode(errors='replace')}")
             mode, _, oid, size, path = match.groups()
-            entry = Entry(mode.decode(), oid.decode(), int(size) if size != b"-" else 0)
+            entry = TreeEntry(mode.decode(), oid.decode(), int(size) if size != b"-" else 0)
             entries[path.decode(errors="surrogateescape")] = entry
             if len(entries) > MAX_FILES:
                 raise SourceError("Too large a repository", f"{commit[:7]} has more than {MAX_FILES} files.")
@@ -116,7 +116,7 @@ class Blobs:
         self._lock = Lock()
         self._batch: Process | None = None
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: TreeEntry) -> bytes:
         """A whole file of at most SMALL bytes."""
         if entry.size > SMALL:
             raise ValueError(f"{entry.oid} has {entry.size} bytes and is to be streamed")
@@ -128,12 +128,12 @@ class Blobs:
                 raise GitFailed(f"git cat-file --batch: {entry.oid}: {error}") from error
 
     @contextmanager
-    def stream(self, entry: Entry) -> Iterator[Iterator[bytes]]:
+    def stream(self, entry: TreeEntry) -> Iterator[Iterator[bytes]]:
         """A file in chunks, without ever being held whole."""
         with self._git.start("cat-file", "blob", entry.oid) as process:
             yield _chunks(process)
 
-    def beginning(self, entry: Entry, length: int) -> bytes:
+    def beginning(self, entry: TreeEntry, length: int) -> bytes:
         """The first bytes of a file of any size."""
         if entry.size <= SMALL:
             return self.read(entry)[:length]
@@ -150,7 +150,7 @@ class Blobs:
 
     def _ask(self, oid: str) -> bytes:
         if self._batch is None:
-            self._batch = self._git.start("cat-file", "--batch", options=Options(stdin=True))
+            self._batch = self._git.start("cat-file", "--batch", options=GitOptions(stdin=True))
         self._batch.stdin.write(f"{oid}\n".encode())
         self._batch.stdin.flush()
         header = self._batch.stdout.readline().decode(errors="replace").split()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from posixpath import dirname, join, normpath
 
 from reconciler.sources.git.contents import Contents
-from reconciler.sources.git.objects import Entry, Listing
+from reconciler.sources.git.objects import Listing, TreeEntry
 from reconciler.sources.paths import SourcePath, printable
 from reconciler.sources.protocol import SourceError
 from reconciler.sources.specfiles import (
@@ -41,7 +41,7 @@ class SpecReader:
 
     def read(self) -> list[SpecFile]:
         """In path order. SourceError when the mirror can't be read."""
-        candidates: dict[str, Entry] = {}
+        candidates: dict[str, TreeEntry] = {}
         found: dict[str, SpecFile] = {}
         for path, entry in self._listing.entries.items():
             if entry.is_file and not is_spec_name(path.rpartition("/")[2]):
@@ -55,7 +55,7 @@ class SpecReader:
         found |= {path: self._spec(path, entry, path in read) for path, entry in candidates.items()}
         return [found[path] for path in sorted(found)]
 
-    def _spec(self, path: str, entry: Entry, is_affordable: bool) -> SpecFile:
+    def _spec(self, path: str, entry: TreeEntry, is_affordable: bool) -> SpecFile:
         at = SourcePath(tuple(path.split("/")))
         try:
             entry.refuse_special(at, len(at.parts) - 1)
@@ -69,7 +69,7 @@ class SpecReader:
     def _unread(self, path: str, why: Unread) -> SpecFile:
         return SpecFile(printable(path), b"", self._source, unread=why)
 
-    def _unread_place(self, path: str, entry: Entry) -> Unread | None:
+    def _unread_place(self, path: str, entry: TreeEntry) -> Unread | None:
         """Why a symlink or submodule that isn't named like a spec may hide one; None where it can't."""
         parts = path.split("/")
         if is_hidden(parts) or not TOOL_FOLDERS.isdisjoint(parts):
@@ -78,7 +78,7 @@ class SpecReader:
             return submodule(path)
         return linked_folder(path) if self._leads_away(path, entry) else None
 
-    def _leads_away(self, path: str, entry: Entry) -> bool:
+    def _leads_away(self, path: str, entry: TreeEntry) -> bool:
         """Whether a symlink leads to a folder whose specs are not read, or to nowhere that can be told."""
         for _ in range(MAX_LINKS):
             content = self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_TARGET)

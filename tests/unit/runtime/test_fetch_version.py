@@ -24,11 +24,10 @@ from runtime.fetch.errors import (
     UnreachableError,
 )
 from runtime.fetch.retries import Patience
-from runtime.fetch.settings import Wanted
 from runtime.fetch.store import Piece
 from runtime.fetch.version import fetch_version, is_whole
 from runtime.formats import Format
-from runtime.manifest import Manifest, verify_folder
+from runtime.manifest import Manifest, VersionRef, verify_folder
 
 PATIENCE = Patience(tries=3, pause=lambda _: None)
 PART = 64
@@ -65,7 +64,7 @@ class Version:
     def __init__(self, model: bytes, requirements: bytes | None = None) -> None:
         pinned = None if requirements is None else hashlib.sha256(requirements).hexdigest()
         self.manifest = Manifest.of(Format.ONNX, hashlib.sha256(model).hexdigest(), pinned)
-        self.wanted = Wanted("fraud", "churn", "v1", self.manifest.digest)
+        self.wanted = VersionRef("fraud", "churn", "v1", self.manifest.digest)
         files = {"model.onnx": model, "manifest.json": self.manifest.to_bytes()}
         if requirements is not None:
             files["requirements.txt"] = requirements
@@ -209,7 +208,7 @@ def test_bytes_that_were_damaged_once_on_their_way_are_fetched_again(tmp_path: P
 
 def test_a_manifest_that_is_pinned_and_none_is_refused(tmp_path: Path) -> None:
     data = b'{"schema":2}'
-    wanted = Wanted("fraud", "churn", "v1", f"sha256:{hashlib.sha256(data).hexdigest()}")
+    wanted = VersionRef("fraud", "churn", "v1", f"sha256:{hashlib.sha256(data).hexdigest()}")
     with pytest.raises(ManifestError):
         fetch_version(MemoryStore({f"{wanted.folder}manifest.json": data}), wanted, tmp_path, PATIENCE)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources.git.address import Transport, parse_address, parse_ref
+from reconciler.sources.git.address import GitTransport, parse_address, parse_ref
 from reconciler.sources.git.configuration import git_config, git_variables
 from reconciler.sources.git.credentials import Credentials, find_credentials, scrub
 from reconciler.sources.protocol import SourceError
@@ -15,13 +15,13 @@ from reconciler.sources.protocol import SourceError
 @pytest.mark.parametrize(
     ("text", "transport", "origin"),
     [
-        ("https://git.example.org/ml/models.git", Transport.HTTPS, "https://git.example.org"),
-        ("https://Git.Example.org:8443/x", Transport.HTTPS, "https://git.example.org:8443"),
-        ("ssh://git@git.example.org:2222/ml/models.git", Transport.SSH, None),
-        ("git@git.example.org:ml/models.git", Transport.SSH, None),
+        ("https://git.example.org/ml/models.git", GitTransport.HTTPS, "https://git.example.org"),
+        ("https://Git.Example.org:8443/x", GitTransport.HTTPS, "https://git.example.org:8443"),
+        ("ssh://git@git.example.org:2222/ml/models.git", GitTransport.SSH, None),
+        ("git@git.example.org:ml/models.git", GitTransport.SSH, None),
     ],
 )
-def test_https_and_ssh_are_fetched_from(text: str, transport: Transport, origin: str | None) -> None:
+def test_https_and_ssh_are_fetched_from(text: str, transport: GitTransport, origin: str | None) -> None:
     address = parse_address(text)
     assert (address.url, address.transport, address.origin) == (text, transport, origin)
 
@@ -71,7 +71,7 @@ def test_a_password_in_an_ssh_url_is_refused_and_not_repeated() -> None:
 
 
 def test_plain_http_is_for_this_machine_only_and_only_when_asked_for() -> None:
-    assert parse_address("http://127.0.0.1:80/x", allow_loopback_http=True).transport is Transport.HTTP
+    assert parse_address("http://127.0.0.1:80/x", allow_loopback_http=True).transport is GitTransport.HTTP
     for text in ("http://git.example.org/x", "http://127.0.0.1.example.org/x", "http://u@127.0.0.1/x"):
         with pytest.raises(SourceError):
             parse_address(text, allow_loopback_http=True)

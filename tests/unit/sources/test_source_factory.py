@@ -12,8 +12,7 @@ from reconciler.sources.directory import DirectorySource
 from reconciler.sources.factory import is_git_argument, open_source, source_from_argument
 from reconciler.sources.git.source import GitSource
 from reconciler.sources.protocol import SourceError
-from specs.models.platform import DirectorySource as DirectorySpec
-from specs.models.platform import GitSource as GitSpec
+from specs.models.platform import DirectorySpec, GitSpec
 from tests.support.sources.repositories import Repository
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from specs.loading.loader import load_platform
 from specs.models.platform import (
-    DirectorySource,
+    DirectorySpec,
     FilesystemStore,
-    GitSource,
+    GitSpec,
     Platform,
     Routing,
     S3Store,
@@ -71,8 +71,8 @@ def test_the_whole_file_is_understood() -> None:
     platform = parse(WHOLE)
     assert (platform.installation, platform.target) == ("prod", TargetKind.KUBERNETES)
     assert platform.sources == (
-        GitSource(name="models", url="https://git.example.org/ml/models.git", ref="main", interval="60s"),  # type: ignore[arg-type]
-        DirectorySource(name="here", path="."),
+        GitSpec(name="models", url="https://git.example.org/ml/models.git", ref="main", interval="60s"),  # type: ignore[arg-type]
+        DirectorySpec(name="here", path="."),
     )
     store = platform.artifact_store
     assert isinstance(store, S3Store)
@@ -98,7 +98,7 @@ def test_the_whole_file_is_understood() -> None:
 def test_without_a_file_everything_is_local_and_small() -> None:
     platform = default_platform()
     assert platform.target is TargetKind.LOCAL
-    assert platform.sources == (DirectorySource(name="default", path="."),)
+    assert platform.sources == (DirectorySpec(name="default", path="."),)
     assert platform.artifact_store == FilesystemStore(type="filesystem", path=".kubeserve/store")
     assert platform.state == ".kubeserve/state.json"
     assert platform.tenants == {}
@@ -339,7 +339,7 @@ def test_all_mistakes_of_the_operator_are_shown_together() -> None:
 def test_a_local_repository_is_fine_where_the_operator_says_so() -> None:
     platform = parse(HEAD + "sources: [{name: a, url: ../models.git}]\nallow: {localGit: true}\n")
     [source] = platform.sources
-    assert isinstance(source, GitSource)
+    assert isinstance(source, GitSpec)
     assert source.is_local
     assert (source.ref, source.interval) == ("HEAD", 60.0)
 
@@ -349,7 +349,7 @@ def test_a_local_repository_is_fine_where_the_operator_says_so() -> None:
 )
 def test_a_remote_repository_is_remote(url: str) -> None:
     [source] = parse(f"{HEAD}sources: [{{name: a, url: '{url}'}}]\n").sources
-    assert isinstance(source, GitSource)
+    assert isinstance(source, GitSpec)
     assert not source.is_local
 
 
