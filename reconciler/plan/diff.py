@@ -95,13 +95,10 @@ class _Diff:
         if version.digest in digests:
             return Change(version.id, self._as_recorded(version.id))
         if digests:
-            return Change(version.id, Action.CHANGE, error=self._other_content(version, digests))
+            return Change(version.id, Action.CHANGE, error=other_content(version, self.world.stored))
         if version.manifest is None:
             return Change(version.id, Action.CREATE, error=not_stored(version))
         return Change(version.id, Action.CREATE, size=version.size)
-
-    def _other_content(self, version: DesiredVersion, digests: frozenset[str]) -> Trouble:
-        return other_content(version, digests, only_line_endings=version.id in self.world.stored.line_endings)
 
     def _deployment(self, deployment: DesiredDeployment) -> Iterator[Change]:
         variants = tuple(self._variants(deployment))

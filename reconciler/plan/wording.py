@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model.described import FieldChange, differences, shares, variant_fields
 from reconciler.model.resources import DesiredDeployment, DesiredVariant, DesiredVersion
+from reconciler.plan.model import Stored
 from reconciler.targets.protocol import LiveRoute, LiveVariant
 from specs.errors import Trouble
 
@@ -52,12 +53,12 @@ def variant_changes(new: DesiredVariant, old: LiveVariant) -> tuple[FieldChange,
     return tuple(differences(old.described, variant_fields(new))) if old.described else ()
 
 
-def other_content(version: DesiredVersion, digests: frozenset[str], *, only_line_endings: bool) -> Trouble:
-    stored = ", ".join(digest[:19] for digest in sorted(digests))
+def other_content(version: DesiredVersion, store: Stored) -> Trouble:
+    stored = ", ".join(digest[:19] for digest in sorted(store.digests[version.id]))
     difference = (
         "Both differ by carriage returns alone: one was read from a checkout with Windows line endings. Keep Git from "
         "converting the file (`FILE -text` in .gitattributes), and check it out again."
-        if only_line_endings
+        if version.id in store.line_endings
         else "Give the new content a new version name, or restore the old file."
     )
     return Trouble(
