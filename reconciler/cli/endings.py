@@ -57,8 +57,6 @@ def _explain(error: BaseException) -> None:
             show_error(error.summary, error.detail)
         case click.ClickException():
             show_error(error.format_message())
-        case FileNotFoundError() if error.filename is None and not _has_working_directory():
-            show_error("The working directory no longer exists", "Change to another one, and run the command again.")
         case OSError():  # the machine's refusal, wherever it comes from: disk full, no permission, too many files
             show_error(error.strerror or str(error), f"{_place(error)}`kubeserve -vv …` shows where it happened.")
         case _:
@@ -77,14 +75,6 @@ def _place(error: OSError) -> str:
     name = os.fsdecode(error.filename)
     fix = permission_fix(error, Path(name))
     return f"'{Untrusted(name)}'. {fix}. " if fix else f"'{Untrusted(name)}'. "
-
-
-def _has_working_directory() -> bool:
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _usage(error: click.UsageError) -> str:

@@ -85,19 +85,6 @@ def test_a_directory_that_is_not_utf8_is_read(call: Call, folder: Path, write_sp
     assert call("validate", "caf\udce9", "--ref", "main").out.startswith("Good: 1 tenant")
 
 
-@pytest.mark.parametrize("arguments", [["validate"], ["plan"], ["init"], ["status"], ["apply", "--yes"]])
-def test_a_working_directory_that_was_deleted_is_called_that(
-    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-) -> None:
-    (folder / "gone").mkdir()
-    monkeypatch.chdir(folder / "gone")
-    (folder / "gone").rmdir()
-    done = call(*arguments)
-    monkeypatch.chdir(folder)
-    assert done.code == ExitCode.FAILED
-    assert done.err.startswith("error: The working directory no longer exists\n  Change to another one")
-
-
 def test_a_file_instead_of_a_directory_says_what_to_name(call: Call, write_spec: Callable[..., Path]) -> None:
     write_spec("team/kubeserve.yaml")
     for file in ("team/kubeserve.yaml", "team/model/predictor.py"):
