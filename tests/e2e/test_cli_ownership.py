@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,18 @@ def test_marks_that_somebody_planted_end_no_process(desk: Desk) -> None:
         assert desk.run("destroy", "--yes").code == 0
         assert victim.poll() is None
         victim.kill()
+
+
+def test_a_deployment_whose_run_folder_somebody_deleted_is_listed_as_not_serving(desk: Desk) -> None:
+    desk.spec({"d": "v1"})
+    assert desk.run("apply", "--yes").code == 0
+    shutil.rmtree(desk.home / "run")
+    status = desk.run("status", "-o", "json").data["deployments"]
+    assert [(s["deployment"], s["phase"], s["reason"]) for s in status] == [("d", "Failed", "NotReachable")]
+    assert "deployment d" in desk.run("plan").out
+    assert desk.run("apply", "--yes").code == 0
+    status = desk.run("status", "-o", "json").data["deployments"]
+    assert [s["phase"] for s in status] == ["Ready"]
 
 
 def test_a_working_directory_that_is_gone_is_said_to_be(tmp_path: Path) -> None:

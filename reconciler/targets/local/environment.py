@@ -76,7 +76,7 @@ def _value(value: str | SecretRef, secrets_dir: Path) -> str:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(
-            "Secret can't be read", f"{path}: {type(error).__name__}. It has to be a text file of yours."
+            "Secret can't be read", f"{path}: {type(error).__name__}. It must be a text file of yours."
         ) from None
     if "\0" in text:
         raise TargetError("Secret can't be read", f"{path} holds a NUL byte, which no environment variable can.")
@@ -88,15 +88,21 @@ def _secret_file(reference: SecretRef, secrets_dir: Path) -> Path:
     if any(part in ("", ".", "..") or "/" in part for part in (reference.secret, reference.key)):
         raise TargetError("Bad secret name", f"{reference.secret!r}/{reference.key!r} is no name of a file.")
     try:
-        mode = path.lstat().st_mode
+        status = path.lstat()
     except OSError:
         raise TargetError("Secret is missing", f"There is no file {path}. {_how_to_make(path)}") from None
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         raise TargetError("Secret is no plain file", f"{path} is a folder or a link. {_how_to_make(path)}")
-    if mode & 0o077:
+    if status.st_uid != os.geteuid():
+        raise TargetError(
+            "Secret belongs to another user",
+            f"User number {status.st_uid} owns {path} and can change it. Make it yours: sudo chown $(id -un) {path}",
+        )
+    if status.st_mode & 0o077:
         raise TargetError(
             "Secret is open to others",
-            f"{path} has mode {stat.S_IMODE(mode):04o}, so other users can reach it. Close it: chmod 600 {path}",
+            f"{path} has mode {stat.S_IMODE(status.st_mode):04o}, so other users can reach it. Close it: "
+            f"chmod 600 {path}",
         )
     return path
 

@@ -69,8 +69,7 @@ class Rollout:
         self._check(deployment)
         weights = self.desired.deployments[deployment].weights
         self.machine.routing.set_route(deployment, self._destinations(weights))
-        for variant in weights:
-            self.machine.run_dir.variant(variant).served_file.touch(mode=0o600)
+        self.machine.starter.note_served(weights)
 
     def readiness(self, variants: Collection[ResourceId]) -> Mapping[ResourceId, Readiness]:
         processes.reap()

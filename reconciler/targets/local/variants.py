@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.artifacts.protocol import ArtifactStore, VersionRef
 from reconciler.model.described import variant_fields
-from reconciler.model.resources import DesiredVariant
+from reconciler.model.resources import DesiredVariant, ResourceId
 from reconciler.targets.local import failures, replicas
 from reconciler.targets.local.environment import thread_count, variant_environment
 from reconciler.targets.local.files import write_json
@@ -68,6 +68,11 @@ class Starter:
                 self.run_dir.discard(folder.path)
             raise
         self._retire(variant, running[count:])
+
+    def note_served(self, variants: Iterable[ResourceId]) -> None:
+        """These have traffic now: if one is removed later, that is no failed start."""
+        for variant in variants:
+            self.run_dir.variant(variant).served_file.touch(mode=0o600)
 
     def _launch(self, variant: DesiredVariant, folder: VariantFolder) -> Launch:
         reference = VersionRef(variant.id.tenant, variant.model, variant.version_name, variant.digest)

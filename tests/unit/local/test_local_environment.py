@@ -14,6 +14,7 @@ from reconciler.targets.local.environment import (
 )
 from reconciler.targets.protocol import TargetError
 from tests.support.engine import graphs
+from tests.support.local.users import as_root, give_away
 
 VARIANT = graphs.variant("fraud", "churn", graphs.version("fraud", "churn", "v1"))
 TOKEN = SecretRef("hub", "token")
@@ -73,6 +74,13 @@ def test_a_secret_that_others_can_reach_is_refused(mode: int, tmp_path: Path) ->
         read_secret(tmp_path)
     assert "chmod 600" in raised.value.detail
     assert "hush" not in str(raised.value)
+
+
+@as_root
+def test_a_secret_that_another_user_can_change_is_refused(tmp_path: Path) -> None:
+    give_away(write_secret(tmp_path, b"hunter2"))
+    with pytest.raises(TargetError, match="Secret belongs to another user"):
+        read_secret(tmp_path)
 
 
 def test_a_secret_behind_a_link_is_refused(tmp_path: Path) -> None:
