@@ -159,9 +159,9 @@ def test_a_taken_port_is_an_error_before_anything_is_done_and_never_a_new_url(be
     url = bench.target.url(variant.deployment)
     bench.destroy(desired)
     recorded = json.loads((bench.run_dir / "address.json").read_bytes())
+    prepared = bench.prepare(desired)
     with socket.create_server(("127.0.0.1", recorded["port"])):
-        prepared = bench.prepare(desired)
-        assert "The gateway's port is taken" in str(prepared.resources[variant.deployment].trouble)
+        assert "The gateway's port is taken" in str(bench.prepare(desired).resources[variant.deployment].trouble)
         bench.start(desired)
         bench.wait_ready(variant.id)
         with pytest.raises(TargetError, match="The gateway's port is taken"):
