@@ -15,8 +15,9 @@ import pytest
 from reconciler.model.described import FieldChange
 from reconciler.model.resources import ResourceId
 from reconciler.targets.local import failures
+from reconciler.targets.local.identity import Origin
 from reconciler.targets.local.marks import VariantMark, write
-from reconciler.targets.local.processes import identify
+from reconciler.targets.local.processes import ProcessId, kill, spawn
 from reconciler.targets.local.replicas import Start
 from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import ReadinessState, TargetError
@@ -204,10 +205,14 @@ def test_fifty_variants_are_asked_in_one_call_and_the_silent_ones_hide_no_ready_
     variant = bench.variant()
     bench.apply(bench.desired(variant))
     variants = [variant.id]
+    environment = {"PATH": os.environ["PATH"], **Origin(bench.run_dir, "token").to_environment()}
+    process = spawn(("sleep", "3600"), environment, bench.run_dir, bench.run_dir / "sleep.out")
+    assert process is not None
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts in its backlog, and never answers
-        variants += [_variant_at(bench, silent.getsockname()[1], number) for number in range(50)]
+        variants += [_variant_at(bench, process, silent.getsockname()[1], number) for number in range(50)]
         states = [readiness.state for readiness in bench.rollout.readiness(variants).values()]
     assert states == [ReadinessState.READY] + [ReadinessState.WAITING] * 50
+    kill(process, Origin(bench.run_dir, "token"))
 
 
 def test_a_log_can_be_followed(bench: Bench) -> None:
@@ -311,15 +316,13 @@ def _ask_until(bench: Bench, deployment: ResourceId, stopped: threading.Event, a
             answers.append(0)
 
 
-def _variant_at(bench: Bench, port: int, number: int) -> ResourceId:
-    """A variant's folder as a start leaves it, whose process is this one and listens on `port`."""
+def _variant_at(bench: Bench, process: ProcessId, port: int, number: int) -> ResourceId:
+    """A variant's folder as a start leaves it, whose process listens on `port`."""
     mark = VariantMark(
         "default", "fraud", "busy", f"busy-{number:010x}", "m", "v1", "sha256:0", {}, 1, 1, 1, 1, 1, 1.0, 1.0, ""
     )
     folder = RunDir(bench.run_dir).variant(mark.id)
-    me = identify(os.getpid())
-    assert me is not None
     write(folder.mark_file, mark)
-    write(folder.replica("token") / "start.json", Start(me.pid, me.started))
+    write(folder.replica("token") / "start.json", Start(process.pid, process.started))
     (folder.replica("token") / "record.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
     return mark.id
