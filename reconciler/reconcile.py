@@ -20,9 +20,8 @@ from reconciler.engine.run import Event, Run, new_round_id
 from reconciler.log import Log
 from reconciler.model.resources import FileOrigin, ResourceId, version_id
 from reconciler.plan.diff import make_plan
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.options import PlanOptions
-from reconciler.plan.world import World
 from reconciler.state.recorder import Recorder
 from reconciler.workspace import Workspace
 from specs.errors import KubeServeError

@@ -13,9 +13,9 @@ from reconciler.cli.console import fold_on, paint, print_data, print_json, print
 from reconciler.cli.naming import check_scope
 from reconciler.model.resources import JSON, Scope
 from reconciler.model.text import TerminalText, json_text
+from reconciler.plan.inputs import PlanOptions
 from reconciler.plan.model import Plan
 from reconciler.plan.objects import Objects, objects_of
-from reconciler.plan.options import PlanOptions
 from reconciler.plan.views.data import PLAN_FORMAT, plan_digest, plan_document, render_json
 from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text

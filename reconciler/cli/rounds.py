@@ -30,7 +30,7 @@ from reconciler.engine.execute import Outcome
 from reconciler.engine.run import Event, Result
 from reconciler.model.resources import Kind
 from reconciler.model.text import log_line, terminal
-from reconciler.plan.options import PlanOptions
+from reconciler.plan.inputs import PlanOptions
 from reconciler.reconcile import Planned, RoundOptions, run_round
 from reconciler.state.model import FAILED_PHASES, Phase, Verdict
 from reconciler.workspace import Workspace

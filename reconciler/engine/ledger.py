@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from reconciler.model.graph_digest import deployment_digest
 from reconciler.model.resources import Desired, Kind, ResourceId, deployment_of
+from reconciler.plan.inputs import World
 from reconciler.plan.model import Action, Plan
-from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, KEPT_LOG_LINES, Phase, Record, RoundRecord, Verdict
 from reconciler.state.recorder import Recorder
 

@@ -16,8 +16,8 @@ from reconciler.engine.scheduler import Interrupted
 from reconciler.engine.serving import Serving
 from reconciler.log import Log
 from reconciler.model.resources import DesiredVersion, FileOrigin, Kind, ResourceId
+from reconciler.plan.inputs import World
 from reconciler.plan.model import Plan
-from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.state.recorder import Recorder
 from specs.errors import KubeServeError

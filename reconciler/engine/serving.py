@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from reconciler.model.resources import DesiredVariant, Kind, ResourceId
-from reconciler.plan.world import World
+from reconciler.plan.inputs import World
 
 DEFAULT_DRAIN_SECONDS = 30.0
 

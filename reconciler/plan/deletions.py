@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.model.resources import Kind, ResourceId
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Action, Change, Unclaimed
-from reconciler.plan.options import PlanOptions
-from reconciler.plan.world import World
 from reconciler.targets.protocol import LiveResource, LiveVariant
 
 

@@ -18,10 +18,9 @@ from reconciler.model.resources import (
 )
 from reconciler.plan.deletions import Deletions, variant_deletion
 from reconciler.plan.guards import find_guards
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Action, Binding, Change, Plan
-from reconciler.plan.options import PlanOptions
 from reconciler.plan.wording import deployment_changes, not_stored, other_content, variant_changes
-from reconciler.plan.world import World
 from reconciler.state.model import FAILED_PHASES, Phase
 from reconciler.targets.protocol import Live, LiveRoute, Prepared
 

@@ -21,11 +21,10 @@ import orjson
 from reconciler.desired.graph import compile_graph
 from reconciler.model.resources import Desired, DesiredVersion, ResourceId, Scope, version_id
 from reconciler.plan.diff import make_plan
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.options import PlanOptions
 from reconciler.plan.views.data import render_json
 from reconciler.plan.views.text import render_text
-from reconciler.plan.world import World
 from reconciler.state.file import StateFile
 from reconciler.state.model import Phase, Record, State
 from specs.loading.loader import SpecFile, TenantSpec, load_tenants

@@ -10,7 +10,7 @@ import pytest
 from reconciler.engine.execute import Outcome
 from reconciler.engine.run import Event
 from reconciler.model.resources import deployment_id
-from reconciler.plan.options import PlanOptions
+from reconciler.plan.inputs import PlanOptions
 from reconciler.reconcile import Planned, RoundOptions, run_round
 from reconciler.state.model import Verdict
 from reconciler.targets.ownership import LockHeldError

@@ -47,7 +47,7 @@ def command(
     from reconciler.cli.plans import read_saved
     from reconciler.cli.rounds import Ask, round_at_terminal
     from reconciler.model.resources import Scope
-    from reconciler.plan.options import PlanOptions
+    from reconciler.plan.inputs import PlanOptions
 
     plan = read_saved(saved) if saved else None
     if plan is not None:

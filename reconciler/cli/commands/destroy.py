@@ -33,7 +33,7 @@ def command(
     Shows what goes and asks. Works whatever the specs say, even when they can't be read.
     """
     from reconciler.cli.rounds import Ask, round_at_terminal
-    from reconciler.plan.options import PlanOptions
+    from reconciler.plan.inputs import PlanOptions
 
     with request.open() as workspace:
         options = PlanOptions(only, workspace.platform.guards, prune_unclaimed=prune_unclaimed, destroy=True)

@@ -42,7 +42,7 @@ def command(
     from reconciler.cli.console import show_problems
     from reconciler.cli.plans import check_planned_scope, find_objects, print_plan, save_plan
     from reconciler.cli.progress import planning
-    from reconciler.plan.options import PlanOptions
+    from reconciler.plan.inputs import PlanOptions
     from reconciler.reconcile import plan_round
 
     with request.open() as workspace:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from reconciler.model.resources import Desired
 from reconciler.plan.diff import make_plan
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Plan, Stored
-from reconciler.plan.options import PlanOptions
-from reconciler.plan.world import World
 from reconciler.state.model import State
 from reconciler.targets.protocol import Live, Prepared
 

@@ -14,9 +14,8 @@ from reconciler.engine.execute import Outcome, execute
 from reconciler.engine.run import Event, Run
 from reconciler.model.resources import Desired, FileOrigin, ResourceId, Scope
 from reconciler.plan.diff import make_plan
+from reconciler.plan.inputs import PlanOptions, World
 from reconciler.plan.model import Plan
-from reconciler.plan.options import PlanOptions
-from reconciler.plan.world import World
 from reconciler.reconcile import list_stored
 from reconciler.state.file import StateFile
 from reconciler.state.model import State
