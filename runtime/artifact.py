@@ -1,7 +1,7 @@
-"""From what the command line names to something that a loader can load, verified before.
+"""Finds and verifies what the command line names, so that a loader can load it.
 
-Called by `server/startup.py`. A version's folder is checked byte for byte against its manifest, and that
-against the digest that was asked for; a plain file or a predictor's folder is what it is, and its digest is told.
+Called while the server starts. A version's folder is checked byte for byte against its manifest, and the manifest
+against the requested digest. A plain file or a predictor's folder is not checked; its digest is computed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from runtime.packing import folder_entries, pack, unpack
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file, or a Python predictor's folder; `digest` as a version's manifest without requirements has it,
-    unless it came with a manifest."""
+    """A file, or a Python predictor's folder. `digest`: that of its manifest; without a manifest, that of a version
+    with this artifact and no requirements."""
 
     path: Path
     model_format: Format
@@ -30,8 +30,8 @@ class Artifact:
 
 
 def open_artifact(path: Path, digest: str | None, named: Format | None, cleanup: ExitStack) -> Artifact:
-    """Finds out what `path` is and verifies it. A packed folder is unpacked into a
-    temporary one, which lasts until `cleanup` is closed. RuntimeFault."""
+    """Finds out what `path` is and verifies it. A packed folder is unpacked into a temporary folder, which `cleanup`
+    deletes. RuntimeFault."""
     if not path.exists():
         raise ModelError("Nothing to serve", f"{path} does not exist.")
     if path.is_dir() and (digest or not (path / PREDICTOR_FILE).is_file()):

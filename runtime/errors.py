@@ -78,7 +78,7 @@ class SettingsError(RuntimeFault):
 
 
 class ServerEnded(RuntimeFault):
-    """A server process that ended, and was not asked to: what the supervisor reports. `code` as the server gave it,
+    """A server process that ended without a signal to stop: what the supervisor reports. `code` as the server gave it,
     else "crashed", "killed", "exited" or "model_hung"."""
 
     def __init__(self, code: str, summary: str, detail: str, *, exit_code: int = 1) -> None:

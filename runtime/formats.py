@@ -1,7 +1,7 @@
-"""Which format a model's file has, told by its name and its first bytes.
+"""Which format a model's file has, judged by its name and its first bytes.
 
-Sources and `kubeserve push` ask before bytes are stored, the runtime when it is given a plain file. Nothing
-is opened or unpickled here, and nothing but the standard library is imported.
+Used by sources and `kubeserve push` before bytes are stored, and by the runtime for a plain file. Opens and unpickles
+nothing, and imports only the standard library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from runtime.errors import FormatError
 
 HEAD_SIZE = 512
-"""How many first bytes of a file `infer_format` wants to see."""
+"""How many first bytes of a file `infer_format` needs."""
 
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 
@@ -68,18 +68,19 @@ _LOOKS = (
 
 
 def is_lfs_pointer(head: bytes) -> bool:
-    """Whether these are the first bytes of a Git LFS pointer, which stands for a file and isn't it."""
+    """Whether these are the first bytes of a Git LFS pointer, which is a placeholder for a file."""
     return head.startswith(LFS_MARK)
 
 
 def infer_format(filename: str, head: bytes, *, folder: bool = False, named: Format | None = None) -> Format:
-    """The format of a model. `head`: the file's first HEAD_SIZE bytes (ignored for a folder); `named`: what
-    its author says it is, for a name that doesn't tell. Raises FormatError, which says what it looks like."""
+    """The format of a model. `head`: the file's first HEAD_SIZE bytes (ignored for a folder); `named`: the
+    format that its author gives, for a name that doesn't say it. Raises FormatError, which says what the file looks
+    like."""
     if folder:
         return _folder_format(filename, named)
     found = named or format_by_suffix(filename)
     if found is Format.PYTHON:
-        raise FormatError("Not a folder", f"'{filename}' is a file; format python wants a folder with predictor.py.")
+        raise FormatError("Not a folder", f"'{filename}' is a file; format python needs a folder with predictor.py.")
     if not _MAGIC[found].match(head) or is_lfs_pointer(head):
         raise FormatError(
             "The file is not what its format says",
@@ -101,12 +102,12 @@ def _folder_format(name: str, named: Format | None) -> Format:
     if named in (None, Format.PYTHON):
         return Format.PYTHON
     raise FormatError(
-        "Not a file", f"'{name}' is a folder, which is served by format python; format {named} wants a file."
+        "Not a file", f"'{name}' is a folder, which is served by format python; format {named} needs a file."
     )
 
 
 def format_by_suffix(filename: str) -> Format:
-    """What a file's name promises, for bytes that can't be looked at yet. Raises FormatError."""
+    """The format that a file's name says, for a file that can't be read yet. Raises FormatError."""
     suffix = PurePosixPath(filename).suffix.lower()
     if found := SUFFIXES.get(suffix):
         return found

@@ -1,7 +1,7 @@
-"""What a version consists of: its format and the sha256 of each of its files.
+"""The manifest of a version: its format and the sha256 of each of its files.
 
-Built from sha256s alone by the reconciler and `kubeserve push`, stored beside the files as `manifest.json`,
-verified by the runtime before it loads a byte. The sha256 of the manifest is the version's digest.
+The reconciler and `kubeserve push` build it from sha256s alone and store it beside the files as `manifest.json`; the
+runtime verifies it before it loads a byte. The sha256 of the manifest is the version's digest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the runtime leaves for whoever started it: who it is, and why it ended, each in a small file."""
+"""The small files that the runtime writes for the process that started it: who it is, and why it ended."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MAX_REASON = 2000  # Kubernetes keeps 4096 bytes of a termination message
 
 
 def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
-    """Who this process is and where it listens, as JSON; there in one piece, before the model is loaded, so that
-    a starter that died meanwhile still finds it. `started`: seconds since the epoch, as psutil gives them.
-    SettingsError when it can't be written."""
+    """Writes who this process is and where it listens, as JSON. The file appears complete, and before the model is
+    loaded, so that a successor of the starter finds it as well. `started`: seconds since the epoch, as psutil gives
+    them. SettingsError when it can't be written."""
     import psutil
 
     record = {
@@ -42,8 +42,8 @@ def write_record(path: Path, host: str, port: int, identity: Identity) -> None:
 
 
 def default_reason_file(environment: Mapping[str, str]) -> Path | None:
-    """Where commands without options of their own write their reason: as KUBESERVE_REASON_FILE says, else where
-    Kubernetes reads it."""
+    """Where commands without a --reason-file write their reason: KUBESERVE_REASON_FILE, else where Kubernetes reads
+    it."""
     named = environment.get("KUBESERVE_REASON_FILE")
     if named:
         return Path(named)
@@ -51,15 +51,15 @@ def default_reason_file(environment: Mapping[str, str]) -> Path | None:
 
 
 def report(fault: RuntimeFault, reason_file: Path | None) -> None:
-    """Makes the reason the last line of the log, and writes it where the starter looks."""
+    """Prints the reason as the last line of the log, and writes it to the reason file."""
     if reason_file:
         write_reason(reason_file, fault)
     print(f"error: {one_line(str(fault))}", file=sys.stderr)  # noqa: T201
 
 
 def write_reason(path: Path, fault: RuntimeFault) -> None:
-    """Why the process ends: one line of JSON, {"code", "reason"}. Not replaced but written into, since
-    /dev/termination-log is a mount."""
+    """Writes why the process ends: one line of JSON, {"code", "reason"}. The file is overwritten and not replaced,
+    because /dev/termination-log is a mount."""
     reason = one_line(str(fault))[:_MAX_REASON]
     try:
         path.write_text(json.dumps({"code": fault.code, "reason": reason}, ensure_ascii=False) + "\n")

@@ -1,8 +1,8 @@
-"""The packages that a version asks for beyond what its runtime has: a folder that goes in front of them.
+"""Installs the packages that a version requires and its runtime lacks, into a folder that Python searches first.
 
-In: a version's requirements.txt. Out: None where nothing is missing (then no index is asked), else a folder for
-PYTHONPATH, made once for the same requirements. Called by the local target before it starts a variant, and by the
-image's `start.sh` as `python -m runtime.overlay REQUIREMENTS CACHE COMMAND…`, which becomes the command.
+Takes a version's requirements.txt. Returns None if nothing is missing (then no index is asked), else a folder for
+PYTHONPATH, which is made once for the same requirements. Called by the local target before it starts a variant, and by
+the image's `start.sh` as `python -m runtime.overlay REQUIREMENTS CACHE COMMAND…`, which becomes the command.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _QUOTED_LINES = 3
 _log = logging.getLogger("runtime")
 
 Guard = Callable[[Path], AbstractContextManager[object]]
-"""Given the folder to be made: makes its parent, and lets one process in at a time."""
+"""Takes the folder to be made: makes its parent, and admits one process at a time."""
 
 
 @contextmanager
 def unguarded(folder: Path) -> Generator[None]:
-    """For a cache that one process alone uses, as a container does."""
+    """For a cache that only one process uses, such as a container's."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     yield
 
@@ -55,8 +55,8 @@ def unguarded(folder: Path) -> Generator[None]:
 def prepare_overlay(
     requirements: Path, cache: Path, environment: Mapping[str, str], guard: Guard = unguarded
 ) -> Path | None:
-    """The folder that holds what is missing for a requirements.txt, installed if it is not there yet. `environment`:
-    pip's. RequirementsError: a line that is no plain requirement, or pip's last words."""
+    """The folder with the packages that a requirements.txt names and that are missing; installs them unless it exists.
+    `environment`: pip's. RequirementsError: a line that is not a plain requirement, or pip's last messages."""
     wanted = parse_requirements(_text(requirements))
     if not missing(wanted):
         return None
@@ -71,7 +71,7 @@ def prepare_overlay(
 def main() -> NoReturn:
     """Exit codes until the command takes over: 1 requirements that can't be installed, 64 wrong usage, 130 interrupted,
     143 SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # which ends pip, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # which ends pip as well
     set_up_logging()
     try:
         requirements, cache, command = _arguments(sys.argv[1:])
@@ -125,13 +125,14 @@ def _disk(folder: Path) -> Generator[None]:
 
 
 def _install(requirements: Sequence[Requirement], folder: Path, environment: Mapping[str, str]) -> None:
-    """Under the guard. pip resolves against what the interpreter has, so that only what lacks is installed."""
+    """Called under the guard. pip resolves against the interpreter's packages, so that only missing ones are
+    installed."""
     if importlib.util.find_spec("pip") is None:
         raise RequirementsError(
             "Requirements can't be installed",
             f"{sys.executable} has no pip. Give it one: {sys.executable} -m ensurepip",
         )
-    for left in folder.parent.glob(f"{folder.name}.partial-*"):  # of one who was killed here
+    for left in folder.parent.glob(f"{folder.name}.partial-*"):  # left by a process that was killed here
         shutil.rmtree(left, ignore_errors=True)
     partial = folder.with_suffix(f".partial-{secrets.token_hex(4)}")
     log = folder.with_suffix(".log")
@@ -139,7 +140,7 @@ def _install(requirements: Sequence[Requirement], folder: Path, environment: Map
     resolve = ("install", "--quiet", "--dry-run", "--report", "-", *map(str, requirements))
     found = json.loads(_pip(resolve, log, environment))["install"]
     pins = sorted(f"{item['metadata']['name']}=={item['metadata']['version']}" for item in found)
-    _log.info("Installing what this runtime lacks: %s", ", ".join(pins))
+    _log.info("Installing packages that this runtime lacks: %s", ", ".join(pins))
     _pip(("install", "--no-deps", "--progress-bar", "off", "--target", str(partial), *pins), log, environment)
     _refuse_own_name(partial)
     partial.rename(folder)

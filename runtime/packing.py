@@ -1,8 +1,8 @@
-"""A folder as one stream of bytes, the same bytes every time, and back.
+"""Packs a folder into one stream of bytes, always the same bytes for the same content, and unpacks it.
 
-Sources and `kubeserve push` pack folders with a Python predictor while they are read; the runtime unpacks
-them before it loads. The format is an uncompressed tar whose entries depend on nothing but paths, contents
-and the executable bit: sorted, no times, no owners, no folders, no links.
+Sources and `kubeserve push` pack a Python predictor's folder while they read it; the runtime unpacks it before loading.
+The format is an uncompressed tar that depends only on paths, contents and the executable bit: its entries are sorted,
+without times, owners, folders or links.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class UnpackLimits:
 
 
 def folder_entries(folder: Path) -> list[PackEntry]:
-    """Every file below a folder. Symlinks and special files raise PackError; caches are left out."""
+    """Every file below a folder, except Python's caches. Symlinks and special files raise PackError."""
     entries = []
     for parent, folders, files in os.walk(folder):
         for name in sorted(folders + files):
@@ -54,9 +54,9 @@ def folder_entries(folder: Path) -> list[PackEntry]:
 
 
 def pack(entries: Iterable[PackEntry]) -> Iterator[bytes]:
-    """The folder's tar, in chunks; never more than one chunk is held. The order of `entries` is irrelevant;
-    Python's caches are left out. PackError: a path that is no relative POSIX path, is there twice, or is a
-    file and a folder at once; a file that has another size than it said."""
+    """The folder's tar in chunks, of which at most one is in memory. The order of `entries` is irrelevant; Python's
+    caches are left out. PackError: a path that is not a relative POSIX path, occurs twice, or is a file and a folder at
+    once; a file whose size differs from its entry."""
     for entry in _ordered(entries):
         yield _header(entry)
         yield from _content(entry)
@@ -71,8 +71,8 @@ def packed_size(entries: Iterable[PackEntry]) -> int:
 
 
 def unpack(tar: Path, folder: Path, limits: UnpackLimits = UnpackLimits()) -> None:
-    """Writes the files of a packed folder below `folder`, which may be absent or empty. PackError for what
-    `pack` can't have written (links, devices, paths that lead out) and for what exceeds `limits`."""
+    """Writes the files of a packed folder below `folder`, which may be absent or empty. PackError for entries that
+    `pack` can't have written (links, devices, paths that lead out of the folder), and beyond `limits`."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise PackError("Not unpacked", f"{folder} is not empty")
@@ -136,7 +136,7 @@ def _content(entry: PackEntry) -> Iterator[bytes]:
                 break
             yield chunk
     if left:
-        raise PackError("A file changed while it was packed", f"'{entry.path}' has not the {entry.size} bytes it had")
+        raise PackError("A file changed while it was packed", f"'{entry.path}' no longer has {entry.size} bytes")
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:

@@ -1,8 +1,5 @@
-"""Which packages a version asks for, and which of them the interpreter lacks.
-
-In: the text of a requirements.txt. Out: requirements, and those that are missing. Called by `overlay.py`, which
-installs them.
-"""
+"""Parses a version's requirements.txt, and finds the packages in it that the interpreter lacks; `overlay.py` installs
+them."""
 
 from __future__ import annotations
 

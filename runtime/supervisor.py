@@ -80,7 +80,7 @@ class Link:
         self._note({"ready": True})
 
     def stopped(self) -> None:
-        """Called by the server when it ends because it was asked to."""
+        """Called by the server when it ends because of a signal to stop."""
         self._note({"stopped": True})
 
     def fail(self, fault: RuntimeFault) -> None:

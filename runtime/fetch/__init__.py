@@ -1,5 +1,5 @@
-"""`kubeserve-fetch`: one version, named by its digest, out of an S3 store into a folder, every byte verified.
+"""`kubeserve-fetch`: fetches one version, named by its digest, from an S3 store into a folder, and verifies every byte.
 
-The init container of a model's pod runs it. `command` reads the environment and reports; `version` brings the
-folder up to the digest; `transfer` continues one file; `store` speaks with S3.
+The init container of a model's pod runs it. `command` reads the environment and reports; `version` fills the folder;
+`transfer` fetches or continues one file; `store` talks to S3.
 """

@@ -1,6 +1,6 @@
-"""What an S3 server's refusal means, and how to mend it. Called by `store.py` alone.
+"""What an S3 server's refusal means, and how to fix it, for `store.py`.
 
-Codes are told apart first, then HTTP statuses: some servers, and all answers without a body, have no code.
+Error codes decide first, then HTTP statuses, because some servers, and all answers without a body, give no code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NETWORK = (
 SETTINGS = "Check `artifactStore:` in platform.yaml."
 _CREDENTIALS = "Check the Secret that `storeAccess` or `podAccess` names in platform.yaml."
 _NOT_ALLOWED = (
-    "Its credentials may not s3:GetObject there; or there is no such object, which is told only to those who may "
+    "Its credentials may not s3:GetObject there; or there is no such object, which S3 says only to those who may "
     f"s3:ListBucket. {_CREDENTIALS}"
 )
 
@@ -53,7 +53,7 @@ _ANSWERS: Mapping[str, tuple[type[FetchError], str, str]] = {
         ),
         (
             "SlowDown RequestTimeout 429 500 502 503 504",
-            (StoreBusyError, "The store is busy", "It asked to be called later, and was, several times."),
+            (StoreBusyError, "The store is busy", "It asked to be called later, also at the last of several tries."),
         ),
     )
     for name in names.split()

@@ -1,7 +1,7 @@
 """`kubeserve-fetch`: from the environment to an exit code. Also `python -m runtime.fetch`.
 
 Exit codes: 0 the folder holds the version, verified; 1 it does not, and the last line of the log says why; 64 wrong
-usage; 130 interrupted; 143 SIGTERM. What was fetched until then is kept, and continued by the next run.
+usage; 130 interrupted; 143 SIGTERM. The next run continues with the bytes that were fetched until then.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Why a version could not be fetched. Raised by the modules of this folder; `command.py` writes code and reason
-where Kubernetes shows them. Bytes that differ from what was pinned are a `DigestMismatch`, as everywhere.
+"""Reasons why a version could not be fetched. `command.py` writes code and reason where Kubernetes shows them. Bytes
+that differ from the pinned ones are a `DigestMismatch`, as everywhere.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StoreBusyError(FetchError):
 
 
 class RangeBeyondEndError(FetchError):
-    """The object ends before the first byte that was asked for."""
+    """The object ends before the first requested byte."""
 
     code = "range"
 

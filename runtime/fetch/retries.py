@@ -1,4 +1,5 @@
-"""Tries again what may succeed later, after pauses that grow and differ. Used by `transfer.py` around each request."""
+"""Repeats requests that may succeed later, after random pauses that grow. `transfer.py` makes each request through
+it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Patience:
     pause: Callable[[float], None] = time.sleep
 
     def call(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns. Raises its FetchError that no try mends, or the last one."""
+        """What `ask` returns. Raises its FetchError if no further try helps, or after the last try."""
         for failures in count(1):
             try:
                 return ask()

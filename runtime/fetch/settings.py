@@ -1,6 +1,6 @@
 """Which version to fetch, from where and to where: read from the environment by `command.py`.
 
-An empty variable is one that is not set, as templates often leave them.
+An empty variable counts as not set, because templates often leave them empty.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ranges of objects of a bucket. The runtime's one place that imports boto3.
+"""Reads ranges of a bucket's objects. The only module of the runtime that imports boto3.
 
-A message names the operation, the place and the server's error code, and never repeats a text that came from
-outside: such texts hold access keys and signed requests.
+A message names the operation, the place and the server's error code, but never quotes text from outside, because such
+text contains access keys and signed requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POOL = 8
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of an object from where they were asked for, and how many the whole object has."""
+    """Bytes of an object from the requested start, and the size of the whole object."""
 
     data: bytes
     total: int
@@ -104,7 +104,7 @@ class S3:
 
 
 def _total(answer: Mapping[str, Any], start: int, length: int) -> int:
-    """The object's size. FetchError for a server that sends more or other bytes than it was asked for."""
+    """The object's size. FetchError for a server that sends more or other bytes than the requested ones."""
     sent, _, total = str(answer.get("ContentRange", "")).rpartition("/")
     if total.isdecimal() and sent == f"bytes {start}-{min(start + length, int(total)) - 1}":
         return int(total)

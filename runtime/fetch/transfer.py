@@ -1,8 +1,8 @@
-"""One file of a version, continued from where an earlier try, or an earlier process, left it.
+"""Fetches one file of a version, and continues where an earlier try or process stopped.
 
-Called by `version.py`. What is there of a file is always its beginning: ranges come in parallel and are written in
-order. Its name is what it is to become, so that no file of another version is continued, and it gets its own name
-only once its sha256 is right. At most WORKERS + 1 parts are in memory.
+Called by `version.py`. A partial file is always the beginning of the file, because ranges are fetched in parallel and
+written in order. It is named by the expected sha256, so that no file of another version is continued, and gets its own
+name once its sha256 is right. At most WORKERS + 1 parts are in memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from runtime.manifest import FileEntry, sha256_of
 PART = 4 * 1024 * 1024
 WORKERS = 4
 CHUNK = 1024 * 1024
-TRIES = 2  # the second one from the start: for bytes that were damaged on their way, or on the disk
+TRIES = 2  # the second one starts anew, for bytes that were damaged on the way or on the disk
 _log = logging.getLogger("runtime")
 
 
@@ -34,7 +34,7 @@ def partial_file(folder: Path, entry: FileEntry) -> Path:
 
 
 def fetch_file(store: Store, key: str, entry: FileEntry, folder: Path, patience: Patience) -> None:
-    """Makes `folder / entry.name` be there and right. DigestMismatch, FetchError, OSError."""
+    """Fetches and verifies `folder / entry.name`, unless it is there. DigestMismatch, FetchError, OSError."""
     path, partial = folder / entry.name, partial_file(folder, entry)
     if sha256_of(path) == entry.sha256:
         _log.info("%s is there already", entry.name)
@@ -51,7 +51,8 @@ def fetch_file(store: Store, key: str, entry: FileEntry, folder: Path, patience:
 
 
 def _continue(store: Store, key: str, entry: FileEntry, partial: Path, patience: Patience) -> str:
-    """Appends what the partial file lacks; the hex sha256 of the whole. A file that is whole asks nothing."""
+    """Appends the rest to the partial file and returns the hex sha256 of the whole. Sends no request for a whole
+    file."""
     with partial.open("a+b") as file:
         file.seek(0)
         digest, there = hashlib.sha256(), 0
@@ -66,7 +67,7 @@ def _continue(store: Store, key: str, entry: FileEntry, partial: Path, patience:
                 for data in parts:
                     file.write(data)
                     digest.update(data)
-        except RangeBeyondEndError:  # what is there is longer than the object: not its beginning
+        except RangeBeyondEndError:  # the partial file is longer than the object, so it is not its beginning
             pass
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""An object with scikit-learn's interface as a Predictor; used by the loaders whose files hold one."""
+"""Wraps an object with scikit-learn's interface as a Predictor, for the loaders whose files hold one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _LIBRARIES = {"sklearn": "scikit-learn"}
 
 
 class Estimator:
-    """Models that say how many features they have get an array of numbers. Those that don't (a pipeline that
-    starts with text, a class of the user's) get an array where the inputs are one, else the list."""
+    """A model that says how many features it has gets an array of numbers. Another one (a pipeline that starts with
+    text, a class of the user's) gets an array if the inputs form one, else the list."""
 
     def __init__(self, model: Any) -> None:
         if not callable(getattr(model, "predict", None)):

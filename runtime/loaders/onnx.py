@@ -1,4 +1,4 @@
-"""ONNX models, run by onnxruntime: one input with a row per example, the label (else the first output) out."""
+"""ONNX models, run by onnxruntime: one input with a row per example; the output is the label, else the first one."""
 
 from __future__ import annotations
 
@@ -45,14 +45,16 @@ class OnnxModel:
         try:
             tensor: np.ndarray[Any, Any] = np.array(rows, dtype=self._type)
         except (ValueError, TypeError) as error:
-            raise InputError("invalid_inputs", f"The inputs are no {np.dtype(self._type)} array: {error}") from error
+            raise InputError(
+                "invalid_inputs", f"The inputs are not an array of {np.dtype(self._type)}: {error}"
+            ) from error
         if not _fits(tensor.shape, self._shape):
             raise InputError(
                 "invalid_inputs",
-                f"The model wants inputs of shape {_words(self._shape)}, these have {_words(tensor.shape)}.",
+                f"The model takes inputs of shape {_words(self._shape)}; these have {_words(tensor.shape)}.",
             )
         if self.numeric and not np.array_equal(tensor, rows) and np.issubdtype(self._type, np.integer):
-            raise InputError("invalid_inputs", "The model wants whole numbers.")
+            raise InputError("invalid_inputs", "The model takes whole numbers.")
         return tensor
 
 

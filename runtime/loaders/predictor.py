@@ -1,4 +1,4 @@
-"""What every loader makes of a model, and all that the server knows of one."""
+"""The interface of a loaded model: what every loader returns, and all that the server uses."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Predictor(Protocol):
 
     @property
     def numeric(self) -> bool:
-        """Whether `predict` wants a float64 array of shape (rows, features); else the list as it was sent."""
+        """Whether `predict` takes a float64 array of shape (rows, features); else the list as it was sent."""
 
     @property
     def n_features(self) -> int | None:
         """How many numbers a row has, where the model says so."""
 
     def predict(self, rows: Any) -> Any:
-        """One prediction a row, as a list or an array. Called from several threads at once, as many as the
-        server's concurrency. InputError for rows that the model can't be asked; anything else is its failure."""
+        """One prediction per row, as a list or an array. Called from as many threads at once as the server's
+        concurrency. InputError for rows that the model can't take; any other exception is its failure."""

@@ -1,13 +1,13 @@
-"""A folder with `predictor.py`, for what no other format holds. The contract, whole:
+"""A folder with `predictor.py`, for models that no other format holds. The whole contract:
 
     class Predictor:
         def __init__(self, path):      # pathlib.Path of the folder, which is read-only; called once
         def predict(self, inputs):     # the request's `inputs`, a list of at least one element
             return [...]               # one prediction each: JSON values, or NumPy's
 
-A ValueError raised by `predict` tells the caller that its inputs are wrong (400); any other exception is the
-model's failure (500). `predict` is called from as many threads at once as the server's concurrency, by default
-the CPUs that the deployment has, rounded up. Modules beside predictor.py can be imported by their names.
+A ValueError raised by `predict` means that the inputs are wrong (400); any other exception is the model's failure
+(500). `predict` is called from as many threads at once as the server's concurrency, by default the CPUs that the
+deployment has, rounded up. Modules beside predictor.py can be imported by their names.
 """
 
 from __future__ import annotations

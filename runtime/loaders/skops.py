@@ -1,5 +1,5 @@
-"""Models saved with skops: scikit-learn's without pickle. Only types of scikit-learn, NumPy and SciPy are let
-in; skops by itself trusts too few of them (a RandomForest needs `sklearn.tree._tree.Tree`)."""
+"""Models saved with skops: scikit-learn's without pickle. Only types of scikit-learn, NumPy and SciPy are loaded; skops
+by itself trusts too few of them (a RandomForest needs `sklearn.tree._tree.Tree`)."""
 
 from __future__ import annotations
 

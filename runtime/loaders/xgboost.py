@@ -1,5 +1,5 @@
-"""XGBoost models (.ubj or .json). Saved through XGBClassifier or XGBRegressor they answer as those do, with
-labels; a plain Booster answers what the library calls its prediction, for most objectives probabilities."""
+"""XGBoost models (.ubj or .json). A model saved by XGBClassifier or XGBRegressor answers as these do, with labels or
+numbers; a plain Booster answers with the library's own prediction, for most objectives probabilities."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The questions that a model has to answer before it is ready, asked over the server's own HTTP path.
+"""The checks that a model has to pass before it is ready, sent over the server's own HTTP path.
 
-Called by `startup.py` in every replica at every start, so that none serves that has not passed. CheckFailed
-says which check, what was asked, expected and got.
+Every replica runs them at every start, so that none serves without having passed them. CheckFailed says which check
+failed, its inputs, and what was expected and received.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MARGIN_SECONDS = 5.0  # beyond the time in which the server itself gives up
 
 
 def run_checks(checks: Sequence[Check], address: tuple[str, int], token: str, request_seconds: float) -> None:
-    """Asks every check in turn; the first that fails ends it. `address`: where this very process listens."""
+    """Sends every check in turn, until one fails. `address`: where this process itself listens."""
     for number, check in enumerate(checks, 1):
         status, document = _ask(check, address, token, request_seconds + _MARGIN_SECONDS)
         problem = judge(check, status, document)
@@ -51,9 +51,7 @@ def _ask(check: Check, address: tuple[str, int], token: str, seconds: float) -> 
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CheckFailed(
-            "A check failed", f"the server could not be asked: {type(error).__name__}: {error}"
-        ) from error
+        raise CheckFailed("A check failed", f"the server did not answer: {type(error).__name__}: {error}") from error
     finally:
         connection.close()
 

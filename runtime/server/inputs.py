@@ -41,7 +41,7 @@ def parse(body: bytes, max_values: int) -> list[Any]:
 
 def count_values(body: bytes, slice_bytes: int = _SLICE_BYTES) -> int:
     """At least the number of values and keys of a JSON text: each comes after a comma, a colon or an opening bracket
-    that stands in no string, but for the first. Counts the same in a text that ends too early."""
+    that is not inside a string, except the first. Counts the same in a text that ends too early."""
     count, inside_string, rest = 1, False, b""
     for start in range(0, len(body), slice_bytes):
         piece = rest + body[start : start + slice_bytes]

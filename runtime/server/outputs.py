@@ -1,4 +1,5 @@
-"""From what a model returned to the body of the answer; RequestFault 500 for what is no prediction a row."""
+"""Turns what a model returned into the body of the answer; RequestFault 500 unless it is one valid prediction per
+row."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def encode(predictions: Any, rows: int) -> bytes:
-    """`{"predictions": […]}` of as many predictions as there were rows; NumPy's types become JSON's."""
+    """`{"predictions": […]}` with as many predictions as rows; NumPy's types become JSON's."""
     plain = _plain(predictions)
     if len(plain) != rows:
         raise _bad(f"The model returned {len(plain)} predictions for {rows} rows.")

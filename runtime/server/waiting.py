@@ -28,7 +28,7 @@ class WaitingRoom:
         self._places = limits.concurrency + limits.queue
 
     def take(self, size: int) -> bool:
-        """Whether so many more bytes may be held."""
+        """Holds `size` more bytes, unless that would exceed the limit: then False."""
         with self._lock:
             if size > self._bytes:
                 return False

@@ -82,7 +82,7 @@ def test_only_what_is_missing_is_installed_and_only_once(tmp_path: Path, index: 
     with Container(tmp_path, index) as container:
         package, numpy = container.wait_until_ready().predict([1, 2])
         assert container.record["pid"] == container.process.pid
-        assert "Installing what this runtime lacks: tinypackage==1.0" in container.log
+        assert "Installing packages that this runtime lacks: tinypackage==1.0" in container.log
     assert Path(package).is_relative_to(tmp_path / "overlay")
     assert not Path(numpy).is_relative_to(tmp_path / "overlay")
     index.seen.clear()

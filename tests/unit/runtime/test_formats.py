@@ -58,9 +58,9 @@ def test_a_named_format_that_the_bytes_contradict_is_refused() -> None:
 
 
 def test_a_file_can_not_be_a_python_predictor_nor_a_folder_anything_else() -> None:
-    with pytest.raises(FormatError, match=r"wants a folder with predictor\.py"):
+    with pytest.raises(FormatError, match=r"needs a folder with predictor\.py"):
         infer_format("predictor.py", b"class Predictor: ...", named=Format.PYTHON)
-    with pytest.raises(FormatError, match="format onnx wants a file"):
+    with pytest.raises(FormatError, match="format onnx needs a file"):
         infer_format("scorer", b"", folder=True, named=Format.ONNX)
 
 

@@ -170,9 +170,9 @@ def test_onnx_of_another_rank_checks_its_shape(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     predictor = load(tmp_path / "m.onnx", Format.ONNX)
     assert predictor.predict([[[-1, 2], [3, -4]]]).tolist() == [[[1, 2], [3, 4]]]
-    with pytest.raises(InputError, match=r"wants inputs of shape \[any, 2, 2\], these have \[1, 3\]"):
+    with pytest.raises(InputError, match=r"takes inputs of shape \[any, 2, 2\]; these have \[1, 3\]"):
         predictor.predict([[1, 2, 3]])
-    with pytest.raises(InputError, match="no float32 array"):
+    with pytest.raises(InputError, match="not an array of float32"):
         predictor.predict([[["a", 1], [1, 1]]])
 
 
