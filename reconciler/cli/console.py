@@ -88,7 +88,7 @@ def print_yaml(documents: Iterable[Any]) -> None:
 
 def print_data(text: str) -> None:
     """What `json_text`, `yaml_text` or the Markdown view made, in UTF-8 whatever the terminal's own encoding is."""
-    click.echo(text.encode(), nl=not text.endswith("\n"))
+    click.echo(no_commands(TerminalText(text)).encode(), nl=not text.endswith("\n"))
 
 
 def fold_on(stream: IO[Any], text: TerminalText) -> TerminalText:

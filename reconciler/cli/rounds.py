@@ -127,7 +127,7 @@ def _show(planned: Planned, outcome: Outcome, output: str, code: ExitCode) -> No
     results = sorted(outcome.results, key=lambda result: result.id)
     unfinished = (result for result in results if result.phase in UNFINISHED)
     for sharing in by_cause(unfinished, lambda result: cause_of(result.id.tenant, result.message)).values():
-        _show_failures(sharing)
+        show_failures(sharing)
     if results:
         talk()
         talk(terminal("{}", _tally(results)))
@@ -139,7 +139,7 @@ def _show(planned: Planned, outcome: Outcome, output: str, code: ExitCode) -> No
             print_text(terminal("{}/{}  {}", result.id.tenant, result.id.name, paint(result.url, "bold")))
 
 
-def _show_failures(sharing: list[Result]) -> None:
+def show_failures(sharing: list[Result]) -> None:
     """Results with one cause, which is shown once; each with its own log."""
     talk()
     first, *others = sharing

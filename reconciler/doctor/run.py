@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.doctor.findings import Check, Checked, Finding, Report, Severity, problem
 from specs.errors import KubeServeError
+from specs.untrusted import Untrusted
 
 
 def run_checks(checks: Sequence[Check]) -> Report:
@@ -54,8 +55,8 @@ class _Running:
         except KubeServeError as error:
             self._found.append(problem(error.summary, error.detail))
         except (OSError, subprocess.SubprocessError) as error:
-            self._found.append(problem(f"Can't be checked: {self.check.name}", f"{error}."))
+            self._found.append(problem(f"Can't be checked: {self.check.name}", f"{Untrusted(str(error))}."))
         except Exception as error:  # a bug in one check must not hide the findings of the others
-            text = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {Untrusted(str(error))}"
             bug = problem(f"The check itself failed: {self.check.name}", text, "This is a bug; please report it.")
             self._found.append(bug)

@@ -113,7 +113,8 @@ def yaml_text(documents: Iterable[Any]) -> str:
             return True
 
     def scalar(dumper: Dumper, text: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_visible(text) else '"')
+        plain = is_visible(text) and not text.startswith("::")
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
     Dumper.add_representer(str, scalar)
     written = yaml.dump_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,7 @@ def command(request: Request, output: str) -> int:
     Writes and deletes one empty object in the store's bucket, and changes nothing else. Exits with 1 when there is a
     problem.
     """
+    from reconciler.cli.console import print_json
     from reconciler.cli.progress import doing, working
     from reconciler.doctor.findings import Severity
 
@@ -35,9 +36,9 @@ def command(request: Request, output: str) -> int:
         doing("looking at this machine, the store and the target")
         report = _report(request)
     if output == "json":
-        _print_json(report)
+        print_json(report_document(report))
     else:
-        _print_text(report)
+        print_text_report(report)
     return ExitCode.FAILED if report.count(Severity.PROBLEM) else ExitCode.OK
 
 
@@ -56,7 +57,7 @@ def _report(request: Request) -> Report:
         return Report((*found, Checked("platform", problem(error.summary, error.detail))))
 
 
-def _print_text(report: Report) -> None:
+def print_text_report(report: Report) -> None:
     from reconciler.cli.console import count, fold_on, paint, print_text, talk
     from reconciler.doctor.findings import Severity
     from reconciler.model.text import terminal, terminal_block, terminal_lines
@@ -74,11 +75,11 @@ def _print_text(report: Report) -> None:
     talk(terminal("{}, {}.{}", count(problems, "problem"), count(warnings, "warning"), skipped))
 
 
-def _print_json(report: Report) -> None:
-    from reconciler.cli.console import print_json
+def report_document(report: Report) -> dict[str, Any]:
+    """The JSON form of a report."""
     from reconciler.doctor.findings import Severity
 
-    document = {
+    return {
         "problems": report.count(Severity.PROBLEM),
         "warnings": report.count(Severity.WARNING),
         "skipped": list(report.skipped),
@@ -93,4 +94,3 @@ def _print_json(report: Report) -> None:
             for checked in report.found
         ],
     }
-    print_json(document)

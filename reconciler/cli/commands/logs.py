@@ -44,11 +44,11 @@ def command(
     with request.open() as workspace:
         name = find_deployment(workspace, deployment)
         if failed:
-            _print(_failed(workspace, name, lines))
+            print_lines(_failed(workspace, name, lines))
             return ExitCode.OK
         chosen = _variants(workspace, name, variant)
         try:
-            _print(workspace.target.logs(chosen, lines=lines, follow=follow))
+            print_lines(workspace.target.logs(chosen, lines=lines, follow=follow))
         except KeyboardInterrupt:
             if follow:  # the usual way to end it
                 return ExitCode.INTERRUPTED
@@ -56,7 +56,7 @@ def command(
     return ExitCode.OK
 
 
-def _print(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Also into a pipe as text that a terminal or a CI system may be given: what reads it prints it in the end."""
     from reconciler.cli.console import print_text
     from reconciler.model.text import log_line

@@ -48,7 +48,7 @@ def command(
     with request.open() as workspace:
         name = find_deployment(workspace, deployment)
         status, answer, headers = workspace.target.predict(name, body, variant)
-    _print(answer)
+    print_answer(answer)
     if status != 200:
         talk(terminal("HTTP status {}.", status))
         return ExitCode.FAILED
@@ -58,7 +58,7 @@ def command(
     return ExitCode.OK
 
 
-def _print(answer: bytes) -> None:
+def print_answer(answer: bytes) -> None:
     """JSON keeps its data, and gets escapes for characters that a terminal obeys; anything else is shown as text."""
     import orjson
 

@@ -32,7 +32,7 @@ def command(request: Request, only: Scope, output: str, watch: bool) -> int:
     with request.open() as workspace:
         if watch:
             return _watch(workspace, only, output)
-        _print(_shown(_statuses(workspace, only), output))
+        print_statuses(_statuses(workspace, only), output)
     return ExitCode.OK
 
 
@@ -65,6 +65,11 @@ def _screen() -> Iterator[Callable[[TerminalText], None]]:
 
     with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live:
         yield lambda text: live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def print_statuses(statuses: tuple[DeploymentStatus, ...], output: str) -> None:
+    """`output`: table, json or yaml."""
+    _print(_shown(statuses, output))
 
 
 def _print(text: TerminalText) -> None:

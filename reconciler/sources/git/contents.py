@@ -21,6 +21,7 @@ from reconciler.sources.git.objects import SMALL, Blobs, TreeEntry
 from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import CHUNK, SourceError
 from runtime.formats import HEAD_SIZE
+from specs.untrusted import Untrusted
 
 MAX_HEADS = 20_000
 """Beginnings of files that are remembered: reading one takes the whole file, a process, or a download."""
@@ -108,7 +109,7 @@ class Contents:
                 "The mirror is damaged",
                 f"{shown(str(path))} can't be read from {self._mirror.git_dir}, which is made anew when the source "
                 "is next read.\n"
-                f"git: {failure.stderr[:300]}",
+                f"git: {Untrusted(failure.stderr).cut(300)}",
                 retryable=True,
             ) from failure
 

@@ -17,8 +17,10 @@ from reconciler.sources.git.command import GitFailed
 from reconciler.sources.git.configuration import SSH_KEY, SSH_KNOWN_HOSTS
 from reconciler.sources.paths import shown
 from reconciler.sources.protocol import SourceError
+from specs.untrusted import Untrusted
 
 _QUOTED_LINES = 3
+_QUOTED_LENGTH = 300  # characters of one line
 _NOISE = re.compile(
     r"Please make sure you have the correct access rights|and the repository exists\.|^hint:|^Cloning|^From |^\s*\* ",
 )
@@ -136,5 +138,5 @@ def blames_remote(failure: GitFailed) -> bool:
 
 def _detail(address: Address, fix: str, stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _NOISE.search(line)]
-    quoted = "\n".join(f"git: {line[:300]}" for line in lines[-_QUOTED_LINES:])
+    quoted = "\n".join(f"git: {Untrusted(line).cut(_QUOTED_LENGTH)}" for line in lines[-_QUOTED_LINES:])
     return f"{address}: {fix}" + (f"\n{quoted}" if quoted else "")

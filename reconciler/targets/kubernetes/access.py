@@ -25,6 +25,7 @@ from reconciler.targets.protocol import TargetError
 from runtime.paths import predict_path
 from specs.models.cluster import Routing
 from specs.models.platform import Platform
+from specs.untrusted import Untrusted
 
 PREDICT_SECONDS = 330.0
 """Above what any request may take, so that the model server's own answer comes first."""
@@ -200,7 +201,7 @@ def _post(url: str, body: bytes) -> Answer | None:
         answer = connecting.getresponse()
         return answer.status, answer.read(), dict(answer.getheaders())
     except (OSError, http.client.HTTPException) as error:
-        raise TargetError("The gateway does not answer", f"{url}: {error}", retryable=True) from error
+        raise TargetError("The gateway does not answer", f"{url}: {Untrusted(str(error))}", retryable=True) from error
     finally:
         connecting.close()
 
@@ -209,7 +210,7 @@ def _unreachable(deployment: ResourceId, error: KubeError) -> TargetError:
     if error.reason is Reason.NOT_FOUND:
         detail = f"Nothing of {deployment} exists in the cluster. `kubeserve apply` starts it."
     elif error.reason is Reason.FORBIDDEN:
-        detail = f"{error.message}. Outside the cluster, a prediction needs a reachable route, or that right."
+        detail = f"{Untrusted(error.message)}. Outside the cluster, a prediction needs a reachable route, or that right."
     else:
-        detail = f"{error.message}. `kubeserve status` shows how it is."
+        detail = f"{Untrusted(error.message)}. `kubeserve status` shows how it is."
     return TargetError("The deployment can't be reached", detail, retryable=error.retryable)

@@ -15,6 +15,7 @@ from reconciler.targets.local.replicas import Replica, replicas_of
 from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import TargetError
 from runtime.paths import predict_path
+from specs.untrusted import Untrusted
 
 PREDICT_SECONDS = 330.0
 """Above what the gateway itself waits for a model, so that its answer comes first."""
@@ -55,7 +56,9 @@ def predict(
         answer = connection.getresponse()
         return answer.status, answer.read(), dict(answer.getheaders())
     except (OSError, http.client.HTTPException) as error:
-        raise TargetError("The gateway does not answer", f"{url_of(gateway)}: {error}", retryable=True) from error
+        raise TargetError(
+            "The gateway does not answer", f"{url_of(gateway)}: {Untrusted(str(error))}", retryable=True
+        ) from error
     finally:
         connection.close()
 

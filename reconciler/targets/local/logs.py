@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from specs.untrusted import cut
+
 FOLLOW_SECONDS = 0.2
-_MAX_LINE = 10_000  # characters; a longer one is cut
+_MAX_LINE = 10_000  # characters; a longer one is cut, which it says
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -97,7 +99,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _decode(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode(errors="replace")[:_MAX_LINE]
+    return cut(line.removesuffix(b"\r").decode(errors="replace"), _MAX_LINE)
 
 
 def _end(path: Path) -> tuple[int, int]:

@@ -17,8 +17,10 @@ from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.objects.identity import MANAGER, Object
 from reconciler.targets.kubernetes.objects.kinds import EVENT
 from reconciler.targets.protocol import TargetError
+from specs.untrusted import cut, visible
 
 MAX_MESSAGE = 1024  # characters; the API refuses more
+ROOM_FOR_CUT = 40  # of the words that say how much is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Events:
                 self.kube.create(_event(one, reason, message, warning=warning))
 
 
+def event_message(text: str) -> str:
+    """As `kubectl describe` prints it: one line of visible characters that the API server takes."""
+    shown = visible(text)
+    return shown if len(shown) <= MAX_MESSAGE else cut(shown, MAX_MESSAGE - ROOM_FOR_CUT)
+
+
 def _event(one: Object, reason: str, message: str, *, warning: bool) -> Object:
     metadata, now = one["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     involved = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
@@ -50,7 +58,7 @@ def _event(one: Object, reason: str, message: str, *, warning: bool) -> Object:
         "involvedObject": {"apiVersion": one["apiVersion"], "kind": one["kind"], **involved},
         "type": "Warning" if warning else "Normal",
         "reason": reason,
-        "message": message[:MAX_MESSAGE],
+        "message": event_message(message),
         "source": {"component": MANAGER, "host": socket.gethostname()},
         "firstTimestamp": now,
         "lastTimestamp": now,

@@ -10,6 +10,7 @@ import orjson
 
 from reconciler.model.resources import JSON
 from reconciler.targets.protocol import TargetError
+from specs.untrusted import Untrusted, cut
 
 _CONFLICT = re.compile(r'conflict with "(?P<manager>[^"]+)"(?: with subresource "[^"]*")?(?P<update> using )?')
 """Only of a manager that updates does the server say with which version and when: apimachinery's `conflict.go`."""
@@ -52,6 +53,10 @@ _SUMMARIES = {
 }
 
 
+MAX_BODY = 300
+"""Characters of an answer that is no Status, in a message."""
+
+
 class Conflict(NamedTuple):
     """A field that another manager owns."""
 
@@ -67,7 +72,7 @@ class KubeError(TargetError):
 
     def __init__(self, reason: Reason, what: str, message: str, status: int = 0, causes: tuple[str, ...] = ()) -> None:
         summary = _SUMMARIES.get(reason, "The cluster did not answer as it should")
-        super().__init__(summary, f"{what}: {message}", retryable=status in RETRYABLE_STATUS or not status)
+        super().__init__(summary, f"{what}: {Untrusted(message)}", retryable=status in RETRYABLE_STATUS or not status)
         self.reason = reason
         self.status = status
         self.message = message
@@ -100,5 +105,5 @@ def _status(body: bytes) -> dict[str, JSON]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {"message": body[:300].decode(errors="replace").strip()}
+        return {"message": cut(body.decode(errors="replace").strip(), MAX_BODY)}
     return document if isinstance(document, dict) else {}

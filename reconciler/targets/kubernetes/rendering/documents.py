@@ -17,6 +17,7 @@ import yaml
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.objects.identity import Object
 from reconciler.targets.kubernetes.rendering.errors import RenderError
+from specs.untrusted import Untrusted
 
 
 class Loader(yaml.CSafeLoader):
@@ -62,7 +63,7 @@ def parse(output: str) -> Iterator[Document]:
         if content is None:
             continue
         if not _is_object(content):
-            raise RenderError("A template made no Kubernetes object", f"{template}: {str(content)[:200]}")
+            raise RenderError("A template made no Kubernetes object", f"{template}: {Untrusted(str(content)).cut(200)}")
         yield Document(template, content)
 
 
@@ -99,7 +100,7 @@ def _load(text: str, template: str) -> JSON:
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
-        raise RenderError("A template made no YAML", f"{template}: {error}") from error
+        raise RenderError("A template made no YAML", f"{template}: {Untrusted(str(error))}") from error
 
 
 def _is_object(content: JSON) -> bool:

@@ -19,6 +19,7 @@ import orjson
 
 from reconciler.model.resources import JSON
 from reconciler.targets.kubernetes.rendering.errors import HelmMissing, RenderError
+from specs.untrusted import Untrusted
 
 VARIABLE = "KUBESERVE_HELM"
 MIN_VERSION = (3, 14)
@@ -132,11 +133,12 @@ def _environment(home: str) -> dict[str, str]:
 
 def _error(said: str) -> RenderError:
     message = _ERROR.split(said, maxsplit=1)[-1].replace("Use --debug flag to render out invalid YAML", "").strip()
-    if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE] + "…"
     found = _TEMPLATE.search(message)
     where = f"{found[0]}: " if found else ""
-    return RenderError("The chart can't be rendered", where + (message or "helm failed and said nothing."))
+    return RenderError(
+        "The chart can't be rendered",
+        where + (str(Untrusted(message).cut(MAX_MESSAGE)) or "helm failed and said nothing."),
+    )
 
 
 def _as_yaml(values: Mapping[str, JSON]) -> str:
