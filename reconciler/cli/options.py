@@ -39,19 +39,19 @@ def request_options(command: Callable[..., R]) -> Callable[..., R]:
 
     decorated: Callable[..., R] = with_request
     for decorate in (
-        click.option("--context", help="The kubeconfig's context; without it the platform's, or the current one."),
+        click.option("--context", help="The kubeconfig's context; by default the platform's, or the current one."),
         click.option(
             "--kubeconfig",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="How to reach the cluster; without it KUBECONFIG, or ~/.kube/config, or the pod's own.",
+            help="How to reach the cluster; by default KUBECONFIG, or ~/.kube/config, or the pod's own.",
         ),
         click.option(
-            "--target", type=click.Choice(("local", "kubernetes")), help="Where to deploy, whatever the platform says."
+            "--target", type=click.Choice(("local", "kubernetes")), help="Where to deploy; overrides the platform."
         ),
         click.option(
             "--platform",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="The operator's platform.yaml; without it the one in the directory, or the embedded default.",
+            help="The operator's platform.yaml; by default the one in the directory, or the embedded one.",
         ),
         click.option("--ref", help="A branch, tag or commit; reads the repository at it, not the working tree."),
         click.argument("source", metavar="[PATH_OR_URL]", required=False),
@@ -78,9 +78,11 @@ def output_option(*choices: str) -> Callable[[F], F]:
 
 def deletion_options(command: F) -> F:
     command = click.option(
-        "--prune-unclaimed", is_flag=True, help="Also remove what carries our mark and no state file knows."
+        "--prune-unclaimed",
+        is_flag=True,
+        help="Also remove what is ours but not in the state file.",
     )(command)
-    return click.option("--allow-deletions", is_flag=True, help="Allow deletions beyond the guards' budget.")(command)
+    return click.option("--allow-deletions", is_flag=True, help="Allow more deletions than the guards do.")(command)
 
 
 def lock_option(command: F) -> F:

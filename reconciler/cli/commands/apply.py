@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--plan",
     "saved",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Apply a plan that `plan --out` saved; refused when anything it rests on has changed. Doesn't ask.",
+    help="Apply a plan that `plan --out` saved, without asking; refused if it is out of date.",
 )
 @lock_option
 @deletion_options
@@ -41,7 +41,7 @@ def command(
 
     Shows the plan and asks. A new version takes traffic only after it answers; if it fails, the old one keeps serving.
 
-    Exits with 0, with 3 when a rollout kept its old version, with 1 when something failed with nothing serving or a
+    Exits with 3 when a rollout kept its old version, and with 1 when something failed with nothing serving or a
     spec has an error.
     """
     from reconciler.cli.plans import read_saved

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @only_option
 @output_option("text", "json")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@click.option("--prune-unclaimed", is_flag=True, help="Also remove what carries our mark and no state file knows.")
+@click.option("--prune-unclaimed", is_flag=True, help="Also remove what is not in the state file.")
 @lock_option
 def command(
     request: Request,
@@ -28,9 +28,9 @@ def command(
     prune_unclaimed: bool,
     lock_timeout: float,
 ) -> int:
-    """Remove deployments, with all that runs for them. Stored versions stay.
+    """Remove deployments and everything that runs for them. Stored versions stay.
 
-    Shows what goes and asks. Works whatever the specs say, even when they can't be read.
+    Shows what would be removed and asks. Doesn't read the specs, so it works even when they can't be read.
     """
     from reconciler.cli.rounds import Ask, round_at_terminal
     from reconciler.plan.inputs import PlanOptions

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @request_options
 @only_option
 @output_option("text", "json", "yaml", "markdown")
-@click.option("--objects", is_flag=True, help="Also show the target's own objects, and every path that differs.")
+@click.option("--objects", is_flag=True, help="Also show the target's objects, and every path that differs.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `apply --plan`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
-@click.option("--show-unchanged", is_flag=True, help="Show what stays as it is too.")
+@click.option("--show-unchanged", is_flag=True, help="Also show what stays as it is.")
 @deletion_options
 def command(
     request: Request,

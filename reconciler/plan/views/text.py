@@ -209,6 +209,6 @@ def _held_back(plan: Plan, paint: Paint) -> Iterator[TerminalText]:
         yield from (terminal("    {}", resource) for resource in guard.withheld)
     if plan.unclaimed:
         yield _EMPTY
-        yield paint("Unclaimed: has this installation's labels, but is not in the state file", "yellow")
+        yield paint("Unclaimed: belongs to this installation, but is not in the state file", "yellow")
         yield from (terminal("    {}  {}", item.id, item.note) for item in plan.unclaimed)
         yield terminal("  Not touched. To remove it, pass --prune-unclaimed.")

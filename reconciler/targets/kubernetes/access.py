@@ -210,7 +210,9 @@ def _unreachable(deployment: ResourceId, error: KubeError) -> TargetError:
     if error.reason is Reason.NOT_FOUND:
         detail = f"Nothing of {deployment} exists in the cluster. `kubeserve apply` starts it."
     elif error.reason is Reason.FORBIDDEN:
-        detail = f"{Untrusted(error.message)}. Outside the cluster, a prediction needs a reachable route, or that right."
+        detail = (
+            f"{Untrusted(error.message)}. Outside the cluster, a prediction needs a reachable route, or that right."
+        )
     else:
         detail = f"{Untrusted(error.message)}. `kubeserve status` shows how it is."
     return TargetError("The deployment can't be reached", detail, retryable=error.retryable)
