@@ -27,7 +27,7 @@ _LABEL = re.compile(LABEL_PATTERN)
 _VERSION = re.compile(VERSION_PATTERN)
 _ENV = re.compile(ENV_PATTERN)
 _LOOKED_AT = 4_000  # characters of an input that may be a credential
-_CANDIDATES = 200  # comparing is slow, and who has more names than this is not helped by a guess
+_CANDIDATES = 200  # with more candidates than this, suggestions are slow and useless
 
 
 def check_label(name: str, what: str) -> str:

@@ -82,7 +82,7 @@ def _instead_of_null(
 
 
 def _step(root: yaml.MappingNode) -> int:
-    """By how many columns this document indents, told by its first mapping inside a mapping."""
+    """Columns by which this document indents, as its first nested mapping shows."""
     for key, value in root.value:
         if isinstance(value, yaml.MappingNode) and value.value and not value.flow_style:
             step: int = value.value[0][0].start_mark.column - key.start_mark.column

@@ -93,8 +93,8 @@ class SourcePath:
     def too_many_files(self) -> SourceError:
         return SourceError("Too many files", f"The folder {shown(str(self))} has more than {MAX_FOLDER_FILES} files.")
 
-    def lfs_pointer(self, mend: str) -> SourceError:
-        detail = f"{shown(str(self))} is a pointer to a file that Git LFS keeps. {mend}"
+    def lfs_pointer(self, fix: str) -> SourceError:
+        detail = f"{shown(str(self))} is a pointer to a file that Git LFS keeps. {fix}"
         return SourceError(
             "A Git LFS pointer instead of the file",
             f"{detail}, or put the file itself into the store with `kubeserve push`.",

@@ -76,7 +76,7 @@ class Walk:
                 yield from self._entries(inner, path, names)
 
     def _leads_away(self, folder: int, path: SourcePath) -> bool:
-        """Whether a symlink leads to a folder whose specs this walk does not read, or to nowhere that can be told."""
+        """Whether a symlink leads to a folder whose specs this walk does not read, or to a place that is unknown."""
         try:
             if not stat.S_ISDIR(os.stat(path.parts[-1], dir_fd=folder).st_mode):
                 return False

@@ -28,7 +28,7 @@ written again and look the same. Git's name for it is racily clean."""
 Clock = Callable[[], int]
 """Nanoseconds since the epoch."""
 
-_MEND = "Fetch it with `git lfs pull`"
+_FIX = "Fetch it with `git lfs pull`"
 
 
 def directory_artifact(root: Path, path: SourcePath, clock: Clock) -> SourceArtifact:
@@ -43,7 +43,7 @@ def _file_artifact(root: Path, path: SourcePath, now: int) -> SourceArtifact:
     with open_file(root, path) as (descriptor, stamp):
         head = os.pread(descriptor, HEAD_SIZE, 0)
     if is_lfs_pointer(head):
-        raise path.lfs_pointer(_MEND)
+        raise path.lfs_pointer(_FIX)
 
     @contextmanager
     def open_() -> Iterator[Iterator[bytes]]:
@@ -132,7 +132,7 @@ class _Folder:
             try:
                 stamp = Stamp.of(os.fstat(descriptor))
                 if is_lfs_pointer(os.pread(descriptor, HEAD_SIZE, 0)):
-                    raise path.lfs_pointer(_MEND)
+                    raise path.lfs_pointer(_FIX)
             finally:
                 os.close(descriptor)
             found.append(("/".join(path.parts[len(self._path.parts) :]), stamp))

@@ -210,7 +210,7 @@ def _in_order(file: _ReadFile) -> Sequence[Problem]:
     warnings = [warning for document in documents for warning in document.warnings]
     problems = sorted((errors + warnings)[:MAX_PROBLEMS], key=_position)
     if len(problems) == MAX_PROBLEMS:
-        detail = "Once these are mended, the rest is shown."
+        detail = "The others are shown once these are fixed."
         problems.append(Problem(Severity.WARNING, "too-many-problems", problems[-1].place, "Too many problems", detail))
     return problems
 

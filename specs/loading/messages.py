@@ -1,6 +1,6 @@
 """The words for what pydantic finds wrong: for each kind of its errors a code, a constant summary and a detail.
 
-Called by `faults.py` only. A detail says what is wrong, and how to mend it; no value that may be secret is repeated.
+Called by `faults.py` only. A detail says what is wrong, and how to fix it; no value that may be secret is repeated.
 """
 
 from __future__ import annotations

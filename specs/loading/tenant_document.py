@@ -78,7 +78,7 @@ class TenantDocument:
 
 
 def read_document(file: SpecFile, document: Document) -> TenantDocument:
-    """Validates all that one document says. `tenant` stays None where its name can't be told."""
+    """Validates all that one document says. `tenant` stays None where its name can't be read."""
     found = TenantDocument(file, document)
     data = document.data
     if not isinstance(data, dict):

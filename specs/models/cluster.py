@@ -97,7 +97,7 @@ class Kubernetes(Model):
     host: Host | None = None
     """The host name of the routes."""
     url: Endpoint | None = None
-    """What users are told."""
+    """The base URL that users are shown."""
     gateway_namespace: Namespace | None = None
     """Where requests come from, for the network policies."""
     monitoring_namespace: Namespace | None = None

@@ -34,9 +34,9 @@ class Replicas(Model):
     """How many replicas of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
 
     min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
-    """At least so many."""
+    """The smallest number of replicas."""
     max: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
-    """At most so many, when an autoscaler decides; `min` where it isn't said."""
+    """The largest number, when an autoscaler decides; by default `min`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -194,9 +194,9 @@ class Guards(Model):
     """A round that would delete more deployments than both stops before its first deletion."""
 
     max_deletions: Annotated[Integer, Field(ge=0)] = DEFAULT_MAX_DELETIONS
-    """So many deployments may always be deleted."""
+    """A round may always delete this many deployments without confirmation."""
     max_deletion_percent: Annotated[Integer, Field(ge=0, le=100)] = DEFAULT_MAX_DELETION_PERCENT
-    """And so many percent of all."""
+    """A round may also delete this share of all deployments, in percent; the larger of both limits counts."""
 
 
 class Gateway(Model):

@@ -1,7 +1,7 @@
 """What boto3 raises, as a StoreError, once. Every call of `bucket.py` passes through `translated`.
 
 A message names the operation, the place and the server's error code, and never repeats a text that came from outside:
-such texts hold access keys, signed requests and endpoint URLs. boto3's exceptions are told by their names, so that
+such texts hold access keys, signed requests and endpoint URLs. boto3's exceptions are known by their names, so that
 nothing of it is imported here.
 """
 

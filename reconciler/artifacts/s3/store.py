@@ -134,7 +134,7 @@ class S3Store:
         key = self._key(ref, MANIFEST_NAME)
         with suppress(ObjectHeldError):  # by somebody who stored the same version
             self._write_once(key, data)
-        if self._bucket.read(key, len(data)) != data:  # damaged on its way: no other bytes belong under this key
+        if self._bucket.read(key, len(data)) != data:  # damaged in transit: no other bytes belong under this key
             self._bucket.put(key, data, hashlib.sha256(data).digest())
             self.manifest(ref)
 

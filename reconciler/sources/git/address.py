@@ -120,8 +120,8 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
     folder = Path(os.path.realpath(path))
     if not is_repository(folder):
         top = next((parent for parent in folder.parents if is_repository(parent)), None)
-        mend = f"It lies in one: name {shown(str(top))}." if top else "Name the top of one, or a URL."
-        raise SourceError("Not a Git repository", f"{shown(text)} is not the top of a repository. {mend}")
+        fix = f"It is inside one: name {shown(str(top))}." if top else "Name the top of one, or a URL."
+        raise SourceError("Not a Git repository", f"{shown(text)} is not the top of a repository. {fix}")
     return Address(str(folder), GitTransport.FILE)
 
 

@@ -1,4 +1,4 @@
-"""All that git is told beside its arguments: a configuration file and environment variables of our own.
+"""What git gets besides its arguments: a configuration file and environment variables of our own.
 
 The user's and the machine's configuration are not read, and no variable reaches git that isn't named here, so that
 neither a repository nor an environment can make git run or read anything else. Called by `mirror.py`.

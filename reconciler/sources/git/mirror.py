@@ -274,8 +274,8 @@ def _no_such_ref(wanted: Wanted, address: Address, tips: Mapping[str, str]) -> S
             "The repository is empty", f"{address} has no branch yet. Push a commit to it.", retryable=True
         )
     if wanted.text == HEAD:
-        mend = f"Name one with --ref or `ref:`. It has {listing(map(quoted, names))}."
-        return SourceError("No default branch", f"{address} has none that exists. {mend}")
+        fix = f"Name one with --ref or `ref:`. It has {listing(map(quoted, names))}."
+        return SourceError("No default branch", f"{address} has none that exists. {fix}")
     near = nearest(wanted.text, names)
     hint = f"Did you mean {quoted(near)}?" if near else f"It has {listing(map(quoted, names))}."
     if wanted.may_be_abbreviated:

@@ -79,7 +79,7 @@ class SpecReader:
         return linked_folder(path) if self._leads_away(path, entry) else None
 
     def _leads_away(self, path: str, entry: TreeEntry) -> bool:
-        """Whether a symlink leads to a folder whose specs are not read, or to nowhere that can be told."""
+        """Whether a symlink leads to a folder whose specs are not read, or to a place that is unknown."""
         for _ in range(MAX_LINKS):
             content = self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_TARGET)
             target = content.decode(errors="surrogateescape")
