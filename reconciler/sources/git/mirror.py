@@ -279,7 +279,9 @@ def _no_such_ref(wanted: Wanted, address: Address, tips: Mapping[str, str]) -> S
     near = nearest(wanted.text, names)
     hint = f"Did you mean {quoted(near)}?" if near else f"It has {listing(map(quoted, names))}."
     if wanted.may_be_abbreviated:
-        hint += f" Servers don't know abbreviated commits: give all digits, as `git rev-parse {wanted.text}` prints."
+        digits = len(next(iter(tips.values())))
+        command = f"`git rev-parse {wanted.text}`"
+        hint += f" Servers don't know abbreviated commits: give all {digits} digits, as {command} prints."
     return SourceError("No such branch, tag or commit", f"{address} has no {quoted(wanted.text)}. {hint}")
 
 
