@@ -20,7 +20,7 @@ OWN_PACKAGE = "runtime"
 @contextmanager
 def own_names_hidden() -> Generator[None]:
     """Inside, `__main__` is empty, and importing `runtime` or a module of it raises ModuleNotFoundError."""
-    hidden = {name: module for name, module in sys.modules.items() if name == "__main__" or is_own(name)}
+    hidden = {name: module for name, module in sys.modules.copy().items() if name == "__main__" or is_own(name)}
     guard = _Guard()
     for name in hidden:
         del sys.modules[name]
