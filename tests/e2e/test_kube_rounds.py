@@ -31,7 +31,7 @@ from tests.support.patience import PATIENCE_SECONDS, eventually
 from tests.support.stores.s3_servers import S3Server, moto_server
 
 IMAGE = "registry.example.org/runtime:1"
-MISSING = "registry.example.org/runtime:missing"
+CRASHING = "registry.example.org/runtime:crash"
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_says_why(desk: 
     desk.spec({"d": "v1"})
     desk.apply()
     old = desk.serving("d")
-    desk.platform(runtime={"image": MISSING})
+    desk.platform(runtime={"image": CRASHING})
     failed = desk.apply(code=3)
-    assert f"image {MISSING} can't be pulled" in failed.err
+    assert "the model server ended: Error, exit code 1" in failed.err
     assert desk.serving("d") == old
     assert desk.named("Deployment") == [old]
     status = desk.status("d")
@@ -209,11 +209,11 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_says_why(desk: 
 
 def test_the_last_lines_of_what_failed_are_shown_when_its_pods_are_gone(desk: KubeDesk) -> None:
     desk.spec({"d": "v1"})
-    desk.platform(runtime={"image": MISSING})
+    desk.platform(runtime={"image": CRASHING})
     desk.apply(code=1)
     eventually(lambda: desk.named("Pod") == [], "what failed is gone")
     silent = desk.run("logs", "d", "--failed")
-    assert (silent.code, silent.out) == (1, ""), "an image that can't be pulled says nothing"
+    assert (silent.code, silent.out) == (1, ""), "a pretended pod has no log"
     desk.record_log("demo/d", ["loading", "the weights are missing"])
     shown = desk.run("logs", "d", "--failed")
     assert (shown.code, shown.out) == (0, "loading\nthe weights are missing\n")
