@@ -9,14 +9,14 @@ from reconciler.artifacts.protocol import ArtifactStore
 from specs.models import platform
 
 
-def open_store(spec: platform.ArtifactStore, base: Path) -> ArtifactStore:
+def open_store(spec: platform.ArtifactStoreSpec, base: Path) -> ArtifactStore:
     """Opens nothing yet. `base`: where a relative path of platform.yaml starts from."""
     match spec:
-        case platform.FilesystemStore():
+        case platform.FilesystemStoreSpec():
             from reconciler.artifacts.filesystem import FilesystemStore
 
             return FilesystemStore(base / spec.path)
-        case platform.S3Store():
+        case platform.S3StoreSpec():
             from reconciler.artifacts.s3.client import S3Settings
             from reconciler.artifacts.s3.store import S3Store
 

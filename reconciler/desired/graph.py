@@ -32,8 +32,7 @@ from reconciler.model.resources import (
 if TYPE_CHECKING:  # pydantic models: only their users have to load them
     from specs.loading.loader import TenantSpec
     from specs.models.platform import Platform
-    from specs.models.tenant import DeploymentSpec
-    from specs.models.tenant import SecretRef as SpecSecretRef
+    from specs.models.tenant import DeploymentSpec, SecretRefSpec
 
 VARIANT_HASH_LENGTH = 10
 
@@ -119,7 +118,7 @@ def _variants(
         yield variant, weight
 
 
-def _env_value(value: str | SpecSecretRef) -> str | SecretRef:
+def _env_value(value: str | SecretRefSpec) -> str | SecretRef:
     return value if isinstance(value, str) else SecretRef(value.secret, value.key)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 CHECK_SECONDS = 20.0
 
 
-class Severity(StrEnum):
+class FindingSeverity(StrEnum):
     OK = "ok"
     WARNING = "warning"
     PROBLEM = "problem"
@@ -17,14 +17,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    severity: Severity
+    severity: FindingSeverity
     summary: str
     meaning: str = ""
     remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One check with a time limit of its own. `needs`: the check that has to succeed before this one is useful."""
 
     name: str
@@ -48,17 +48,17 @@ class Report:
     found: tuple[Checked, ...]
     skipped: tuple[str, ...] = ()
 
-    def count(self, severity: Severity) -> int:
+    def count(self, severity: FindingSeverity) -> int:
         return sum(checked.finding.severity is severity for checked in self.found)
 
 
 def ok(summary: str) -> Finding:
-    return Finding(Severity.OK, summary)
+    return Finding(FindingSeverity.OK, summary)
 
 
 def warning(summary: str, meaning: str, remedy: str) -> Finding:
-    return Finding(Severity.WARNING, summary, meaning, remedy)
+    return Finding(FindingSeverity.WARNING, summary, meaning, remedy)
 
 
 def problem(summary: str, meaning: str, remedy: str = "") -> Finding:
-    return Finding(Severity.PROBLEM, summary, meaning, remedy)
+    return Finding(FindingSeverity.PROBLEM, summary, meaning, remedy)

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from reconciler.doctor.findings import Check, Checked, Finding, Report, Severity, problem
+from reconciler.doctor.findings import Checked, DoctorCheck, Finding, FindingSeverity, Report, problem
 from specs.errors import KubeServeError
 from specs.untrusted import Untrusted
 
 
-def run_checks(checks: Sequence[Check]) -> Report:
+def run_checks(checks: Sequence[DoctorCheck]) -> Report:
     """Findings in the order of the checks. Skips checks whose `needs` found a problem or was skipped itself."""
     found: dict[str, tuple[Finding, ...]] = {}
     waiting = list(checks)
@@ -28,13 +28,13 @@ def run_checks(checks: Sequence[Check]) -> Report:
 
 
 def _is_good(findings: Iterable[Finding] | None) -> bool:
-    return findings is not None and all(finding.severity is not Severity.PROBLEM for finding in findings)
+    return findings is not None and all(finding.severity is not FindingSeverity.PROBLEM for finding in findings)
 
 
 class _Running:
     """A check in a thread, which is abandoned at its time limit because nothing can interrupt it."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: DoctorCheck) -> None:
         self.check = check
         self._found: list[Finding] = []
         self._deadline = time.monotonic() + check.seconds

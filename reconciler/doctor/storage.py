@@ -17,12 +17,12 @@ from reconciler.artifacts.protocol import StoreError
 from reconciler.doctor.findings import Finding, ok, problem, warning
 from reconciler.model.paths import Paths
 from reconciler.state.home import HomeError, check_home
-from specs.models.platform import ArtifactStore, FilesystemStore
+from specs.models.platform import ArtifactStoreSpec, FilesystemStoreSpec
 
 if TYPE_CHECKING:
     from reconciler.artifacts.s3.bucket import Bucket
     from reconciler.state.file import StateFile
-    from specs.models.platform import S3Store
+    from specs.models.platform import S3StoreSpec
 
 PROBE_FOLDER = ".kubeserve-doctor/"
 ATTEMPTS = 2  # of one request
@@ -38,9 +38,9 @@ def home(paths: Paths) -> Iterator[Finding]:
         yield ok(f"{paths.home} is this user's alone" if paths.home.exists() else f"The first apply makes {paths.home}")
 
 
-def store(spec: ArtifactStore, base: Path) -> Iterator[Finding]:
+def store(spec: ArtifactStoreSpec, base: Path) -> Iterator[Finding]:
     """`base`: the folder of platform.yaml, where a relative path starts from."""
-    if isinstance(spec, FilesystemStore):
+    if isinstance(spec, FilesystemStoreSpec):
         yield from _folder(base / spec.path, "artifact store")
     else:
         yield from _bucket(spec)
@@ -73,7 +73,7 @@ def _unwritable(path: Path, what: str) -> Finding:
     )
 
 
-def _bucket(spec: S3Store) -> Iterator[Finding]:
+def _bucket(spec: S3StoreSpec) -> Iterator[Finding]:
     from reconciler.artifacts.s3.bucket import Bucket
     from reconciler.artifacts.s3.client import S3Settings
 

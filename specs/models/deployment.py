@@ -30,7 +30,7 @@ DEFAULT_REQUEST_TIMEOUT = 30.0
 DEFAULT_TOLERANCE = 1e-6
 
 
-class Replicas(Model):
+class ReplicasSpec(Model):
     """How many replicas of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
 
     min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
@@ -95,7 +95,7 @@ class Resources(Model):
     """Memory of one process."""
 
 
-class SecretRef(Model):
+class SecretRefSpec(Model):
     """A value that is kept elsewhere: in a Secret of the tenant's namespace, or in .kubeserve/secrets/SECRET/KEY."""
 
     secret: Annotated[str, Field(max_length=253, pattern=rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*$")]
@@ -109,7 +109,7 @@ _ENV_TEXT = {"anyOf": [{"type": "string", "maxLength": MAX_ENV_VALUE}, {"type": 
 
 
 def _env_kind(value: Any) -> str:
-    return "reference" if isinstance(value, dict | SecretRef) else "text"
+    return "reference" if isinstance(value, dict | SecretRefSpec) else "text"
 
 
 def _check_env_value(value: str) -> str:
@@ -124,7 +124,7 @@ def _check_env_value(value: str) -> str:
 
 EnvValue = Annotated[
     Annotated[str, AfterValidator(_check_env_value), Tag("text"), WithJsonSchema(_ENV_TEXT)]
-    | Annotated[SecretRef, Tag("reference")],
+    | Annotated[SecretRefSpec, Tag("reference")],
     Discriminator(_env_kind),
 ]
 

@@ -20,10 +20,10 @@ from specs.problems import Refusal
 
 __all__ = [
     "Allowed",
-    "ArtifactStore",
+    "ArtifactStoreSpec",
     "DirectorySpec",
     "EgressRule",
-    "FilesystemStore",
+    "FilesystemStoreSpec",
     "Gateway",
     "GitSpec",
     "Guards",
@@ -33,7 +33,7 @@ __all__ = [
     "Quota",
     "Routing",
     "Runtime",
-    "S3Store",
+    "S3StoreSpec",
     "SourceSpec",
     "StoreAccess",
     "TargetKind",
@@ -124,7 +124,7 @@ SourceSpec = Annotated[
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 
 
-class FilesystemStore(Model):
+class FilesystemStoreSpec(Model):
     """Artifacts in a directory, relative to the folder of platform.yaml; for the local target only."""
 
     type: Literal["filesystem"]
@@ -140,7 +140,7 @@ class FilesystemStore(Model):
         """So nothing lets them in either."""
 
 
-class S3Store(Model):
+class S3StoreSpec(Model):
     """Artifacts in a bucket. `pod_endpoint` and `pod_access` are how pods reach it, where that differs."""
 
     type: Literal["s3"]
@@ -165,7 +165,7 @@ class S3Store(Model):
         return self.pod_endpoint or self.endpoint or AWS_ENDPOINT
 
 
-ArtifactStore = Annotated[FilesystemStore | S3Store, Field(discriminator="type")]
+ArtifactStoreSpec = Annotated[FilesystemStoreSpec | S3StoreSpec, Field(discriminator="type")]
 
 
 class Runtime(Model):
@@ -230,7 +230,7 @@ class Platform(Model):
         DirectorySpec(name="default", path="."),
     )
     """Where specs are read from."""
-    artifact_store: ArtifactStore = FilesystemStore(type="filesystem")
+    artifact_store: ArtifactStoreSpec = FilesystemStoreSpec(type="filesystem")
     """Where artifacts are kept."""
     state: Annotated[str, AfterValidator(urls.check_state)] = DEFAULT_STATE
     """The state file: a path relative to this file, or s3://bucket/key."""
@@ -279,7 +279,7 @@ class Platform(Model):
         return self
 
     def _check_target(self) -> None:
-        if self.target is TargetKind.KUBERNETES and isinstance(self.artifact_store, FilesystemStore):
+        if self.target is TargetKind.KUBERNETES and isinstance(self.artifact_store, FilesystemStoreSpec):
             raise Refusal(
                 "store-of-target",
                 "A store that pods can't reach",

@@ -13,7 +13,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from specs.models import urls
-from specs.models.deployment import DEFAULT_MAX_REPLICAS, Check, EnvValue, Replicas, Resources, SecretRef, Timeouts
+from specs.models.deployment import (
+    DEFAULT_MAX_REPLICAS,
+    Check,
+    EnvValue,
+    ReplicasSpec,
+    Resources,
+    SecretRefSpec,
+    Timeouts,
+)
 from specs.models.fields import DeploymentName, EnvName, Integer, Model, ModelName, TenantName, VersionName
 from specs.problems import Refusal
 
@@ -24,9 +32,9 @@ __all__ = [
     "EnvValue",
     "ModelFormat",
     "ModelSpec",
-    "Replicas",
+    "ReplicasSpec",
     "Resources",
-    "SecretRef",
+    "SecretRefSpec",
     "TenantFile",
     "Timeouts",
     "VersionSpec",
@@ -125,7 +133,7 @@ class DeploymentSpec(Model):
     """The version to serve."""
     traffic: dict[VersionName, Annotated[Integer, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
     """Instead of a version: the percentage of the requests that each version gets, 100 together."""
-    replicas: Replicas = Replicas(min=1, max=DEFAULT_MAX_REPLICAS)
+    replicas: ReplicasSpec = ReplicasSpec(min=1, max=DEFAULT_MAX_REPLICAS)
     """How many replicas of each version run: one to five, as an autoscaler decides, where nothing is said."""
     resources: Resources = Resources()
     """What each process may use."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from reconciler.doctor.cluster import Cluster
-from reconciler.doctor.findings import Finding, Severity
+from reconciler.doctor.findings import Finding, FindingSeverity
 from reconciler.doctor.rights import permissions
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from specs.models.platform import Platform
@@ -66,12 +66,12 @@ def only(findings: Iterator[Finding]) -> Finding:
 
 def test_a_cluster_that_is_reached_says_its_version(server: Server) -> None:
     found = only(of(server).reachable())
-    assert found.severity is Severity.OK
+    assert found.severity is FindingSeverity.OK
     assert found.summary.startswith("Kubernetes v1.")
 
 
 def test_an_administrator_needs_no_more_rights(server: Server) -> None:
-    assert only(permissions(of(server))).severity is Severity.OK
+    assert only(permissions(of(server))).severity is FindingSeverity.OK
 
 
 def test_the_manifest_gives_every_right_that_is_asked_for(server: Server, admin: KubeBench, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_manifest_gives_every_right_that_is_asked_for(server: Server, admin:
         bench.apply(bench.graph({"fraud/churn": "v1"}))
         limited, unlimited = (Cluster(bench.platform, ClusterSettings(one)) for one in (kubeconfig, server.kubeconfig))
         assert only(permissions(limited)) == only(permissions(unlimited))
-        assert only(limited.secrets()).severity is Severity.OK
+        assert only(limited.secrets()).severity is FindingSeverity.OK
         admin.kubectl("delete", "rolebinding", "kubeserve-tenant", "-n", bench.namespace())
         missing = eventually(lambda: _missing(limited), "the loss of rights")
         assert f"get resourcequotas in {bench.namespace()}" in missing.meaning
@@ -101,23 +101,23 @@ def test_who_may_nothing_is_told_what_to_apply(server: Server, admin: KubeBench,
     admin.kubectl("create", "serviceaccount", "kubeserve", "-n", home)
     kubeconfig = as_service_account(server.kubeconfig, (home, "kubeserve"), tmp_path / "limited")
     found = only(permissions(of(server, kubeconfig)))
-    assert found.severity is Severity.PROBLEM
+    assert found.severity is FindingSeverity.PROBLEM
     assert "get namespaces in all namespaces" in found.meaning
     assert "names no `kubernetes: {serviceAccount: …}`" in found.remedy
     admin.kubectl("delete", "namespace", "--wait=false", home)
 
 
 def test_gateway_routing_without_its_custom_resources_is_a_problem(server: Server) -> None:
-    assert only(of(server, routing="gateway").routing()).severity is Severity.PROBLEM
-    assert only(of(server, routing="ingress").routing()).severity is Severity.OK
-    assert only(of(server, monitoringNamespace="monitoring").monitoring()).severity is Severity.WARNING
-    assert only(of(server).monitoring()).severity is Severity.OK
+    assert only(of(server, routing="gateway").routing()).severity is FindingSeverity.PROBLEM
+    assert only(of(server, routing="ingress").routing()).severity is FindingSeverity.OK
+    assert only(of(server, monitoringNamespace="monitoring").monitoring()).severity is FindingSeverity.WARNING
+    assert only(of(server).monitoring()).severity is FindingSeverity.OK
 
 
 @pytest.mark.usefixtures("custom_resources")
 def test_routing_and_monitoring_that_the_cluster_can_do_are_good(server: Server) -> None:
-    assert only(of(server, routing="gateway").routing()).severity is Severity.OK
-    assert only(of(server, monitoringNamespace="monitoring").monitoring()).severity is Severity.OK
+    assert only(of(server, routing="gateway").routing()).severity is FindingSeverity.OK
+    assert only(of(server, monitoringNamespace="monitoring").monitoring()).severity is FindingSeverity.OK
     assert only(of(server).monitoring()).summary == "Metrics can't be scraped"
     assert only(of(server, routing="gateway").gateway()).summary == "No Gateway is named"
 
@@ -126,20 +126,20 @@ def test_routing_and_monitoring_that_the_cluster_can_do_are_good(server: Server)
 def test_a_gateway_has_to_be_there_programmed_and_open_to_tenants(server: Server, admin: KubeBench) -> None:
     where = of(server, routing="gateway", gateway="default/public")
 
-    def said() -> list[tuple[Severity, str]]:
+    def said() -> list[tuple[FindingSeverity, str]]:
         return [(finding.severity, finding.summary) for finding in where.gateway()]
 
-    assert said() == [(Severity.PROBLEM, "There is no Gateway default/public")]
+    assert said() == [(FindingSeverity.PROBLEM, "There is no Gateway default/public")]
     _gateway(admin, [{"name": "http", "port": 80, "protocol": "HTTP"}])
     assert said() == [
-        (Severity.PROBLEM, "Gateway default/public is not programmed"),
-        (Severity.PROBLEM, "Gateway default/public accepts no routes of tenants"),
+        (FindingSeverity.PROBLEM, "Gateway default/public is not programmed"),
+        (FindingSeverity.PROBLEM, "Gateway default/public accepts no routes of tenants"),
     ]
     _gateway(admin, [{"name": "http", "allowedRoutes": {"namespaces": {"from": "All"}}}])
     conditions = {"status": {"conditions": [{"type": "Programmed", "status": "True"}]}}
     patch = ("patch", "gateway", "public", "-n", "default", "--subresource=status", "--type=merge", "-p")
     admin.kubectl(*patch, json.dumps(conditions))
-    assert said() == [(Severity.OK, "Gateway default/public is programmed")]
+    assert said() == [(FindingSeverity.OK, "Gateway default/public is programmed")]
 
 
 def test_a_secret_that_the_platform_names_is_there_or_a_problem(server: Server, admin: KubeBench) -> None:
@@ -149,7 +149,7 @@ def test_a_secret_that_the_platform_names_is_there_or_a_problem(server: Server, 
     assert only(where.secrets()).summary == f"Secret default/{name} does not exist"
     admin.kubectl("create", "secret", "generic", name, "--from-literal=KEY=well-hidden")
     found = only(where.secrets())
-    assert (found.severity, "hidden" in str(found)) == (Severity.OK, False)
+    assert (found.severity, "hidden" in str(found)) == (FindingSeverity.OK, False)
     admin.kubectl("delete", "secret", name)
 
 
@@ -183,7 +183,7 @@ def test_the_command_goes_on_where_the_cluster_is_away(tmp_path: Path) -> None:
 
 def _missing(where: Cluster) -> Finding | None:
     found = only(permissions(where))
-    return found if found.severity is Severity.PROBLEM else None
+    return found if found.severity is FindingSeverity.PROBLEM else None
 
 
 def _gateway(admin: KubeBench, listeners: list[dict[str, Any]]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.doctor import storage
-from reconciler.doctor.findings import Check, Finding, Severity
+from reconciler.doctor.findings import DoctorCheck, Finding, FindingSeverity
 from reconciler.doctor.run import run_checks
-from specs.models.platform import S3Store
+from specs.models.platform import S3StoreSpec
 from tests.support.stores.s3_servers import S3Server, add_account, free_port, moto_server, rclone_server, versity_server
 
 STARTERS = {"moto": moto_server, "rclone": rclone_server, "versitygw": versity_server}
@@ -34,8 +34,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
 
 def look(endpoint: str, bucket: str) -> list[Finding]:
-    spec = S3Store(type="s3", bucket=bucket, prefix="models/", endpoint=endpoint, path_style=True)
-    report = run_checks([Check("artifact store", lambda: storage.store(spec, Path()))])
+    spec = S3StoreSpec(type="s3", bucket=bucket, prefix="models/", endpoint=endpoint, path_style=True)
+    report = run_checks([DoctorCheck("artifact store", lambda: storage.store(spec, Path()))])
     return [checked.finding for checked in report.found]
 
 
@@ -47,7 +47,7 @@ def test_a_server_that_honours_conditions_is_good_and_left_as_it_was(
     running.use(monkeypatch)
     bucket = running.make_bucket()
     found = look(running.endpoint, bucket)
-    assert [finding.severity for finding in found] == [Severity.OK, Severity.OK], found
+    assert [finding.severity for finding in found] == [FindingSeverity.OK, FindingSeverity.OK], found
     assert "Contents" not in running.client.list_objects_v2(Bucket=bucket)
 
 
@@ -58,7 +58,7 @@ def test_a_server_that_ignores_conditions_is_a_warning(
     running.use(monkeypatch)
     bucket = running.make_bucket()
     found = look(running.endpoint, bucket)
-    assert [(f.severity, f.summary) for f in found[1:]] == [(Severity.WARNING, NO_CONDITIONS)]
+    assert [(f.severity, f.summary) for f in found[1:]] == [(FindingSeverity.WARNING, NO_CONDITIONS)]
     assert "Contents" not in running.client.list_objects_v2(Bucket=bucket)
 
 
@@ -79,7 +79,7 @@ def test_credentials_that_only_read_are_a_problem(
     running.client.put_bucket_policy(Bucket=bucket, Policy=policy)
     account.use(monkeypatch)
     (found,) = look(running.endpoint, bucket)
-    assert found.severity is Severity.PROBLEM
+    assert found.severity is FindingSeverity.PROBLEM
     assert "denied" in found.summary.lower()
     assert account.secret_key not in f"{found}"
 
@@ -90,10 +90,10 @@ def test_a_bucket_that_is_not_there_is_a_problem(
     running = server("moto")
     running.use(monkeypatch)
     (found,) = look(running.endpoint, "not-there")
-    assert found.severity is Severity.PROBLEM
+    assert found.severity is FindingSeverity.PROBLEM
 
 
 def test_a_server_that_is_away_is_a_problem(server: Callable[[str], S3Server], monkeypatch: pytest.MonkeyPatch) -> None:
     server("moto").use(monkeypatch)
     (found,) = look(f"http://127.0.0.1:{free_port()}", "models")
-    assert found.severity is Severity.PROBLEM
+    assert found.severity is FindingSeverity.PROBLEM

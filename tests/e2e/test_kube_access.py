@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.resources import ResourceId, deployment_id, variant_id
-from reconciler.targets.kubernetes.access import Access
+from reconciler.targets.kubernetes.access import ClusterAccess
 from reconciler.targets.kubernetes.client import KubeClient
 from reconciler.targets.kubernetes.client.settings import ClusterSettings
 from reconciler.targets.protocol import TargetError
@@ -145,7 +145,7 @@ def test_a_log_that_is_not_the_users_to_read_is_an_error_and_not_empty(
         limited = as_service_account(rig.kubeconfig, (namespace, "user"), tmp_path / "kubeconfig")
         user = KubeClient(ClusterSettings(limited))
         with pytest.raises(TargetError, match="pods/log"):
-            list(Access(user, rig.platform).logs([variant], lines=5, follow=follow))
+            list(ClusterAccess(user, rig.platform).logs([variant], lines=5, follow=follow))
         user.close()
 
 

@@ -39,11 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(params=["filesystem", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
     if request.param == "filesystem":
-        return open_store(platform.FilesystemStore(type="filesystem", path="store"), tmp_path)
+        return open_store(platform.FilesystemStoreSpec(type="filesystem", path="store"), tmp_path)
     server: S3Server = request.getfixturevalue("server")
     server.use(monkeypatch)
     bucket = server.make_bucket()
-    return open_store(platform.S3Store(type="s3", bucket=bucket, endpoint=server.endpoint, path_style=True), tmp_path)
+    return open_store(
+        platform.S3StoreSpec(type="s3", bucket=bucket, endpoint=server.endpoint, path_style=True), tmp_path
+    )
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def command(request: Request, output: str) -> int:
     """
     from reconciler.cli.console import print_json
     from reconciler.cli.progress import doing, working
-    from reconciler.doctor.findings import Severity
+    from reconciler.doctor.findings import FindingSeverity
 
     with working():
         doing("looking at this machine, the store and the target")
@@ -39,7 +39,7 @@ def command(request: Request, output: str) -> int:
         print_json(report_document(report))
     else:
         print_text_report(report)
-    return ExitCode.FAILED if report.count(Severity.PROBLEM) else ExitCode.OK
+    return ExitCode.FAILED if report.count(FindingSeverity.PROBLEM) else ExitCode.OK
 
 
 def _report(request: Request) -> Report:
@@ -59,7 +59,7 @@ def _report(request: Request) -> Report:
 
 def print_text_report(report: Report) -> None:
     from reconciler.cli.console import count, fold_on, paint, print_text, talk
-    from reconciler.doctor.findings import Severity
+    from reconciler.doctor.findings import FindingSeverity
     from reconciler.model.text import terminal, terminal_block, terminal_lines
 
     for checked in report.found:
@@ -70,18 +70,18 @@ def print_text_report(report: Report) -> None:
         lines += [terminal_block(text, " " * WIDTH) for text in (finding.meaning, finding.remedy) if text]
         print_text(fold_on(sys.stdout, terminal_lines(lines)))
     talk()
-    problems, warnings = report.count(Severity.PROBLEM), report.count(Severity.WARNING)
+    problems, warnings = report.count(FindingSeverity.PROBLEM), report.count(FindingSeverity.WARNING)
     skipped = f" Not checked because of a problem above: {', '.join(report.skipped)}." if report.skipped else ""
     talk(terminal("{}, {}.{}", count(problems, "problem"), count(warnings, "warning"), skipped))
 
 
 def report_document(report: Report) -> dict[str, Any]:
     """The JSON form of a report."""
-    from reconciler.doctor.findings import Severity
+    from reconciler.doctor.findings import FindingSeverity
 
     return {
-        "problems": report.count(Severity.PROBLEM),
-        "warnings": report.count(Severity.WARNING),
+        "problems": report.count(FindingSeverity.PROBLEM),
+        "warnings": report.count(FindingSeverity.WARNING),
         "skipped": list(report.skipped),
         "findings": [
             {

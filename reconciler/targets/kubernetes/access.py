@@ -36,7 +36,7 @@ Answer = tuple[int, bytes, Mapping[str, str]]
 
 
 @dataclass
-class Access:
+class ClusterAccess:
     kube: KubeClient
     platform: Platform
 

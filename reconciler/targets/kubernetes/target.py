@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from reconciler.model.resources import Desired, ResourceId, Scope
-from reconciler.targets.kubernetes.access import Access
+from reconciler.targets.kubernetes.access import ClusterAccess
 from reconciler.targets.kubernetes.applying.apply import Applier
 from reconciler.targets.kubernetes.applying.provision import Provisioner
 from reconciler.targets.kubernetes.client import KubeClient
@@ -40,7 +40,7 @@ class KubernetesTarget:
         self._kube = kube
         self._timing = timing
         self._renderer = renderer
-        self._access = Access(kube, platform)
+        self._access = ClusterAccess(kube, platform)
         self._watcher = Watcher(kube, platform.installation, timing)
 
     @property

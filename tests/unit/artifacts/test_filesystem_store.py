@@ -29,7 +29,7 @@ def umask() -> Iterator[None]:
 
 
 def test_a_relative_path_starts_from_the_folder_of_platform_yaml(tmp_path: Path) -> None:
-    store = open_store(platform.FilesystemStore(type="filesystem", path="kept/here"), tmp_path)
+    store = open_store(platform.FilesystemStoreSpec(type="filesystem", path="kept/here"), tmp_path)
     VERSION.put(store)
     assert (tmp_path / "kept/here" / VERSION.ref.folder / MODEL).read_bytes() == VERSION.model
     assert store.location == str(tmp_path / "kept/here")

@@ -25,8 +25,7 @@ from reconciler.cli.commands import doctor, logs, predict, status
 from reconciler.cli.endings import ending
 from reconciler.cli.folding import MARK
 from reconciler.cli.progress import EventPrinter
-from reconciler.doctor.findings import Checked, Finding, Report
-from reconciler.doctor.findings import Severity as FindingSeverity
+from reconciler.doctor.findings import Checked, Finding, FindingSeverity, Report
 from reconciler.engine.run import Event, Result
 from reconciler.model.described import FieldChange
 from reconciler.model.resources import Kind, ResourceId

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.targets.kubernetes.rendering.errors import HelmMissing, RenderError
-from reconciler.targets.kubernetes.rendering.helm import VARIABLE, Call, Helm, find_helm, template
+from reconciler.targets.kubernetes.rendering.helm import VARIABLE, Helm, HelmCall, find_helm, template
 
 
 def program(folder: Path, script: str, name: str = "helm") -> Path:
@@ -73,8 +73,8 @@ def test_an_updated_helm_is_asked_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert find_helm().version == (4, 0, 0)
 
 
-def call(chart: Path) -> Call:
-    return Call(chart, "r", "default", {})
+def call(chart: Path) -> HelmCall:
+    return HelmCall(chart, "r", "default", {})
 
 
 def test_helm_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specs.loading.loader import TenantSpec
-from specs.models.tenant import SecretRef
+from specs.models.tenant import SecretRefSpec
 from specs.problems import Place, Problem, Severity, SpecErrors
 from tests.support.specs.texts import load_files
 
@@ -72,7 +72,7 @@ def test_variables_are_text_as_it_is_written() -> None:
         "RATE": "1.10",
         "DEBUG": "true",
         "NAME": "x",
-        "TOKEN": SecretRef(secret="hub", key="token"),
+        "TOKEN": SecretRefSpec(secret="hub", key="token"),
         "HEX": "0x1F",
         "DAY": "2024-01-31",
     }

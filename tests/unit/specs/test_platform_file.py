@@ -7,11 +7,11 @@ import pytest
 from specs.loading.loader import load_platform
 from specs.models.platform import (
     DirectorySpec,
-    FilesystemStore,
+    FilesystemStoreSpec,
     GitSpec,
     Platform,
     Routing,
-    S3Store,
+    S3StoreSpec,
     TargetKind,
     TenantState,
     default_platform,
@@ -75,7 +75,7 @@ def test_the_whole_file_is_understood() -> None:
         DirectorySpec(name="here", path="."),
     )
     store = platform.artifact_store
-    assert isinstance(store, S3Store)
+    assert isinstance(store, S3StoreSpec)
     assert (store.bucket, store.prefix, store.endpoint) == ("ml-models", "models/", "https://s3.example.org")
     assert store.path_style
     assert store.pod_access is not None
@@ -99,7 +99,7 @@ def test_without_a_file_everything_is_local_and_small() -> None:
     platform = default_platform()
     assert platform.target is TargetKind.LOCAL
     assert platform.sources == (DirectorySpec(name="default", path="."),)
-    assert platform.artifact_store == FilesystemStore(type="filesystem", path=".kubeserve/store")
+    assert platform.artifact_store == FilesystemStoreSpec(type="filesystem", path=".kubeserve/store")
     assert platform.state == ".kubeserve/state.json"
     assert platform.tenants == {}
     assert platform.may_speak_at("anybody", "anywhere/kubeserve.yaml")

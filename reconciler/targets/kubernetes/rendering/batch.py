@@ -17,7 +17,7 @@ from reconciler.model.resources import Kind, ResourceId
 from reconciler.targets.kubernetes.objects.identity import Object, owner
 from reconciler.targets.kubernetes.rendering.documents import Document, parse
 from reconciler.targets.kubernetes.rendering.errors import RenderError
-from reconciler.targets.kubernetes.rendering.helm import Call, Helm, template
+from reconciler.targets.kubernetes.rendering.helm import Helm, HelmCall, template
 from reconciler.targets.kubernetes.rendering.job import Job
 from reconciler.targets.kubernetes.rendering.values import Values, merged
 
@@ -73,7 +73,7 @@ class Batch:
             entries["variants" if job.id.kind is Kind.VARIANT else "deployments"].append(job.values)
         overlays = {job.id.tenant: job.overlay for job in jobs if job.overlay}
         values = {**self.shared, "overlays": list(overlays.values())}
-        call = Call(self.chart, RELEASE, "default", values, entries, len(jobs))
+        call = HelmCall(self.chart, RELEASE, "default", values, entries, len(jobs))
         found: dict[ResourceId, list[Document]] = {job.id: [] for job in jobs}
         for document in parse(template(self.helm, call)):
             resource = owner(document.content)
@@ -92,7 +92,7 @@ class Batch:
                 "deployments": [{**_CANARY, "backends": backends}],
             }
             try:
-                template(self.helm, Call(self.chart, RELEASE, "default", self.shared, entries))
+                template(self.helm, HelmCall(self.chart, RELEASE, "default", self.shared, entries))
             except RenderError as error:
                 self._chart_error = error
             self._chart_is_known = True
@@ -103,7 +103,7 @@ def render_each(helm: Helm, chart: Path, shared: Values, jobs: Sequence[Job]) ->
     """The same with a chart that knows one variant at a time."""
 
     def render(job: Job) -> Outcome:
-        call = Call(chart, job.id.name, job.expected.namespace, merged(shared, job.values))
+        call = HelmCall(chart, job.id.name, job.expected.namespace, merged(shared, job.values))
         try:
             documents = list(parse(template(helm, call)))
         except RenderError as error:

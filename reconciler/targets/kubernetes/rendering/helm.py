@@ -46,7 +46,7 @@ class Helm:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HelmCall:
     """One rendering. `batch`: entries that go beside the values, as the text of one of them."""
 
     chart: Path
@@ -69,7 +69,7 @@ def find_helm() -> Helm:
     return _asked(str(found), status.st_mtime_ns, status.st_size)
 
 
-def template(helm: Helm, call: Call) -> str:
+def template(helm: Helm, call: HelmCall) -> str:
     """What the chart makes of the values: YAML documents, each with its `# Source:`. RenderError names the template."""
     with tempfile.TemporaryDirectory(prefix="kubeserve-helm-") as home:
         values = Path(home) / "values.yaml"

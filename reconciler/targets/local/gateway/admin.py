@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from reconciler.targets.local.gateway import upstream
-from reconciler.targets.local.gateway.answers import Refusal, json_response
+from reconciler.targets.local.gateway.answers import GatewayRefusal, json_response
 from reconciler.targets.local.gateway.balance import Balancer
 from reconciler.targets.local.gateway.routes import ROUTES_FILE, RouteTable, RouteTableError
 
@@ -34,7 +34,7 @@ def admin_app(balancer: Balancer, run_dir: Path) -> web.Application:
             load(balancer, run_dir)
         except (RouteTableError, OSError) as error:
             log.warning("%s was refused: %s", ROUTES_FILE, error)
-            refusal = Refusal(HTTPStatus.BAD_REQUEST, "Bad routing table", f"{ROUTES_FILE}: {error}.")
+            refusal = GatewayRefusal(HTTPStatus.BAD_REQUEST, "Bad routing table", f"{ROUTES_FILE}: {error}.")
             return refusal.response()
         return json_response({"generation": balancer.generation})
 

@@ -15,7 +15,7 @@ from reconciler.targets.local.gateway.headers import VARIANT_HEADER, VERSION_HEA
 RETRY_AFTER_SECONDS = 1
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
+class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
     """Ends the handling of a request with an answer of the gateway's own.
 
     `closes`: the connection ends with it, because what follows on it can't be understood.
@@ -70,25 +70,25 @@ def json_response(
     return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
 
 
-def nothing_there(path: str) -> Refusal:
-    return Refusal(
+def nothing_there(path: str) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.NOT_FOUND,
         "Nothing is served here",
         f"{path} belongs to no deployment. URLs look like /TENANT/DEPLOYMENT/predict; GET / lists the deployments.",
     )
 
 
-def no_such_variant(route: LiveRoute, wanted: str) -> Refusal:
+def no_such_variant(route: LiveRoute, wanted: str) -> GatewayRefusal:
     known = ", ".join(f"{variant.name} (version {variant.version})" for variant in route.variants) or "none"
-    return Refusal(
+    return GatewayRefusal(
         HTTPStatus.NOT_FOUND,
         "Unknown variant",
         f"{VARIANT_HEADER} asks for {wanted!r} of {route.tenant}/{route.deployment}, which has: {known}.",
     )
 
 
-def nobody_ready(route: LiveRoute) -> Refusal:
-    return Refusal(
+def nobody_ready(route: LiveRoute) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "No replica is ready",
         f"No replica of {route.tenant}/{route.deployment} takes requests now. Try again in a moment; "
@@ -97,8 +97,8 @@ def nobody_ready(route: LiveRoute) -> Refusal:
     )
 
 
-def too_slow(route: LiveRoute) -> Refusal:
-    return Refusal(
+def too_slow(route: LiveRoute) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.GATEWAY_TIMEOUT,
         "The model took too long",
         f"{route.tenant}/{route.deployment} did not answer within {route.request_seconds:g} s, the deployment's time "
@@ -106,28 +106,28 @@ def too_slow(route: LiveRoute) -> Refusal:
     )
 
 
-def body_too_slow(route: LiveRoute) -> Refusal:
-    return Refusal(
+def body_too_slow(route: LiveRoute) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.REQUEST_TIMEOUT,
         "The request took too long to arrive",
         f"Its body was not complete within {route.request_seconds:g} s, the deployment's time limit for a request.",
     )
 
 
-def body_too_long(limit: int) -> Refusal:
-    return Refusal(
+def body_too_long(limit: int) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "The request is too large",
         f"Its body has more than {limit} bytes, which is the most that the gateway passes on.",
     )
 
 
-def broken_body() -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, "The request is broken", "Its body does not end where its head says.")
+def broken_body() -> GatewayRefusal:
+    return GatewayRefusal(HTTPStatus.BAD_REQUEST, "The request is broken", "Its body does not end where its head says.")
 
 
-def no_answer(route: LiveRoute, why: str) -> Refusal:
-    return Refusal(
+def no_answer(route: LiveRoute, why: str) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.BAD_GATEWAY,
         "The model did not answer",
         f"The replica of {route.tenant}/{route.deployment} that got the request ended it without a whole answer "
@@ -135,14 +135,14 @@ def no_answer(route: LiveRoute, why: str) -> Refusal:
     )
 
 
-def no_websocket() -> Refusal:
-    return Refusal(
+def no_websocket() -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.NOT_IMPLEMENTED, "WebSocket is not supported", "Deployments answer plain HTTP requests.", closes=True
     )
 
 
-def no_such_version() -> Refusal:
-    return Refusal(
+def no_such_version() -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
         "Unknown version of HTTP",
         "The gateway speaks HTTP/1.1 and HTTP/1.0.",
@@ -150,14 +150,14 @@ def no_such_version() -> Refusal:
     )
 
 
-def no_tunnel() -> Refusal:
-    return Refusal(
+def no_tunnel() -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported", "The gateway opens no tunnels.", closes=True
     )  # fmt: skip
 
 
-def unknown_coding() -> Refusal:
-    return Refusal(
+def unknown_coding() -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.NOT_IMPLEMENTED,
         "Unknown transfer coding",
         "The only Transfer-Encoding that the gateway decodes is chunked. Name a compression in Content-Encoding.",
@@ -165,9 +165,9 @@ def unknown_coding() -> Refusal:
     )
 
 
-def malformed(why: str) -> Refusal:
+def malformed(why: str) -> GatewayRefusal:
     """`why`: the parser's words, which go on with an excerpt of the request on further lines."""
-    return Refusal(
+    return GatewayRefusal(
         HTTPStatus.BAD_REQUEST,
         "The request is malformed",
         f"It is not HTTP/1.1 as RFC 9112 defines it: {why.strip().partition(chr(10))[0].rstrip(':.')}.",
@@ -175,8 +175,8 @@ def malformed(why: str) -> Refusal:
     )
 
 
-def head_too_slow(seconds: float) -> Refusal:
-    return Refusal(
+def head_too_slow(seconds: float) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.REQUEST_TIMEOUT,
         "The request took too long to arrive",
         f"Its head was not complete {seconds:g} s after its first byte.",
@@ -184,8 +184,8 @@ def head_too_slow(seconds: float) -> Refusal:
     )
 
 
-def too_many(route: LiveRoute, limit: int) -> Refusal:
-    return Refusal(
+def too_many(route: LiveRoute, limit: int) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many requests",
         f"{route.tenant}/{route.deployment} is answering {limit} requests, which is the most that the gateway keeps "
@@ -194,12 +194,14 @@ def too_many(route: LiveRoute, limit: int) -> Refusal:
     )
 
 
-def wrong_method(method: str, allowed: str) -> Refusal:
-    return Refusal(
+def wrong_method(method: str, allowed: str) -> GatewayRefusal:
+    return GatewayRefusal(
         HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", f"{method} means nothing here; use {allowed}.",
         {"Allow": allowed},
     )  # fmt: skip
 
 
-def our_fault() -> Refusal:
-    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed", "gateway.log of the run directory says why.")
+def our_fault() -> GatewayRefusal:
+    return GatewayRefusal(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed", "gateway.log of the run directory says why."
+    )

@@ -62,7 +62,7 @@ class Exchange:
         self._tried: list[LiveReplica] = []
 
     async def run(self) -> web.StreamResponse:
-        """Answers the request. Refusal when nobody can; then `response` tells whether an answer had begun."""
+        """Answers the request. GatewayRefusal when nobody can; then `response` tells whether an answer had begun."""
         await self._take_body()
         while True:
             variant, replica = self._choose()
@@ -223,7 +223,7 @@ def _take_note(pump: asyncio.Task[None]) -> None:
 
 
 def _check_body(pump: asyncio.Task[None]) -> None:
-    """Refusal when the client's body was at fault. A replica's broken connection shows when its answer is read."""
+    """GatewayRefusal if the client's body was at fault. A replica's broken connection shows when its answer is read."""
     try:
         pump.result()
     except BodyTooLongError as error:

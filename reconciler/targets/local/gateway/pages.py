@@ -25,7 +25,7 @@ class Pages:
         }
 
     def answer(self, request: web.BaseRequest, path: str) -> web.Response:
-        """Refusal where the gateway has no page of that path."""
+        """GatewayRefusal where the gateway has no page of that path."""
         page = self._by_path.get(path)
         if page is None:
             raise answers.nothing_there(path)

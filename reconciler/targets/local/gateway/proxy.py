@@ -12,7 +12,7 @@ import logging
 from aiohttp import HttpVersion11, hdrs, web
 
 from reconciler.targets.local.gateway import answers
-from reconciler.targets.local.gateway.answers import Refusal
+from reconciler.targets.local.gateway.answers import GatewayRefusal
 from reconciler.targets.local.gateway.balance import Balancer, LiveRoute
 from reconciler.targets.local.gateway.exchange import Exchange
 from reconciler.targets.local.gateway.metrics import CLIENT_LEFT, Metrics
@@ -64,7 +64,7 @@ class Proxy:
             async with asyncio.timeout(exchange.route.request_seconds):
                 response = await exchange.run()
                 return response, response.status
-        except Refusal as refusal:
+        except GatewayRefusal as refusal:
             return _refuse(exchange, request, refusal)
         except TimeoutError:
             exchange.suspect()
@@ -80,7 +80,7 @@ class Proxy:
         try:
             _refuse_other_protocols(request)
             response = self._pages.answer(request, path_of(target))
-        except Refusal as refusal:
+        except GatewayRefusal as refusal:
             response = refusal.response()
         except Exception:
             log.exception("The gateway's own page failed")
@@ -98,7 +98,7 @@ def _refuse_other_protocols(request: web.BaseRequest) -> None:
         raise answers.no_such_version()
 
 
-def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: Refusal) -> tuple[web.StreamResponse, int]:
+def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: GatewayRefusal) -> tuple[web.StreamResponse, int]:
     """A refusal where nothing was sent yet. Where an answer had begun, only cutting it short tells the client."""
     if exchange.response is None or not exchange.response.prepared:
         return refusal.response(exchange.variant), refusal.status
