@@ -42,10 +42,11 @@ def is_another_name_of(location: StoreLocation, addresses: Iterable[str]) -> boo
     theirs: set[str] = set()
     for host in location.hosts:
         try:
-            theirs.update(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             continue
-    return not theirs.isdisjoint(addresses)
+        theirs.update(_unmapped(str(entry[4][0])) for entry in found)
+    return not theirs.isdisjoint(map(_unmapped, addresses))
 
 
 def public_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
@@ -69,6 +70,12 @@ def public_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
     return addresses
 
 
+def _unmapped(address: str) -> str:
+    """The IPv4 address that ::ffff:192.0.2.1 connects to; any other address as it is."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return str((ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None) or address)
+
+
 def is_public(address: str) -> bool:
     """Whether an address is one of the public internet, also where it wraps an IPv4 address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
@@ -78,4 +85,5 @@ def is_public(address: str) -> bool:
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(str(wrapped))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    is_site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local  # fec0::/10, which `is_global` includes
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or is_site_local)

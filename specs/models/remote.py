@@ -68,6 +68,7 @@ class StoreLocation:
         """Whether an https URL may be that of an object or a listing of the store. `same_server`: the host is another
         name of the store's endpoint."""
         by_path, by_name = self._addressing(normal_host(host))
+        by_name |= same_server and normal_host(host).startswith(f"{self.bucket}.")
         for segments in _spellings(path):
             in_bucket = segments if by_name else None
             if (by_path or same_server) and segments[:1] == [self.bucket]:

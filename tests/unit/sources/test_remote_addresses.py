@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.sources.protocol import SourceError
 from reconciler.sources.remote import open_remote
-from reconciler.sources.remote_access import is_public, public_addresses
-from specs.models.remote import RemotePolicy
+from reconciler.sources.remote_access import is_another_name_of, is_public, public_addresses
+from specs.models.remote import RemotePolicy, StoreLocation
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
@@ -35,6 +35,7 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
         "fe80::1",
         "fe80::1%eth0",
         "fd00:ec2::254",
+        "fec0::1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",
@@ -69,3 +70,11 @@ def test_a_url_with_a_credential_is_refused_and_not_repeated() -> None:
     with pytest.raises(SourceError, match="without credentials") as caught, content.open():
         pass
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.9", "::ffff:10.0.0.9"])
+@pytest.mark.parametrize("address", ["10.0.0.9", "::ffff:10.0.0.9", "::ffff:a00:9"])
+def test_an_ipv4_address_inside_an_ipv6_one_is_the_same_server(host: str, address: str) -> None:
+    store = StoreLocation("ml-models", "models/", frozenset({host}))
+    assert is_another_name_of(store, [address])
+    assert not is_another_name_of(store, ["::ffff:10.0.0.8", "10.0.0.8"])

@@ -136,3 +136,12 @@ def test_a_store_that_fills_its_bucket_leaves_nothing_to_grant() -> None:
     for url in ("s3://ml-models/any", "https://ml-models.s3.amazonaws.com/any"):
         with pytest.raises(Refusal, match="store's own objects"):
             RemotePolicy("search", ("https://*", "s3://ml-models"), store).check(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://alias.example.net/ml-models/models/x", "https://ml-models.alias.example.net/models/x"]
+)
+def test_another_name_of_the_stores_server_is_refused_in_both_styles(url: str) -> None:
+    host, _, path = url.removeprefix("https://").partition("/")
+    assert not STORE.holds_path(host, f"/{path}")
+    assert STORE.holds_path(host, f"/{path}", same_server=True)
