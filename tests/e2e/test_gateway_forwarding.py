@@ -224,6 +224,12 @@ _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA=
             501,
             "Unknown transfer coding",
         ),
+        (b"GET /health HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n", 501, "Unknown transfer coding"),
+        (
+            b"POST /fraud/churn/x HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n",
+            400,
+            "The request is malformed",
+        ),
         (b"GET /fraud/churn/x HTTP/2.0\r\nHost: h\r\n", 505, "Unknown version of HTTP"),
     ],
 )
@@ -237,6 +243,12 @@ def test_what_is_not_implemented_is_refused_and_ends_the_connection(
     assert b"\r\nconnection: close" in head.lower()
     assert json.loads(body)["error"] == error
     assert behind.requests == before
+
+
+def test_a_request_that_is_too_long_is_not_repeated_in_the_answer(echo: RunningGateway) -> None:
+    received = echo.speak_and_listen(b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert received.startswith(b"HTTP/1.0 400 ")
+    assert b"xxx" not in received
 
 
 def test_chunked_is_known_in_any_spelling(echo: RunningGateway) -> None:

@@ -151,7 +151,7 @@ async def served(table: RouteTable, **limits: float) -> AsyncIterator[tuple[Publ
     balancer.swap(table)
     pages = Pages(balancer, metrics)
     proxy = Proxy(balancer, metrics, pages, int(limits.get("open_requests", 100)))
-    server = PublicServer(proxy, limits.get("head_seconds", 300))
+    server = PublicServer(proxy, limits.get("head_seconds", 300), int(limits.get("connections", 100)))
     listener = socket.create_server(("127.0.0.1", 0))
     try:
         yield server, await server.listen(listener)
@@ -257,6 +257,52 @@ def test_the_open_requests_of_one_deployment_are_limited_and_leave_others_alone(
             assert [(await answered(reader))[0] for reader, _ in held] == [200, 200]
             writer.write(f"GET {CHURN} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
             assert (await answered(reader))[0] == 200
+            await close(writer, *(each for _, each in held))
+
+    with upstream() as behind:
+        asyncio.run(run(behind))
+
+
+def test_of_too_many_connections_the_oldest_unused_one_is_closed() -> None:
+    """So that one client that opens many can't keep out all others."""
+    health = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    async def run(behind: Upstream) -> None:
+        table = RouteTable(1, (churn(variant("churn-a", behind.port)),))
+        async with served(table, connections=4) as (_, port):
+            busy, busy_writer = await sent(port, b"GET /fraud/churn/held HTTP/1.1\r\nHost: h\r\n\r\n")
+            async with asyncio.timeout(20):
+                while not behind.holding:
+                    await asyncio.sleep(0.01)
+            unused = [await sent(port, health) for _ in range(3)]
+            assert [(await answered(reader))[0] for reader, _ in unused] == [200] * 3
+            newer = [await sent(port, health) for _ in range(2)]
+            assert [(await answered(reader))[0] for reader, _ in newer] == [200] * 2
+            assert [await reader.read() for reader, _ in unused[:2]] == [b"", b""]
+            unused[2][1].write(health)
+            assert (await answered(unused[2][0]))[0] == 200
+            behind.release.set()
+            assert (await answered(busy))[0] == 200
+            await close(busy_writer, *(writer for _, writer in unused + newer))
+
+    with upstream() as behind:
+        asyncio.run(run(behind))
+
+
+def test_a_connection_beyond_those_that_are_all_in_use_is_503() -> None:
+    async def run(behind: Upstream) -> None:
+        table = RouteTable(1, (churn(variant("churn-a", behind.port)),))
+        async with served(table, connections=2) as (_, port):
+            held = [await sent(port, b"GET /fraud/churn/held HTTP/1.1\r\nHost: h\r\n\r\n") for _ in range(2)]
+            async with asyncio.timeout(20):
+                while behind.holding < 2:
+                    await asyncio.sleep(0.01)
+            reader, writer = await sent(port, b"")
+            status, body = await answered(reader)
+            assert (status, body["error"]) == (503, "Too many connections")
+            assert await reader.read() == b""
+            behind.release.set()
+            assert [(await answered(reader))[0] for reader, _ in held] == [200, 200]
             await close(writer, *(each for _, each in held))
 
     with upstream() as behind:

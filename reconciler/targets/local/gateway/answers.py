@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,8 @@ from reconciler.targets.local.gateway.balance import LiveRoute, LiveVariant
 from reconciler.targets.local.gateway.headers import VARIANT_HEADER, VERSION_HEADER
 
 RETRY_AFTER_SECONDS = 1
+
+_EXCERPT = re.compile(r"\n|: (?:bytearray\()?b['\"]")
 
 
 class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
@@ -56,6 +59,7 @@ class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
             "Connection: close",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
         )
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -165,12 +169,21 @@ def unknown_coding() -> GatewayRefusal:
     )
 
 
-def malformed(why: str) -> GatewayRefusal:
-    """`why`: the parser's words, which go on with an excerpt of the request on further lines."""
+def coding_of_old_version() -> GatewayRefusal:
     return GatewayRefusal(
         HTTPStatus.BAD_REQUEST,
         "The request is malformed",
-        f"It is not HTTP/1.1 as RFC 9112 defines it: {why.strip().partition(chr(10))[0].rstrip(':.')}.",
+        "HTTP/1.0 has no Transfer-Encoding, so where the body ends is unclear. Send HTTP/1.1, or a Content-Length.",
+        closes=True,
+    )
+
+
+def malformed(why: str) -> GatewayRefusal:
+    """`why`: the parser's words, which go on with an excerpt of the request."""
+    return GatewayRefusal(
+        HTTPStatus.BAD_REQUEST,
+        "The request is malformed",
+        f"It is not HTTP/1.1 as RFC 9112 defines it: {_EXCERPT.split(why.strip())[0].rstrip(':.')}.",
         closes=True,
     )
 
@@ -180,6 +193,16 @@ def head_too_slow(seconds: float) -> GatewayRefusal:
         HTTPStatus.REQUEST_TIMEOUT,
         "The request took too long to arrive",
         f"Its head was not complete {seconds:g} s after its first byte.",
+        closes=True,
+    )
+
+
+def too_many_connections() -> GatewayRefusal:
+    return GatewayRefusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many connections",
+        "The gateway is answering as many requests as it may have connections. Try again in a moment.",
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
         closes=True,
     )
 

@@ -16,7 +16,7 @@ from aiohttp import ClientPayloadError, HttpVersion11, web
 
 from reconciler.targets.local.gateway import answers, upstream
 from reconciler.targets.local.gateway.balance import REFUSED_SECONDS, Balancer, LiveReplica, LiveRoute, LiveVariant
-from reconciler.targets.local.gateway.headers import VARIANT_HEADER, is_chunked, request_head
+from reconciler.targets.local.gateway.headers import VARIANT_HEADER, request_head
 from reconciler.targets.local.gateway.relay import RelayedAnswer
 from reconciler.targets.local.gateway.suspects import suspect
 from reconciler.targets.local.gateway.upstream import Answer, BadAnswerError, BodyTooLongError, NoAnswerError
@@ -98,8 +98,6 @@ class Exchange:
         length = headers.get("Content-Length")
         if length is None:
             if "Transfer-Encoding" in headers:
-                if not is_chunked(headers.getall("Transfer-Encoding")):
-                    raise answers.unknown_coding()
                 self._framing, self._body = _CHUNKED, None
             return
         if int(length) > MAX_BODY_BYTES:

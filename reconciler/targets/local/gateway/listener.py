@@ -7,6 +7,7 @@ every request goes to the `Proxy`.
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from http import HTTPStatus
 from typing import Any
@@ -24,18 +25,29 @@ BACKLOG = 1024
 KEEPALIVE_SECONDS = 75.0  # of a client's unused connection
 
 _DRAIN_POLL_SECONDS = 0.02
+_MAX_CONNECTIONS = 10_000
+_FILES_PER_CONNECTION = 2  # the client's and, while a request is answered, a replica's
 
 
 class ClientConnection(web.RequestHandler):
     """aiohttp's protocol, with a time limit for heads and with our answer to what its parser refuses."""
 
-    __slots__ = ("_awaits_head", "_head_began", "_request")
+    __slots__ = ("_awaits_head", "_head_began", "_is_admitted", "_request")
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+    def __init__(
+        self, server: web.Server, loop: asyncio.AbstractEventLoop, *, is_admitted: bool = True, **options: Any
+    ) -> None:
         super().__init__(server, loop=loop, **options)
+        self._is_admitted = is_admitted
         self._request: web.BaseRequest | None = None  # the one that is being answered
         self._awaits_head = True  # what arrives now begins a request; else it is the body of one
         self._head_began: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._is_admitted and self.transport is not None:
+            self.transport.write(answers.too_many_connections().raw())
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         if self._awaits_head and self._head_began is None:
@@ -82,11 +94,12 @@ class ClientConnection(web.RequestHandler):
 
 
 class PublicServer:
-    """Accepts clients on one socket."""
+    """Accepts clients on one socket; of more than `max_connections`, it closes the oldest that no request uses."""
 
-    def __init__(self, proxy: Proxy, head_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(self, proxy: Proxy, head_seconds: float = HEAD_SECONDS, max_connections: int | None = None) -> None:
         self._proxy = proxy
         self._head_seconds = head_seconds
+        self._max_connections = max_connections or _connection_limit()
         self._server = web.Server(self._answer, handler_cancellation=True)  # a client that leaves ends its request
         self._listening: asyncio.Server | None = None
 
@@ -99,7 +112,9 @@ class PublicServer:
             "keepalive_timeout": KEEPALIVE_SECONDS,
         }
         self._listening = await loop.create_server(
-            lambda: BoundedReads(ClientConnection(self._server, loop, **options)), sock=listener, backlog=BACKLOG
+            lambda: BoundedReads(ClientConnection(self._server, loop, is_admitted=self._make_room(), **options)),
+            sock=listener,
+            backlog=BACKLOG,
         )
         return int(listener.getsockname()[1])
 
@@ -108,6 +123,18 @@ class PublicServer:
         for connection in self._server.connections:
             if isinstance(connection, ClientConnection):
                 connection.refuse_slow_head(now, self._head_seconds)
+
+    def _make_room(self) -> bool:
+        """Whether one more connection may open; closes an unused one for it where that is necessary."""
+        connections = self._server.connections
+        if len(connections) < self._max_connections:
+            return True
+        for connection in connections:  # the oldest first
+            if not isinstance(connection, ClientConnection) or connection.is_busy or connection.transport is None:
+                continue
+            connection.force_close()
+            return True
+        return False
 
     async def drain(self, seconds: float) -> int:
         """Accepts nothing new, closes what is unused, and waits for requests that are being answered, at most
@@ -136,3 +163,9 @@ class PublicServer:
             return await self._proxy(request)
         finally:
             connection.end_answer(request)
+
+
+def _connection_limit() -> int:
+    """As many as the files that this process may open allow."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MAX_CONNECTIONS, soft // _FILES_PER_CONNECTION)

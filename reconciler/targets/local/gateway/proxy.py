@@ -15,6 +15,7 @@ from reconciler.targets.local.gateway import answers
 from reconciler.targets.local.gateway.answers import GatewayRefusal
 from reconciler.targets.local.gateway.balance import Balancer, LiveRoute
 from reconciler.targets.local.gateway.exchange import Exchange
+from reconciler.targets.local.gateway.headers import is_chunked
 from reconciler.targets.local.gateway.metrics import CLIENT_LEFT, Metrics
 from reconciler.targets.local.gateway.pages import Pages
 from reconciler.targets.local.gateway.paths import origin_form, path_of, route_key
@@ -58,7 +59,7 @@ class Proxy:
     async def _within_limit(self, exchange: Exchange, request: web.BaseRequest) -> tuple[web.StreamResponse, int]:
         """The answer, and the status that it counts as."""
         try:
-            _refuse_other_protocols(request)
+            _refuse_unsupported(request)
             if self._open[exchange.route.key] > self._max_open_requests:
                 raise answers.too_many(exchange.route, self._max_open_requests)
             async with asyncio.timeout(exchange.route.request_seconds):
@@ -78,7 +79,7 @@ class Proxy:
 
     def _own_answer(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         try:
-            _refuse_other_protocols(request)
+            _refuse_unsupported(request)
             response = self._pages.answer(request, path_of(target))
         except GatewayRefusal as refusal:
             response = refusal.response()
@@ -89,13 +90,18 @@ class Proxy:
         return response
 
 
-def _refuse_other_protocols(request: web.BaseRequest) -> None:
+def _refuse_unsupported(request: web.BaseRequest) -> None:
     if request.method == hdrs.METH_CONNECT:
         raise answers.no_tunnel()
     if request.headers.get("Upgrade", "").lower() == "websocket":
         raise answers.no_websocket()
     if request.version > HttpVersion11:
         raise answers.no_such_version()
+    if codings := request.headers.getall(hdrs.TRANSFER_ENCODING, ()):
+        if request.version < HttpVersion11:
+            raise answers.coding_of_old_version()
+        if not is_chunked(codings):
+            raise answers.unknown_coding()
 
 
 def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: GatewayRefusal) -> tuple[web.StreamResponse, int]:
