@@ -18,6 +18,7 @@ _AMBIGUOUS = re.compile(r'^"|->|→|^\s|\s$|\s\s')
 _BACKTICKS = re.compile(r"`+")
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _RESET = "\x1b[0m"
+_PLAIN_ASCII = bytes((*b"\n\t", *range(0x20, 0x7F)))
 _NO_FOLD = 2**31 - 1
 
 
@@ -29,7 +30,16 @@ class TerminalText(str):
 
 def terminal(template: str, *values: object) -> TerminalText:
     """The template, our own words, with each `{}` replaced by a value made visible on one line."""
-    return TerminalText(template.format(*(v if isinstance(v, TerminalText) else visible(str(v)) for v in values)))
+    return TerminalText(template.format(*[v if isinstance(v, TerminalText) else visible(str(v)) for v in values]))
+
+
+def terminal_line(text: str) -> TerminalText:
+    """Text made visible, on one line."""
+    return TerminalText(visible(text))
+
+
+def terminal_joined(*parts: TerminalText) -> TerminalText:
+    return TerminalText("".join(parts))
 
 
 def terminal_block(text: str, indent: str = "  ") -> TerminalText:
@@ -94,14 +104,21 @@ def json_text(document: Any, *, indent: bool = True, sort: bool = False) -> str:
         content = orjson.dumps(document, option=option)
     except orjson.JSONEncodeError:
         content = orjson.dumps(_encodable(document), option=option)
-    return json_visible(content.decode())
+    return _json_visible(content)
 
 
 def json_visible(text: str) -> str:
     """Valid JSON, whoever wrote it, with the same data and nothing in it that a terminal or a CI system obeys."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")  # as white space between values; strings can't hold it raw
-    unsafe = {c for c in set(text) if not (c in "\n\t" or is_visible(c))}
-    return _COMMAND_ANYWHERE.sub(r"\\u0023", text.translate({ord(c): _json_escape(c) for c in unsafe}))
+    return _json_visible(text.encode())
+
+
+def _json_visible(content: bytes) -> str:
+    text = content.decode()
+    if content.translate(None, _PLAIN_ASCII):  # nearly always nothing is left, so a large plan is looked through once
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # between values; strings can't hold it raw
+        unsafe = {c for c in set(text) if not (c in "\n\t" or is_visible(c))}
+        text = text.translate({ord(c): _json_escape(c) for c in unsafe})
+    return _COMMAND_ANYWHERE.sub(r"\\u0023", text) if "##" in text else text
 
 
 def yaml_text(documents: Iterable[Any]) -> str:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
 from reconciler.model.resources import Kind, tenant_id
-from reconciler.model.text import TerminalText, terminal, terminal_block, terminal_lines, value_text
+from reconciler.model.text import (
+    TerminalText,
+    terminal,
+    terminal_block,
+    terminal_joined,
+    terminal_line,
+    terminal_lines,
+    value_text,
+)
 from reconciler.plan.model import Action, Change, Plan
 from reconciler.plan.objects import Objects, behind
 from reconciler.plan.views.objects import field_lines, object_lines
@@ -38,6 +46,7 @@ SHOWN_OF_NEW = frozenset({"version", "traffic", "replicas", "cpu", "memory"})
 """Fields that the line of a new deployment shows; the JSON has all."""
 
 _EMPTY = TerminalText()
+_GAP = TerminalText("  ")
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -47,10 +56,11 @@ class _View:
     plan: Plan
     paint: Paint
     objects: Objects
+    symbols: Mapping[Action, TerminalText]
 
 
 def plain(text: str, _style: str) -> TerminalText:
-    return terminal("{}", text)
+    return terminal_line(text)
 
 
 def render_text(
@@ -65,7 +75,8 @@ def render_text(
 
     `partial`: some specs have errors, so the plan covers the others. `objects`: what to show below each change.
     """
-    lines = _lines(_View(plan, paint, objects or {}), show_unchanged)
+    symbols = {action: paint(*symbol) for action, symbol in SYMBOLS.items()}
+    lines = _lines(_View(plan, paint, objects or {}, symbols), show_unchanged)
     return terminal_lines((_heading(plan, paint, partial), *lines))
 
 
@@ -113,14 +124,14 @@ def _lines(view: _View, show_unchanged: bool) -> Iterator[TerminalText]:
 def _tenant(tenant: str, changes: list[Change], view: _View) -> Iterator[TerminalText]:
     plan, paint = view.plan, view.paint
     own = next((change for change in changes if change.id.kind is Kind.TENANT), None)
-    yield terminal("{} {}{}", _symbol(own, paint), paint(f"tenant {tenant}", "bold"), _because(own, paint))
+    yield terminal("{} {}{}", _symbol(own, view), paint(f"tenant {tenant}", "bold"), _because(own, paint))
     if own is not None and own.action is Action.CHANGE:
         yield from _indented(4, field_lines(own.fields))
     yield from _indented(4, _error(own, view))
     whole = plan.by_id.get(tenant_id(tenant))
     if whole is not None and whole.note and whole.action is not Action.DELETE:
         yield terminal("    {}", paint(f"warning: {whole.note}", "yellow"))
-    if own is not None:
+    if own is not None and view.objects:
         yield from _indented(4, object_lines(behind(own, plan, view.objects), paint))
     for change in changes:
         if change.id.kind in (Kind.VERSION, Kind.DEPLOYMENT):
@@ -129,27 +140,35 @@ def _tenant(tenant: str, changes: list[Change], view: _View) -> Iterator[Termina
 
 def _change(change: Change, view: _View) -> Iterator[TerminalText]:
     plan, paint = view.plan, view.paint
-    kind = "version" if change.id.kind is Kind.VERSION else "deployment"
-    head = terminal("{}   {} {}", _symbol(change, paint), kind, change.id.name)
-    if change.id.kind is Kind.VERSION and change.action is Action.CREATE and not change.error:
-        head = terminal("{}  upload{}", head, f" {size(change.size)}" if change.size else "")
+    is_version = change.id.kind is Kind.VERSION
     new = change.action not in (Action.CHANGE, Action.REPLACE) and all(f.old is None for f in change.fields)
-    if new and change.fields:
-        shown = [f"{f.field} {value_text(f.new)}" for f in change.fields if f.field in SHOWN_OF_NEW]
-        head = terminal("{}  {}", head, ", ".join(shown))
-    yield terminal("{}{}", head, _because(change, paint))
+    what = ""
+    if is_version and change.action is Action.CREATE and not change.error:
+        what = f"  upload {size(change.size)}" if change.size else "  upload"
+    elif new and change.fields:
+        what = "  " + ", ".join(f"{f.field} {value_text(f.new)}" for f in change.fields if f.field in SHOWN_OF_NEW)
+    head = terminal_line(f"   {'version' if is_version else 'deployment'} {change.id.name}{what}")
+    yield terminal_joined(_symbol(change, view), head, _because(change, paint))
     if not new:
         yield from _indented(8, field_lines(change.fields))
-    yield from _indented(8, (paint(line, "dim") for line in _steps(change, plan)))
-    for variant in plan.variants_of.get(change.id, ()):
+    if not is_version:
+        yield from _indented(8, _variants(plan.variants_of.get(change.id, ()), paint))
+    if view.objects:
+        yield from _indented(8, object_lines(behind(change, plan, view.objects), paint))
+    if change.error:
+        yield from _indented(8, _error(change, view))
+
+
+def _variants(variants: Collection[Change], paint: Paint) -> Iterator[TerminalText]:
+    yield from (paint(line, "dim") for line in _steps(variants))
+    for variant in variants:
         if variant.replacement:
-            yield terminal("        {}", paint(f"{SYMBOLS[Action.REPLACE][0]} {variant.replacement}", "yellow"))
-    yield from _indented(8, object_lines(behind(change, plan, view.objects), paint))
-    yield from _indented(8, _error(change, view))
+            yield paint(f"{SYMBOLS[Action.REPLACE][0]} {variant.replacement}", "yellow")
 
 
 def _indented(width: int, lines: Iterable[TerminalText]) -> Iterator[TerminalText]:
-    return (terminal("{}{}", TerminalText(" " * width), line) for line in lines)
+    indent = TerminalText(" " * width)
+    return (terminal_joined(indent, line) for line in lines)
 
 
 def _error(change: Change | None, view: _View) -> Iterator[TerminalText]:
@@ -164,13 +183,10 @@ def _error(change: Change | None, view: _View) -> Iterator[TerminalText]:
     yield from (terminal("  {}", line) for line in change.error.detail.split("\n") if line)
 
 
-def _symbol(change: Change | None, paint: Paint) -> TerminalText:
+def _symbol(change: Change | None, view: _View) -> TerminalText:
     if change is None:
         return terminal(" ")
-    if change.error:
-        return paint("!", "red")
-    symbol, style = SYMBOLS[change.action]
-    return paint(symbol, style)
+    return view.paint("!", "red") if change.error else view.symbols[change.action]
 
 
 def _because(change: Change | None, paint: Paint) -> TerminalText:
@@ -186,11 +202,10 @@ def _because(change: Change | None, paint: Paint) -> TerminalText:
     elif change.action is Action.DELETE:
         consequence = "its URL stops answering" if change.id.kind is Kind.DEPLOYMENT else "with all that is in it"
         words.append(change.note or consequence)
-    return terminal("  {}", paint(f"({'; '.join(words)})", "dim")) if words else _EMPTY
+    return terminal_joined(_GAP, paint(f"({'; '.join(words)})", "dim")) if words else _EMPTY
 
 
-def _steps(change: Change, plan: Plan) -> Iterator[str]:
-    variants = plan.variants_of.get(change.id, ())
+def _steps(variants: Iterable[Change]) -> Iterator[str]:
     starts = [f"{v.id.name} ({v.note})" for v in variants if v.action is Action.CREATE]
     removes = [f"{v.id.name} ({v.note})" for v in variants if v.action is Action.DELETE]
     if starts and removes:
