@@ -13,6 +13,8 @@ from reconciler.plan.model import Stored
 from reconciler.targets.protocol import LiveRoute, LiveVariant
 from specs.errors import Trouble
 
+_SHORT_DIGEST = len("sha256:") + 12
+
 SAID_OTHERWISE = frozenset({"version", "digest", "model"})
 """Fields of a variant that a deployment's own line says in other words."""
 
@@ -54,7 +56,7 @@ def variant_changes(new: DesiredVariant, old: LiveVariant) -> tuple[FieldChange,
 
 
 def other_content(version: DesiredVersion, store: Stored) -> Trouble:
-    stored = ", ".join(digest[:19] for digest in sorted(store.digests[version.id]))
+    stored = ", ".join(_short(digest) for digest in sorted(store.digests[version.id]))
     difference = (
         "Both differ by carriage returns alone: one was read from a checkout with Windows line endings. Keep Git from "
         "converting the file (`FILE -text` in .gitattributes), and check it out again."
@@ -64,13 +66,18 @@ def other_content(version: DesiredVersion, store: Stored) -> Trouble:
     return Trouble(
         "Version has other content",
         f"Version {version.version!r} of model {version.model!r} is in the store with digest {stored}, and the "
-        f"spec now gives {version.digest[:19]}. A version never changes once it is stored. {difference}",
+        f"spec now gives {_short(version.digest)}. A version never changes once it is stored. {difference}",
     )
 
 
 def not_stored(version: DesiredVersion) -> Trouble:
     return Trouble(
         "Version is not in the store",
-        f"Version {version.version!r} of model {version.model!r} is named by its digest {version.digest[:19]} alone, "
-        "and the store does not hold it. Put it there with `kubeserve push`.",
+        f"Version {version.version!r} of model {version.model!r} is named by its digest {_short(version.digest)} "
+        "alone, and the store does not hold it. Put it there with `kubeserve push`.",
     )
+
+
+def _short(digest: str) -> str:
+    """`sha256:0f2c18ab93d4…`: enough digits to find it by, and the ellipsis shows that there are more."""
+    return f"{digest[:_SHORT_DIGEST]}…"

@@ -19,7 +19,7 @@ _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # those of YAML
 _PLAIN = re.compile(r"(?:&\S+[ \t]+)?([-+.~\w]+)")
 _QUOTE = re.compile(r"(?:&\S+[ \t]+)?[\"'|>]")
 
-EXCERPT_WIDTH = 120
+EXCERPT_WIDTH = 120  # characters; an ellipsis marks each end at which a longer line is cut
 _LOOK_AROUND = 2_000  # characters beside an excerpt in which a credential may begin or go on
 
 
@@ -65,6 +65,10 @@ class SpecText:
         start = max(0, column - EXCERPT_WIDTH // 2) if len(full) > EXCERPT_WIDTH else 0
         before = max(0, start - _LOOK_AROUND)
         shown = hide_credentials(full[before : start + EXCERPT_WIDTH + _LOOK_AROUND])
-        clipped = shown[start - before :][:EXCERPT_WIDTH] or (HIDDEN if shown.endswith(HIDDEN) else "")
+        rest = shown[start - before :]
+        clipped = rest[:EXCERPT_WIDTH] or (HIDDEN if shown.endswith(HIDDEN) else "")
         shown_line = clipped.replace("\t", " ")
-        return visible(shown_line).rstrip(), len(visible(shown_line[: column - start]))
+        left = "… " if start else ""
+        right = " …" if len(rest.rstrip()) > EXCERPT_WIDTH else ""
+        caret = len(left) + len(visible(shown_line[: column - start]))
+        return left + visible(shown_line).rstrip() + right, caret

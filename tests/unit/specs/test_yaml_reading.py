@@ -186,8 +186,23 @@ def test_a_number_of_a_thousand_digits_is_text() -> None:
 def test_a_long_line_is_shown_around_the_place() -> None:
     text = f"{{{', '.join(f'key{n}: {n}' for n in range(500))}, key7: 1}}"
     problem = only(read(text))
-    assert len(problem.excerpt) <= 120
+    assert len(problem.excerpt) <= 120 + len("… ")
+    assert problem.excerpt.startswith("… ")
+    assert problem.excerpt.endswith("key7: 1}")
     assert problem.excerpt[problem.caret :].startswith("key7: 1")
+
+
+def test_an_excerpt_marks_where_a_line_goes_on() -> None:
+    keys = ", ".join(f"key{n}: {n}" for n in range(500))
+    first, middle = (
+        only(read(f"{{a: 1, a: 2, {keys}}}")),
+        only(read(f"{{{keys}, key7: 1, {keys.replace('key', 'k')}}}")),
+    )
+    assert first.excerpt.startswith("{a: 1, a: 2, key0: 0")
+    assert first.excerpt.endswith(" …")
+    assert (middle.excerpt[:2], middle.excerpt[-2:]) == ("… ", " …")
+    assert middle.excerpt[middle.caret :].startswith("key7: 1")
+    assert "…" not in only(read(f"{{a: 1, a: 2}}{' ' * 500}")).excerpt
 
 
 def test_nothing_that_a_terminal_would_obey_is_shown() -> None:
