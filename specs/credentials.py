@@ -1,7 +1,7 @@
-"""What looks like a credential, so that it is warned about and never shown.
+"""Recognises text that looks like a credential, so that it is warned about and never shown.
 
-The loader warns of literal ones in `env`; every message and every excerpt hides what is found here. Hiding too much
-is harmless, so a line is hidden from where a secret may begin to its end.
+The loader warns of literal credentials in `env`; every message and excerpt hides what this module recognises. Hiding
+too much is harmless, so a line is hidden from the first character that may belong to a secret.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OPENED = re.compile(rf"{_WORDS}[\"']?\s{{0,50}}:\s{{0,50}}(?!\s|{_REFERENCE})(?
 _ENTRY = re.compile(r"\s*[\w.\"'-]+\s*:(?:\s|$)")
 _PEM_BEGIN = "-----BEGIN"
 _PEM_END = "-----END"
-_REACH = 200  # lines that a scalar is followed upwards
+_REACH = 200  # lines above that are searched for the start of a scalar
 _WIDTH = 2_000  # characters at the end of a line in which a value may have begun
 
 
@@ -53,7 +53,7 @@ def is_credential_name(name: str) -> bool:
 
 
 def looks_like_credential(value: str, name: str = "") -> bool:
-    """Whether a literal value gives itself away, or is named as one and is more than a plain word or number."""
+    """Whether a literal value has the form of a credential, or has the name of one and isn't a plain word or number."""
     if _VALUE.search(value):
         return True
     return is_credential_name(name) and _HARMLESS.fullmatch(value) is None

@@ -1,4 +1,4 @@
-"""The one error root of the project. Every room imports it, so it imports nothing but the standard library.
+"""The one error root of the project. Every package imports it, so it imports nothing but the standard library.
 
 Leaves set `code` and are shown to a user by their `str()`; foreign exceptions are wrapped once, where they enter.
 """

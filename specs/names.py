@@ -1,4 +1,4 @@
-"""What names may look like, and what was probably meant by one that doesn't exist. Imports nothing heavy.
+"""The rules for names, and suggestions for names that don't exist. Imports nothing heavy.
 
 Used by the models of both files, by the messages of the loader, and by the command line for its suggestions.
 """
@@ -45,7 +45,7 @@ def check_label(name: str, what: str) -> str:
 
 
 def check_tenant(name: str) -> str:
-    """A label that no path of the gateway or namespace of Kubernetes needs for itself, or a Refusal."""
+    """A label that is not reserved for a path of the gateway or a namespace of Kubernetes, or a Refusal."""
     check_label(name, "tenant")
     if name in RESERVED_TENANTS or name.startswith(RESERVED_PREFIX):
         raise Refusal(
@@ -91,7 +91,7 @@ def check_env_name(name: str) -> str:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """ " Did you mean 'x'?" with its leading space, or "" when nothing is near."""
+    """ " Did you mean 'x'?" with its leading space, or "" if no candidate is similar."""
     found = nearest(word, candidates)
     return f" Did you mean '{found}'?" if found else ""
 
@@ -103,7 +103,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     folded = {
         name.casefold(): name for name in islice(candidates, _CANDIDATES) if abs(len(name) - len(word)) <= len(word)
     }
-    cutoff = 0.5 if len(word) <= 3 else 0.6  # one letter of two still counts: v3 is near v2
+    cutoff = 0.5 if len(word) <= 3 else 0.6  # one equal letter of two is enough: v3 is similar to v2
     found = get_close_matches(word[:MAX_VERSION].casefold(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
@@ -120,7 +120,7 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
 
 
 def quoted(text: str, limit: int = 60) -> str:
-    """Foreign text as a message shows it: in quotes, on one line, and cut after `limit` characters, which it says.
+    """Foreign text for a message: quoted, on one line, cut after `limit` characters with a note that it was cut.
 
     Bytes that are not UTF-8 become question marks."""
     from specs.credentials import HIDDEN, may_hold_credential

@@ -1,6 +1,6 @@
-"""What is wrong with a spec, where, and how it is shown: `path:line:column: error: Summary`.
+"""Problems of specs, their places, and how they are shown: `path:line:column: error: Summary`.
 
-The loader makes problems, later stages add theirs at a place of the spec, every command renders them the same way.
+The loader creates problems, later stages add theirs at a place of the spec, and every command renders them alike.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class SpecErrors(KubeServeError):  # noqa: N818 - several of them
         return type(self), (self.problems,)
 
 
-class Refusal(ValueError):  # noqa: N818 - pydantic wants a ValueError; it is shown as a Problem, never raised to users
-    """Why one value is refused, said where its place isn't known yet.
+class Refusal(ValueError):  # noqa: N818 - pydantic needs a ValueError; it is shown as a Problem, never raised to users
+    """Why one value is refused, raised where its place in the file isn't known yet.
 
-    `at` leads from the value that is being validated down to the key to point at.
+    `at` is the path of keys from the validated value to the part that is at fault.
     """
 
     def __init__(self, code: str, summary: str, detail: str, at: tuple[str | int, ...] = ()) -> None:

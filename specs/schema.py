@@ -1,6 +1,6 @@
 """The JSON Schema of both files, for editors: committed beside this module, printed by `kubeserve schema`.
 
-Editors complete and check by it while one types; the loader knows more, and has the last word.
+Editors use it to complete and check while the user types; the loader checks more than a schema can.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _schema(model: type[Model], title: str) -> dict[str, Any]:
 
 
 def _describe(schema: dict[str, Any], model: type[Model]) -> None:
-    """Adds the docstrings of a model's fields, which cost nothing but here, and defaults as one would write them."""
+    """Adds the docstrings of a model's fields, which are only parsed here, and defaults as a user would write them."""
     documented = _field_docstrings(model)
     mapping: dict[str, Any] = next((part for part in (schema, *schema.get("anyOf", ())) if "properties" in part), {})
     for name, field in model.model_fields.items():
@@ -65,7 +65,7 @@ def _describe(schema: dict[str, Any], model: type[Model]) -> None:
 
 
 def _tidy(node: Any) -> Any:
-    """Says what a user writes: no null, which only stands for a field that is absent, and all names by one pattern."""
+    """Describes what a user writes: drops null, which only means an absent field, and gives all names one pattern."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):

@@ -1,6 +1,6 @@
-"""Whose spec a file is that can't be read or understood, so that nothing of that tenant is deleted because of it.
+"""Decides which tenants an unreadable file may belong to, so that none of their deployments is deleted because of it.
 
-Called by `loader.py`. Doubt is resolved towards protecting more: a name is only believed if no other can be meant.
+Called by `loader.py`. In doubt more tenants are protected: a name counts only if the text allows no other.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _CONTENT = re.compile(r"^[^#\s]", re.MULTILINE)
 
 
 def claimants(text: str, path: str, platform: Platform) -> frozenset[str] | None:
-    """The tenants that a file may speak for; None when it may be anybody.
+    """The tenants to which a file may belong; None if it may belong to any.
 
-    Its text tells, where each of its documents says `tenant: NAME` plainly; else the paths of the tenants do.
+    Decided by the text if each document has a plain `tenant: NAME`, otherwise by the tenants' `paths:`.
     """
     names = tenants_in(text)
     if names is not None and all(_is_tenant(name, platform) for name in names):
@@ -30,21 +30,21 @@ def claimants(text: str, path: str, platform: Platform) -> frozenset[str] | None
 
 
 def tenants_at(path: str, platform: Platform) -> frozenset[str] | None:
-    """The tenants whose paths hold this one; None when no tenants are listed, and so any may be meant."""
+    """The tenants whose `paths:` match this path; None if platform.yaml lists no tenants, so that any may be meant."""
     if not platform.tenants:
         return None
     return frozenset(name for name in platform.tenants if platform.may_speak_at(name, path))
 
 
 def tenants_below(folder: str, platform: Platform) -> frozenset[str] | None:
-    """The tenants whose paths may hold a file in this folder; None when no tenants are listed."""
+    """The tenants whose `paths:` may match a file in this folder; None if platform.yaml lists no tenants."""
     if not platform.tenants:
         return None
     return frozenset(name for name, grant in platform.tenants.items() if grant.may_speak_below(folder))
 
 
 def tenants_in(text: str) -> frozenset[str] | None:
-    """The names behind `tenant:` at the left edge; None where a document has none or it isn't plain."""
+    """The names after `tenant:` at the left edge; None if a document has none, or one that isn't a plain name."""
     names: set[str] = set()
     for document in _DOCUMENT.split(text.replace("\r\n", "\n").replace("\r", "\n")):
         if not _CONTENT.search(document):

@@ -1,7 +1,7 @@
-"""What pydantic found wrong with a part of a document, as problems at their place.
+"""Turns pydantic's validation errors for a part of a document into problems at their place in the file.
 
-In: a ValidationError and the part that was validated. Out: problems, worded by `messages.py`. Called by whoever
-validates: `tenant_document.py`, and `loader.load_platform`.
+In: a ValidationError and the part that was validated. Out: problems, worded by `messages.py`. Called
+by `tenant_document.py` and `loader.load_platform`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def problems_of(error: ValidationError, part: Part, limit: int) -> list[Problem]
 
 
 def empty_fields(part: Part, limit: int) -> list[Problem]:
-    """What is valid and yet has fields without a value, as in `sha256:` and nothing behind it: leaving a field out and
-    not finishing its line are not the same."""
+    """Problems for fields that are written without a value, such as `sha256:` with nothing after it: pydantic takes
+    them for absent, but the user probably didn't finish the line."""
     nothing = islice(_nothing(part.data, part.keys), limit)
     return [part.places.problem(keys, *words_for("empty", Fault(part, keys, "", None, {}, ""))) for keys in nothing]
 
@@ -53,7 +53,7 @@ def _nothing(data: Any, keys: tuple[Key, ...]) -> Iterator[tuple[Key, ...]]:
 
 
 def _has_faulty_items(location: tuple[Key, ...], details: Sequence[Any]) -> bool:
-    """Items with an error of their own don't count for pydantic, and the list seems too short."""
+    """Whether items of the list have errors: pydantic doesn't count those, and then reports the list as too short."""
     return any(len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in details)
 
 

@@ -1,7 +1,7 @@
-"""The documents of one tenant in, the tenant as a whole out: names defined twice, and references that lead nowhere.
+"""Joins the documents of one tenant; reports names that are defined twice and references to undefined names.
 
-Called by `loader.py`. Works on what is written rather than on what is valid, so that an error in one entry hides
-none of another.
+Called by `loader.py`. Works on the entries as written, including invalid ones, so that an error in one entry
+doesn't hide an error in another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from specs.syntax.documents import KEY, Key
 
 
 def join(tenant: str, documents: Sequence[TenantDocument]) -> TenantSpec:
-    """All that the documents say together; meaningful where none of them has an error."""
+    """The tenant that the documents define together; only meaningful if none of them has an error."""
     return TenantSpec(
         tenant,
         {name: model for document in documents for name, model in document.models.items()},

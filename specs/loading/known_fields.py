@@ -1,4 +1,4 @@
-"""Which fields could have stood where an unknown one was found: read from the models, for suggestions."""
+"""Lists the fields that are valid where an unknown field was found, read from the models, for suggestions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specs.syntax.documents import Key
 
 
 def known_fields(model: type[BaseModel], keys: Sequence[Key], unknown: str) -> list[str]:
-    """The fields, as YAML names them, of what stands under `keys` of a `model` and has no field `unknown`."""
+    """The YAML names of the fields that a `model` has under `keys`, leaving out alternatives that have `unknown`."""
     annotations: list[Any] = [model]
     for key in keys:
         annotations = [inner for annotation in annotations for inner in _inside(annotation, key)]

@@ -1,4 +1,4 @@
-"""What the loader hands over: healthy tenants, every part of which knows its file and place, and all problems.
+"""The loader's result: healthy tenants, each part of which knows its file and place, and all problems.
 
 Made by `loader.py`; read by every later stage, which adds problems of its own with `TenantSpec.problem`.
 """
@@ -19,7 +19,7 @@ class Unread:
 
     summary: str
     detail: str
-    is_folder: bool = False  # what is in it is unknown
+    is_folder: bool = False  # a folder, whose content is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LoadedVersion:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Where it stands in the spec; `(*version.keys, "artifact")` is its artifact."""
+        """The version's place in the spec; `(*version.keys, "artifact")` is the place of its artifact."""
         return "models", self.model, "versions", self.name
 
 
@@ -74,7 +74,7 @@ class LoadedDeployment:
 
 @dataclass(frozen=True, slots=True)
 class TenantSpec:
-    """All that a tenant's files say together."""
+    """A tenant as all its files define it."""
 
     name: str
     models: Mapping[str, LoadedModel]
@@ -83,7 +83,7 @@ class TenantSpec:
     places: Places = field(repr=False, compare=False, kw_only=True)  # of its first document
 
     def place(self, *keys: Key) -> Place:
-        """Where `deployments`, NAME, `version` and the like are written; the nearest part around, if absent."""
+        """The place of a path of keys, such as `deployments`, NAME, `version`; if absent, of the nearest parent."""
         return self._places(keys).place(keys)
 
     def problem(
@@ -95,11 +95,11 @@ class TenantSpec:
         code: str = "spec",
         severity: Severity = Severity.ERROR,
     ) -> Problem:
-        """A problem that a later stage found with what is written there."""
+        """A problem that a later stage found at this place of the spec."""
         return self._places(keys).problem(keys, code, summary, detail, severity)
 
     def _places(self, keys: Sequence[Key]) -> Places:
-        """The document that the model or deployment stands in, which may be any of the tenant's."""
+        """The places of the document that defines the model or deployment, which may be any document of the tenant."""
         group, name = (str(keys[0]), str(keys[1])) if len(keys) > 1 else ("", "")
         if group == "models" and name in self.models:
             return self.models[name].places
@@ -112,9 +112,9 @@ class TenantSpec:
 class Loaded:
     """`tenants` are the healthy ones; `problems` are in file order, warnings among them.
 
-    `broken` tenants have an error in one of their files: nothing of theirs is known well enough to apply or delete.
-    `claimed` are tenants that a refused file speaks for although it may not: their own files hold, and nothing of
-    theirs is deleted until that is settled. `unreadable`: not even the tenant of some file is known.
+    `broken` tenants have an error in one of their files, so nothing of theirs is applied or deleted. `claimed` tenants
+    are named by a file outside of their `paths:`: their own files are applied, but nothing of theirs is deleted until
+    that file is removed. `unreadable`: the tenant of some file could not be determined.
     """
 
     tenants: Mapping[str, TenantSpec]
@@ -125,10 +125,10 @@ class Loaded:
 
     @property
     def protected(self) -> frozenset[str] | None:
-        """Tenants of which nothing may be deleted; None when that is all of them."""
+        """The tenants whose deployments must not be deleted; None means all tenants."""
         return None if self.unreadable else self.broken | self.claimed
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; warnings may be there."""
+        """Whether there are no errors; there may be warnings."""
         return not any(problem.severity is Severity.ERROR for problem in self.problems)

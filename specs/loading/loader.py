@@ -1,7 +1,7 @@
 """The one loader of all entry points: files in, healthy tenants and all problems out. No I/O.
 
-Called with what the sources hold, at the start of a round and by `kubeserve validate`. One broken tenant stops
-that tenant only, and what is not understood is never taken for a wish to delete.
+Called with what the sources hold, at the start of a round and by `kubeserve validate`. A broken tenant stops
+only that tenant, and content that can't be understood never causes a deletion.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def load_tenants(files: Iterable[SpecFile], platform: Platform) -> Loaded:
-    """Everything that the files say. Raises nothing, whatever is in them."""
+    """Loads all files. Never raises, whatever their content."""
     read = [_read(file, platform) for file in files]
     lost = frozenset[str]().union(*(file.lost or () for file in read))
     documents: dict[str, list[TenantDocument]] = {}
@@ -48,7 +48,7 @@ def load_tenants(files: Iterable[SpecFile], platform: Platform) -> Loaded:
             documents.setdefault(document.tenant or "", []).append(document)
     for tenant, group in documents.items():
         check_names_once(group)
-        if tenant not in lost:  # else what is missing may stand in what could not be read
+        if tenant not in lost:  # otherwise a missing name may be defined in a file that could not be read
             check_references(group)
     broken = {t for t, group in documents.items() if any(document.errors for document in group)}
     broken |= {t for file in read for t in file.broken}
@@ -86,7 +86,7 @@ def load_platform(path: str, content: bytes) -> Platform:
 
 @dataclass(slots=True)
 class _ReadFile:
-    """`lost` are tenants that the unreadable parts may be of, None: anybody's; `broken` and `claimed` as in Loaded."""
+    """`lost`: tenants to which the unreadable parts may belong, None: any; `broken` and `claimed` as in Loaded."""
 
     accepted: list[TenantDocument] = field(default_factory=list)
     refused: list[TenantDocument] = field(default_factory=list)
@@ -112,13 +112,13 @@ def _read(file: SpecFile, platform: Platform) -> _ReadFile:
         read.broken |= {document.tenant for document in read.accepted if document.tenant}
         if any(
             problem.code == "duplicate-key" for problem in reading.problems
-        ):  # it may be `tenant:` that is there twice
+        ):  # the key that is defined twice may be `tenant:`
             _protect(read, tenants_in(reading.text.text) or frozenset(), platform, file.path)
     return read
 
 
 def _not_read(file: SpecFile, why: Unread, platform: Platform) -> _ReadFile:
-    """Protects whoever may speak there. A folder where no tenant may speak is nobody's place."""
+    """Protects the tenants whose `paths:` match. A folder that no tenant's `paths:` match needs no protection."""
     if why.is_folder:
         tenants = tenants_below(file.path, platform)
     else:
@@ -128,7 +128,7 @@ def _not_read(file: SpecFile, why: Unread, platform: Platform) -> _ReadFile:
         place = Place(file.shown or file.path, 0, 0)
         read.problems.append(Problem(Severity.ERROR, "unread-spec", place, why.summary, why.detail))
     if tenants is not None and (why.is_folder or not is_spec_path(file.path)):
-        read.claimed |= _not_removed(tenants, platform)  # what their other files say is applied all the same
+        read.claimed |= _not_removed(tenants, platform)  # their other files are still applied
     else:
         _lose(read, tenants, platform, file.path)
     return read
@@ -145,7 +145,7 @@ def _empty(reading: Reading) -> Problem:
 
 
 def _lose(read: _ReadFile, tenants: frozenset[str] | None, platform: Platform, path: str) -> None:
-    """Notes whose spec the parts of the file may be that could not be read."""
+    """Notes to which tenants the unreadable parts of the file may belong."""
     if tenants is None or read.lost is None:
         read.lost = None
     else:
@@ -153,7 +153,7 @@ def _lose(read: _ReadFile, tenants: frozenset[str] | None, platform: Platform, p
 
 
 def _protect(read: _ReadFile, tenants: frozenset[str], platform: Platform, path: str) -> frozenset[str]:
-    """Keeps what is theirs; answers who of them may speak in this file, and so is broken."""
+    """Protects these tenants; returns those of them whose `paths:` match this file, which are broken by it."""
     kept = _not_removed(tenants, platform)
     own = frozenset(tenant for tenant in kept if platform.may_speak_at(tenant, path))
     read.broken |= own
@@ -166,7 +166,7 @@ def _not_removed(tenants: frozenset[str], platform: Platform) -> frozenset[str]:
 
 
 def _admit(document: TenantDocument, platform: Platform, read: _ReadFile) -> None:
-    """Takes a document for its tenant's, or reports why it isn't."""
+    """Adds a document to its tenant, or reports why the tenant may not have it."""
     tenant, path = document.tenant, document.file.path
     grant = platform.tenants.get(tenant or "")
     if tenant is None:
@@ -189,7 +189,7 @@ def _admit(document: TenantDocument, platform: Platform, read: _ReadFile) -> Non
 
 
 def _refuse(read: _ReadFile, document: TenantDocument, code: str, summary: str, detail: str) -> None:
-    document.errors.clear()  # what else is wrong with it doesn't matter
+    document.errors.clear()  # its other problems don't matter
     document.warnings.clear()
     document.report(("tenant",), code, summary, detail)
     read.refused.append(document)

@@ -1,6 +1,6 @@
-"""The words for what pydantic finds wrong: for each kind of its errors a code, a constant summary and a detail.
+"""Words pydantic's errors: for each kind of error a code, a constant summary and a detail.
 
-Called by `faults.py` only. A detail says what is wrong, and how to fix it; no value that may be secret is repeated.
+Called by `faults.py` only. A detail says what is wrong and how to fix it, and never repeats a value that may be secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Words = tuple[str, str, str]  # code, summary, detail
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was validated: `data` stands under `keys` of a document and should have been a `model`."""
+    """The part that was validated: `data` is under `keys` of a document and should be a valid `model`."""
 
     model: type[BaseModel]
     data: Any
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One error of pydantic. `keys` lead to what is wrong, from the document's root; tags of unions are no keys."""
+    """One error of pydantic. `keys` lead from the document's root to the faulty value, without the tags of unions."""
 
     part: Part
     keys: tuple[Key, ...]
@@ -229,12 +229,12 @@ _WORDS: dict[str, Callable[[Fault], Words]] = {
 
 
 def _name(fault: Fault) -> str:
-    """The innermost name that leads to what is wrong."""
+    """The name of the innermost field on the path to the faulty value."""
     return next((str(key) for key in reversed(fault.keys) if isinstance(key, str) and key != KEY), "file")
 
 
 def _subject(keys: Sequence[Key], *, start: bool = True) -> str:
-    """What stands there, in words: "Deployment 'churn'"."""
+    """The entry at these keys, in words: "Deployment 'churn'"."""
     match keys:
         case ():
             words = "the file"
@@ -261,7 +261,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(fault: Fault) -> str:
-    """The value, where it is short and can't be a secret."""
+    """The value if it is short and can't be a secret, otherwise its kind."""
     value = fault.value
     if isinstance(value, dict | list) or "env" in fault.keys or any(is_credential_name(str(k)) for k in fault.keys):
         return _kind(value)

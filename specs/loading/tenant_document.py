@@ -1,4 +1,4 @@
-"""One document of a kubeserve.yaml in, its healthy models and deployments and its problems out.
+"""Validates one document of a kubeserve.yaml: returns its valid models and deployments, and its problems.
 
 Called by `loader.py`, which then joins the documents of each tenant. Every entry is validated by itself, so that an
 error in one doesn't hide those of the others.
@@ -51,7 +51,7 @@ _OUTLINES = (_TenantOutline, _ModelOutline)
 
 @dataclass(slots=True)
 class TenantDocument:
-    """What one document says. `models` and `deployments` are the entries without an error of their own."""
+    """The content of one document. `models` and `deployments` hold only the valid entries."""
 
     file: SpecFile
     document: Document
@@ -63,7 +63,7 @@ class TenantDocument:
 
     @property
     def is_full(self) -> bool:
-        """Whether further errors are not kept, so that looking for them is in vain: it is broken anyway."""
+        """Whether the limit of problems is reached, so that there is no use in looking for more."""
         return len(self.errors) >= MAX_PROBLEMS
 
     def report(self, keys: Keys, code: str, summary: str, detail: str, severity: Severity = Severity.ERROR) -> None:
@@ -72,13 +72,13 @@ class TenantDocument:
             problems.append(self.document.places.problem(keys, code, summary, detail, severity))
 
     def entries(self, group: str) -> dict[str, Any]:
-        """The entries of `models` or `deployments` as written, the broken ones among them."""
+        """The entries of `models` or `deployments` as written, including invalid ones."""
         entries = self.document.data.get(group) if isinstance(self.document.data, dict) else None
         return entries if isinstance(entries, dict) else {}
 
 
 def read_document(file: SpecFile, document: Document) -> TenantDocument:
-    """Validates all that one document says. `tenant` stays None where its name can't be read."""
+    """Validates one document. `tenant` stays None if its name can't be read."""
     found = TenantDocument(file, document)
     data = document.data
     if not isinstance(data, dict):
@@ -122,13 +122,13 @@ def _read_model(found: TenantDocument, name: str, entry: Any) -> None:
 
 
 def versions_of(entry: Any) -> dict[str, Any]:
-    """The versions of a model's entry as written, the broken ones among them."""
+    """The versions of a model's entry as written, including invalid ones."""
     versions = entry.get("versions") if isinstance(entry, dict) else None
     return versions if isinstance(versions, dict) else {}
 
 
 def _check_paths(found: TenantDocument, spec: VersionSpec, keys: Keys) -> None:
-    """Artifacts stay inside of the source; whether they exist is for the source to say."""
+    """Reports paths that lead out of the source; only the source knows whether the files exist."""
     for name, path in (("artifact", spec.artifact), ("requirements", spec.requirements)):
         if path is None or is_url(path):
             continue
@@ -154,7 +154,7 @@ def _read_deployment(found: TenantDocument, name: str, entry: Any) -> None:
 
 
 def _with_env_as_written(found: TenantDocument, entry: dict[str, Any], keys: Keys) -> dict[str, Any]:
-    """An environment holds text, so that `RATE: 1.10` means "1.10", and `DEBUG: true` means "true"."""
+    """Keeps unquoted values as the user wrote them: `RATE: 1.10` is "1.10", and `DEBUG: true` is "true"."""
     env = entry.get("env")
     if not isinstance(env, dict) or all(isinstance(value, str | dict) for value in env.values()):
         return entry
@@ -186,14 +186,14 @@ def _validate(found: TenantDocument, model: type[M], data: Any, keys: Keys) -> M
     except ValidationError as error:
         found.errors.extend(problems_of(error, part, MAX_PROBLEMS))
         return None
-    if model in _OUTLINES:  # their entries have their own turn
+    if model in _OUTLINES:  # their entries are validated one by one
         part = Part(model, {key: value for key, value in data.items() if value is None}, part.places, keys)
     found.errors.extend(empty_fields(part, MAX_PROBLEMS))
     return validated
 
 
 def _is_a_name(found: TenantDocument, keys: Keys, value: Any) -> bool:
-    """Whether it is text that every reader of YAML takes for text; reports what only looks like it."""
+    """Whether every YAML parser reads the name as text; reports names that some read as another type."""
     if not isinstance(value, str):
         return False
     meaning = taken_for(value)

@@ -24,7 +24,7 @@ RESERVED_VALUES = frozenset(
     {"name", "deployment", "tenant", "namespace", "installation", "managedBy", "model", "backends", "checks"}
     | {"variants", "deployments", "batch", "overlays", "global"}
 )
-"""What identifies an object, which no overlay may say otherwise."""
+"""Chart values that identify an object; an overlay may not change them."""
 
 _HOST = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _NAMESPACED = re.compile(rf"({LABEL_PATTERN})/({LABEL_PATTERN}(?:\.{LABEL_PATTERN})*)")
@@ -87,31 +87,31 @@ class Kubernetes(Model):
     """Where in a cluster deployments run, and how they are reached."""
 
     context: Annotated[str, Field(min_length=1, max_length=MAX_HOST)] | None = None
-    """The context of the kubeconfig; its current one where it isn't said."""
+    """The context of the kubeconfig; its current context if absent."""
     namespace_prefix: Annotated[str, Field(max_length=MAX_PREFIX, pattern=r"^[a-z0-9][a-z0-9-]*$")] = "kubeserve-"
-    """What the namespaces of tenants start with."""
+    """The prefix of the tenants' namespaces."""
     routing: Routing = Routing.GATEWAY
     """What routes requests to deployments."""
     gateway: NamespacedName | None = None
-    """The Gateway that routes hang on, as NAMESPACE/NAME; without one the stable Service serves."""
+    """The Gateway to which routes are attached, as NAMESPACE/NAME; without it only the stable Service serves."""
     host: Host | None = None
     """The host name of the routes."""
     url: Endpoint | None = None
-    """The base URL that users are shown."""
+    """The base URL that is shown to users."""
     gateway_namespace: Namespace | None = None
-    """Where requests come from, for the network policies."""
+    """The namespace from which requests come, for the network policies."""
     monitoring_namespace: Namespace | None = None
-    """Where metrics are scraped from, for the network policies."""
+    """The namespace from which metrics are scraped, for the network policies."""
     chart: Annotated[str, Field(min_length=1, max_length=MAX_PATH, pattern=r"^[^\x00-\x1f]+$")] | None = None
-    """A Helm chart of the operator's own for variants, relative to this file; KubeServe's where it isn't said."""
+    """The operator's own Helm chart for variants, relative to this file; KubeServe's chart if absent."""
     values: ChartValues = Field(default_factory=dict)
     """Values for the chart, where specs don't say otherwise: probes, autoscaling, tolerations and so on."""
     namespace: Namespace = "kubeserve"
-    """Where KubeServe keeps what is its own: the Lease that makes a round the only one."""
+    """The namespace of KubeServe's own objects: the Lease that lets only one round run at a time."""
     service_account: NamespacedName | None = None
-    """As whom KubeServe itself works, as NAMESPACE/NAME: it is allowed to write in tenants' namespaces, one by one."""
+    """The service account that KubeServe runs as, NAMESPACE/NAME; it gets write access to each tenant's namespace."""
     force: Boolean = False
-    """Whether to take fields that somebody else applies, too."""
+    """Whether to take over fields that another field manager applies."""
 
     @model_validator(mode="after")
     def _gateway_is_used(self) -> Self:
@@ -130,7 +130,7 @@ class StoreAccess(Model):
     """How pods may read the store: by a Secret that the operator made, or by their service account's annotations."""
 
     secret: SecretName | None = None
-    """A Secret of the operator's, as NAMESPACE/NAME."""
+    """The operator's Secret, as NAMESPACE/NAME."""
     service_account_annotations: (
         Annotated[
             dict[
@@ -141,7 +141,7 @@ class StoreAccess(Model):
         ]
         | None
     ) = None
-    """What the tenant's service account is annotated with."""
+    """The annotations of the tenant's service account."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a deployment is made of beside its versions: replicas, resources, environment, checks, timeouts.
+"""The parts of a deployment besides its versions: replicas, resources, environment, checks, timeouts.
 
 Parts of the models in `tenant.py`, which is where others import them from.
 """
@@ -31,12 +31,12 @@ DEFAULT_TOLERANCE = 1e-6
 
 
 class ReplicasSpec(Model):
-    """How many replicas of a variant run. A plain number stands for exactly as many; `max` follows `min`."""
+    """How many replicas of a variant run. A plain number sets both `min` and `max`; `max` defaults to `min`."""
 
     min: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
     """The smallest number of replicas."""
     max: Annotated[Integer, Field(ge=1, le=MAX_REPLICAS)] = 1
-    """The largest number, when an autoscaler decides; by default `min`."""
+    """The largest number, if an autoscaler decides; `min` by default."""
 
     @model_validator(mode="before")
     @classmethod
@@ -88,7 +88,7 @@ class Resources(Model):
     cpu_millicores: Annotated[Cpu, AfterValidator(_check_cpu)] = Field(
         default=DEFAULT_CPU, validation_alias="cpu", serialization_alias="cpu"
     )
-    """CPU of one process; it sets its number of threads."""
+    """CPU of one process; this also sets its number of threads."""
     memory_bytes: Annotated[Memory, AfterValidator(_check_memory)] = Field(
         default=DEFAULT_MEMORY, validation_alias="memory", serialization_alias="memory"
     )
@@ -101,10 +101,10 @@ class SecretRefSpec(Model):
     secret: Annotated[str, Field(max_length=253, pattern=rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*$")]
     """The secret's name."""
     key: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
-    """Which of its values."""
+    """The key of the value in the secret."""
 
 
-# Numbers and booleans without quotes are taken as they are written.
+# Unquoted numbers and booleans are kept as written.
 _ENV_TEXT = {"anyOf": [{"type": "string", "maxLength": MAX_ENV_VALUE}, {"type": "number"}, {"type": "boolean"}]}
 
 
@@ -130,14 +130,14 @@ EnvValue = Annotated[
 
 
 class Check(Model):
-    """A question that a new variant is asked before it gets traffic, and the answer that it should give."""
+    """A request that a new variant must answer before it gets traffic, and the expected answer."""
 
     inputs: Annotated[tuple[Any, ...], Field(min_length=1)]
-    """The rows to predict, as in a request."""
+    """The rows to predict, as in a prediction request."""
     outputs: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
-    """The predictions to get, one for each row; without them any good answer will do."""
+    """The expected predictions, one for each row; if absent, any successful answer passes."""
     tolerance: Annotated[Number, Field(ge=0, allow_inf_nan=False)] = DEFAULT_TOLERANCE
-    """How far numbers may be off."""
+    """The largest difference between an expected and a predicted number."""
 
     @model_validator(mode="after")
     def _answerable(self) -> Self:
@@ -179,11 +179,11 @@ Timeout = Annotated[Duration, AfterValidator(_check_timeout)]
 
 
 class Timeouts(Model):
-    """How long things may take, in seconds."""
+    """Time limits, in seconds."""
 
     ready: Timeout = DEFAULT_READY_TIMEOUT
-    """Until a new process has loaded its model and passed its checks."""
+    """For a new process to load its model and pass its checks."""
     drain: Timeout = DEFAULT_DRAIN_TIMEOUT
-    """For a process that stops, to answer the requests that it has."""
+    """For a stopping process to answer its open requests."""
     request: Timeout = DEFAULT_REQUEST_TIMEOUT
     """For one request."""

@@ -1,6 +1,6 @@
 """The types of single values that both files are made of, and the base of all their models.
 
-A value arrives as YAML gave it and leaves as a plain number or string; what is wrong with it is a Refusal, which
+A value arrives as YAML parsed it and becomes a plain number or string. An invalid one raises a Refusal, which
 `messages.py` turns into a Problem at its place.
 """
 
@@ -40,7 +40,7 @@ def _quantity(pattern: str, description: str) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}], "description": description})
 
 
-# As YAML gives them: true is no number, and "5" is text.
+# Types are strict, as YAML parsed them: true is no number, and "5" is text.
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Boolean = Annotated[bool, Strict()]

@@ -1,5 +1,5 @@
-"""What the operator grants a tenant: which files and remote artifacts are its own, how much it may use, what it may
-reach, and who belongs to it."""
+"""What the operator grants a tenant: its spec files and remote artifacts, its quota, the addresses that its pods may
+reach, and its members."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TenantState(StrEnum):
 
 
 class Quota(Model):
-    """The most that all variants of a tenant may use together; what is not said is 2 CPU, 4Gi, 5 pods."""
+    """The most that all variants of a tenant may use together; 2 CPU, 4Gi and 5 pods by default."""
 
     cpu_millicores: Cpu | None = Field(default=None, validation_alias="cpu", serialization_alias="cpu")
     """CPU of all its pods together."""
@@ -58,7 +58,7 @@ def _check_cidr(value: str) -> str:
 
 class EgressRule(Model):
     name: Annotated[str, Field(max_length=MAX_NAME, pattern=rf"^{LABEL_PATTERN}$")]
-    """For the name of the policy."""
+    """The rule's name, which becomes part of the policy's name."""
     cidrs: Annotated[tuple[Annotated[str, AfterValidator(_check_cidr)], ...], Field(min_length=1, max_length=MAX_CIDRS)]
     """Networks, like 203.0.113.0/24."""
     ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Field(min_length=1, max_length=MAX_PORTS)]
@@ -97,23 +97,23 @@ class TenantGrant(Model):
         tuple[Annotated[str, Field(max_length=MAX_GLOB), AfterValidator(_check_glob)], ...],
         Field(min_length=1, max_length=MAX_GLOBS),
     ] = EVERYWHERE
-    """Globs of the files in which this tenant may speak, from a source's root; anywhere where it isn't said."""
+    """Globs of this tenant's spec files, from a source's root; any file if absent."""
     quota: Quota | None = None
     """The most that it may use."""
     artifacts: Annotated[
         tuple[Annotated[str, AfterValidator(check_grant)], ...], Field(max_length=MAX_ARTIFACT_GRANTS)
     ] = DEFAULT_GRANTS
-    """Where its remote artifacts may come from: s3://bucket/prefix/, https://host, or https://* for every host."""
+    """Origins of its remote artifacts: s3://bucket/prefix/, https://host, or https://* for every host."""
     egress: Annotated[tuple[Egress, ...], Field(max_length=MAX_EGRESS_RULES)] = ()
-    """What its pods may reach: package-index, or rules."""
+    """The addresses that the tenant's pods may reach: package-index, or rules."""
     store_access: StoreAccess | None = None
-    """How its pods read the store."""
+    """How the tenant's pods get access to the store."""
     values: ChartValues | None = None
-    """Values for the chart for this tenant alone, over those of `kubernetes.values`."""
+    """Chart values for this tenant only; they override `kubernetes.values`."""
     members: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=MAX_MEMBER)], ...], Field(max_length=MAX_MEMBERS)
     ] = ()
-    """Who may see it, as their login names them."""
+    """The login names of the tenant's members."""
     state: TenantState = TenantState.ACTIVE
     """removed: the one way to remove a tenant."""
 

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class PathError(KubeServeError):
-    """A path that is not, or leads to where it may not."""
+    """A path that is invalid or leads out of the source."""
 
     code = "path"
 
@@ -69,7 +69,7 @@ def resolve_path(spec_file: str, relative: str) -> str:
 def matches_any(path: str, globs: Iterable[str]) -> bool:
     """Whether a path from a source's root matches a glob: `**` crosses folders, `*` and `?` do not.
 
-    Takes at most length of the path times length of the glob steps: no wildcard is ever tried again.
+    Takes at most (length of the path) x (length of the glob) steps, because it never backtracks over a `**`.
     """
     path = _composed(path)
     return any(_matches_glob(path, glob) for glob in globs)
@@ -82,12 +82,12 @@ def may_match_below(folder: str, globs: Iterable[str]) -> bool:
 
 
 def is_glob(text: str) -> bool:
-    """Whether every `**` of a pattern stands between slashes, as `matches_any` needs it."""
+    """Whether every `**` of a pattern is a whole segment, which `matches_any` requires."""
     return all(segment == ANY_FOLDERS or ANY_FOLDERS not in segment for segment in text.split("/"))
 
 
 def _composed(path: str) -> str:
-    """In one of the forms that Unicode has for the same letters: macOS gives names in another one than it is given."""
+    """The text in Unicode's composed form (NFC): macOS may list a name in another form than it was created with."""
     return path if path.isascii() else normalize("NFC", path)
 
 
@@ -116,7 +116,7 @@ def _matches_glob(path: str, glob: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _plain_folder(glob: str) -> str | None:
-    """What every path starts with that matches a glob such as teams/fraud/**, as nearly all are; None for others."""
+    """The folder of a glob like teams/fraud/**, the usual form: all paths inside it match. None for other globs."""
     folder = _composed(glob).removesuffix(ANY_FOLDERS)
     return folder if glob.endswith(ANY_FOLDERS) and not {"*", "?"}.intersection(folder) else None
 
@@ -125,7 +125,7 @@ def _plain_folder(glob: str) -> str | None:
 def _parsed(glob: str) -> list[list[_Segment]]:
     """The segments of a glob, in the groups that its `**` separate.
 
-    A `**` at the end stands for at least one segment, which is written as a segment `*` after it."""
+    A `**` at the end must match at least one segment, so a segment `*` is added after it."""
     groups: list[list[_Segment]] = [[]]
     segments = _composed(glob).split("/")
     for segment in segments:
@@ -174,7 +174,7 @@ def _is_character(character: str, wanted: str) -> bool:
 
 
 def _may_match_below(folders: Sequence[str], groups: Sequence[Sequence[_Segment]]) -> bool:
-    """By the segments before the first `**`: what follows it can match anything below."""
+    """Compares the segments before the first `**`; the rest can match anything below."""
     first = groups[0]
     if len(groups) == 1 and len(folders) >= len(first):
         return False

@@ -1,7 +1,7 @@
 """The models of platform.yaml, the operator's file, and the platform that applies without one.
 
-It is read from where the operator says and never out of a fetched source. Nothing here touches the disk or the
-network: relative paths are resolved by whoever knows the folder of the file.
+It is read from the path that the operator gives, never from a fetched source. Nothing here touches the disk or the
+network; callers that know the file's folder resolve its relative paths.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00
 
 
 class GitSpec(Model):
-    """A ref of a Git repository, looked at every `interval` seconds."""
+    """A ref of a Git repository, polled every `interval` seconds."""
 
     name: SourceName
     """For messages and `kubeserve status`."""
     url: Annotated[str, AfterValidator(urls.check_git_url)]
-    """https://, ssh://, or git@host:path; a local path where `allow: {localGit: true}` says so."""
+    """https://, ssh://, or git@host:path; a local path only with `allow: {localGit: true}`."""
     ref: Annotated[str, Field(max_length=255), AfterValidator(_check_ref)] = "HEAD"
-    """A branch, tag or commit; the repository's default branch where it isn't said."""
+    """A branch, tag or commit; the repository's default branch if absent."""
     interval: Annotated[Duration, AfterValidator(_check_interval)] = DEFAULT_INTERVAL
     """How often to look for new commits."""
 
@@ -104,7 +104,7 @@ class GitSpec(Model):
 
 
 class DirectorySpec(Model):
-    """A directory as it is, relative to the folder of platform.yaml."""
+    """A directory, read with uncommitted changes, relative to the folder of platform.yaml."""
 
     name: SourceName
     """For messages and `kubeserve status`."""
@@ -137,31 +137,31 @@ class FilesystemStoreSpec(Model):
 
     @property
     def pod_access(self) -> None:
-        """So nothing lets them in either."""
+        """None: there is nothing that pods could get access to."""
 
 
 class S3StoreSpec(Model):
-    """Artifacts in a bucket. `pod_endpoint` and `pod_access` are how pods reach it, where that differs."""
+    """Artifacts in a bucket. `pod_endpoint` and `pod_access` are for pods that reach it another way."""
 
     type: Literal["s3"]
     bucket: Annotated[str, Field(pattern=rf"^{urls.BUCKET_PATTERN}$")]
     """The bucket's name."""
     prefix: Annotated[str, AfterValidator(urls.check_prefix)] = ""
-    """What every key starts with, like models/."""
+    """The prefix of every key, like models/."""
     endpoint: Endpoint | None = None
-    """Where the store answers; AWS where it isn't said."""
+    """The URL of the S3 API; AWS if absent."""
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
     """The bucket's region."""
     path_style: Boolean = False
-    """Whether the bucket is a part of the path, as MinIO and others want it."""
+    """Whether URLs have the bucket in the path, which MinIO and others need."""
     pod_endpoint: Endpoint | None = None
-    """Where the store answers to pods, if elsewhere."""
+    """The URL of the S3 API for pods, if it differs."""
     pod_access: StoreAccess | None = None
-    """How pods may read it; a tenant's own `storeAccess` comes first."""
+    """How pods get access to the store; a tenant's own `storeAccess` overrides it."""
 
     @property
     def pod_url(self) -> str:
-        """Where pods read artifacts."""
+        """The URL from which pods read artifacts."""
         return self.pod_endpoint or self.endpoint or AWS_ENDPOINT
 
 
@@ -183,11 +183,11 @@ class Limits(Model):
     artifact_bytes: Memory = Field(
         default=DEFAULT_ARTIFACT_LIMIT, validation_alias="artifact", serialization_alias="artifact"
     )
-    """The most that the artifact of one version may have."""
+    """The largest size of a version's artifact."""
     requirements_bytes: Memory = Field(
         default=DEFAULT_REQUIREMENTS_LIMIT, validation_alias="requirements", serialization_alias="requirements"
     )
-    """The most that its requirements.txt may have."""
+    """The largest size of a version's requirements.txt."""
 
 
 class Guards(Model):
@@ -223,7 +223,7 @@ class Platform(Model):
     api_version: Literal["kubeserve.io/v1"]
     """The language of this file."""
     installation: Annotated[str, AfterValidator(lambda name: check_label(name, "installation"))] = "default"
-    """The name that everything is marked with, so that two of them can share a target."""
+    """The installation's name, written on all that it creates, so that two installations can share a target."""
     target: TargetKind = TargetKind.LOCAL
     """Where deployments run."""
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=MAX_SOURCES)] = (
@@ -237,9 +237,9 @@ class Platform(Model):
     runtime: Runtime = Runtime()
     """What runs variants on Kubernetes."""
     kubernetes: Kubernetes = Kubernetes()
-    """How the cluster is used."""
+    """How KubeServe uses the cluster."""
     tenants: dict[TenantName, TenantGrant] = Field(default_factory=dict)
-    """What tenants there are, and what each is granted. Without any, whoever writes a spec is one."""
+    """The tenants, and what each is granted. If absent, every tenant that a spec names is accepted."""
     limits: Limits = Limits()
     """How large files may be."""
     guards: Guards = Guards()
@@ -250,14 +250,14 @@ class Platform(Model):
     """What is refused unless it is allowed here."""
 
     def may_speak_at(self, tenant: str, path: str) -> bool:
-        """Whether a spec at this path may be this tenant's. With no tenants listed, any may be, anywhere."""
+        """Whether a spec at this path may belong to this tenant. Always true if no tenants are listed."""
         if not self.tenants:
             return True
         grant = self.tenants.get(tenant)
         return grant is not None and grant.may_speak_at(path)
 
     def for_target(self, target: TargetKind) -> Self:
-        """The same with another target. Raises a Refusal when it lacks what that one needs."""
+        """A copy with another target. Raises a Refusal if a field that this target needs is missing."""
         chosen = self.model_copy(update={"target": target})
         chosen._check_target()
         return chosen
@@ -310,5 +310,5 @@ class Platform(Model):
 
 
 def default_platform() -> Platform:
-    """What applies without a platform.yaml: this directory, any tenant, the local target, all under .kubeserve/."""
+    """The defaults without a platform.yaml: this directory, any tenant, the local target, all data in .kubeserve/."""
     return Platform(api_version=API_VERSION)

@@ -1,7 +1,7 @@
-"""Which remote artifacts a tenant may name: what the operator grants, and never the objects of the store itself.
+"""Decides which remote artifacts a tenant may name: those that the operator grants, never objects of the store itself.
 
-A download uses the operator's credentials and network, so a spec alone must not choose what is read. Purely lexical;
-`sources/remote.py` asks again for each redirect and each address that it connects to.
+A download uses the operator's credentials and network, so a spec alone must not decide what is read. Purely lexical;
+`sources/remote.py` checks again for each redirect and each address that it connects to.
 """
 
 from __future__ import annotations

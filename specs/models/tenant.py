@@ -68,11 +68,11 @@ class VersionSpec(Model):
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Instead of an artifact: a version that the store has already, as `kubeserve push` prints it."""
     format: ModelFormat | None = None
-    """The format of the artifact, where its name doesn't tell."""
+    """The format of the artifact, if its name doesn't show it."""
     requirements: Annotated[str, AfterValidator(urls.check_requirements)] | None = None
     """The requirements.txt of what the model imports, relative to this file."""
     description: Description | None = None
-    """For people."""
+    """A description for people."""
 
     @property
     def is_remote(self) -> bool:
@@ -114,11 +114,11 @@ class ModelSpec(Model):
     versions: Annotated[dict[VersionName, VersionSpec], Field(min_length=1)]
     """The versions by name. A version never changes: new bytes are a new version."""
     description: Description | None = None
-    """For people."""
+    """A description for people."""
 
 
 def _bound_checks(checks: Any) -> Any:
-    """Before each of them is looked at: a million broken ones would be a million errors."""
+    """Limits the number of checks before they are validated: a million invalid checks would give a million errors."""
     if isinstance(checks, list | tuple) and len(checks) > MAX_CHECKS:
         raise Refusal("too-long", "Too long", f"`checks:` has at most {MAX_CHECKS} entries; one may have many rows.")
     return checks
@@ -132,17 +132,17 @@ class DeploymentSpec(Model):
     version: VersionName | None = None
     """The version to serve."""
     traffic: dict[VersionName, Annotated[Integer, Field(ge=0, le=ALL_TRAFFIC)]] | None = None
-    """Instead of a version: the percentage of the requests that each version gets, 100 together."""
+    """Instead of `version:`, the percentage of requests for each version; the sum is 100."""
     replicas: ReplicasSpec = ReplicasSpec(min=1, max=DEFAULT_MAX_REPLICAS)
-    """How many replicas of each version run: one to five, as an autoscaler decides, where nothing is said."""
+    """How many replicas of each version run; by default one to five, chosen by an autoscaler."""
     resources: Resources = Resources()
-    """What each process may use."""
+    """The CPU and memory of each process."""
     env: Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)] = Field(default_factory=dict)
     """Environment variables: text, or {secret: NAME, key: KEY}."""
     checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS), BeforeValidator(_bound_checks)] = ()
-    """Questions that a new version must answer before any traffic reaches it."""
+    """Requests that a new version must answer correctly before it gets traffic."""
     timeouts: Timeouts = Timeouts()
-    """How long things may take."""
+    """Time limits."""
 
     @property
     def weights(self) -> dict[str, int]:
@@ -182,7 +182,7 @@ class DeploymentSpec(Model):
 
 
 class TenantFile(Model):
-    """One document of a kubeserve.yaml. Several may speak for one tenant."""
+    """One document of a kubeserve.yaml. Several documents may define one tenant together."""
 
     model_config = ConfigDict(defer_build=True)
 

@@ -1,6 +1,6 @@
-"""Addresses that may stand in a spec: artifacts, Git repositories, endpoints, state files. Nothing is fetched here.
+"""Checks URLs in specs and platform.yaml: artifacts, Git repositories, endpoints, state files. Fetches nothing.
 
-Each `check_*` returns what it was given, or raises a Refusal. No message repeats a URL that holds a credential.
+Each `check_*` returns its argument unchanged, or raises a Refusal. No message repeats a URL that holds a credential.
 """
 
 from __future__ import annotations

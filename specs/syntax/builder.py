@@ -1,7 +1,7 @@
 """Turns the events of a YAML stream into documents, within limits. Called by `reader.py` only.
 
-What is wrong with one node is collected and reading goes on; a limit that is passed ends it with `Stop`. Aliases are
-never expanded: the data is shared, and what it would expand to is counted.
+Problems of single nodes are collected and reading goes on; exceeding a limit ends it with `Stop`. Aliases are never
+expanded: the data is shared, and the size that it would expand to is counted.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ MAX_DOCUMENTS = 100
 MAX_DEPTH = 32
 MAX_NODES = 2_000_000
 MAX_ALIASED_NODES = 200_000
-MAX_ENTRIES = 50_000  # of `models`, `deployments` and whatever else stands at the top of a file
-MAX_FIELDS = 2_000  # of a mapping further down
-MAX_PROBLEMS = 100  # of a file; the rest would not be read anyway
+MAX_ENTRIES = 50_000  # entries of `models`, `deployments` and every other mapping at the top of a file
+MAX_FIELDS = 2_000  # entries of a mapping further down
+MAX_PROBLEMS = 100  # problems of a file; the rest would not be read anyway
 
 _MERGE = "<<"
 _TOP_DEPTH = 2
