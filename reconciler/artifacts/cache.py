@@ -1,9 +1,9 @@
-"""Downloads of versions, kept: `{cache}/versions/{tenant}/{digest hex}/` is there whole and verified, or not at all.
+"""Downloads of versions, kept: `{cache}/versions/{tenant}/{digest hex}/` is complete and verified, or absent.
 
-Called by stores that are not on this machine. A lock a digest lets one process download while others wait for it, and
-dies with its process; what it had verified by then is not downloaded again. No tenant is given what another one fetched
-by naming its digest. Folders have mode 0700: models are the tenant's, and a cache in a shared place shows nothing of
-them.
+Called by stores that are not on this machine. A lock for each digest lets one process download while others wait; it
+ends with its process, and files verified by then are not downloaded again. A tenant can't get another tenant's download
+by naming its digest. Folders have mode 0700, so that a cache in a shared place doesn't show a tenant's models to other
+users.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from reconciler.artifacts.protocol import VersionRef
 from runtime.errors import DigestMismatch, ManifestError
 from runtime.manifest import MANIFEST_NAME, FileEntry, Manifest, sha256_of, verify_folder
 
-TRIES = 2  # the second one is for bytes that were damaged on their way
+TRIES = 2  # a second try, for bytes that were damaged in transit
 
 Download = Callable[[str, Path], bool]
-"""Puts the version's file of this name at the path, whole; False when the store has none."""
+"""Downloads the version's file of this name to the path; False if the store has no such file."""
 
 
 def fetch_into(
     cache: Path, ref: VersionRef, location: str, manifest: Callable[[], Manifest], download: Download
 ) -> Path:
-    """The folder of a version in the cache, after what is lacking was downloaded and verified."""
+    """The folder of a version in the cache, after its missing files were downloaded and verified."""
     folder = cache / "versions" / ref.tenant
     final, partial = folder / ref.hex, folder / f".{ref.hex}.partial"
     with translated(str(cache)):
@@ -55,7 +55,7 @@ def _fill(partial: Path, ref: VersionRef, location: str, manifest: Manifest, dow
     partial.mkdir(mode=0o700, exist_ok=True)
     wanted = {entry.name: entry.sha256 for entry in manifest.files}
     for path in partial.iterdir():
-        if wanted.get(path.name) != sha256_of(path):  # of a download that was killed
+        if wanted.get(path.name) != sha256_of(path):  # left by a download that was killed
             path.unlink()
     for entry in manifest.files:
         if not (partial / entry.name).exists():

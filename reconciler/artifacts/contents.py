@@ -1,6 +1,6 @@
-"""A file or folder of this machine as something to store: recognised, within the operator's limits, streamed.
+"""A local file or folder to store: its format is recognised, its size limited, its bytes streamed.
 
-Called by `push.py`. Limits hold before anything is read, and again while reading, for a file can grow.
+Called by `push.py`. Limits are checked before reading, and again while reading, because a file can grow.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Artifact:
 
 
 def artifact(path: Path, limit: int, named: Format | None = None) -> Artifact:
-    """A model's file, or a folder with a Python predictor, packed while it is read. `limit`: bytes, of the pack where
-    it is a folder; `named`: its format where the name doesn't tell."""
+    """A model's file, or a folder with a Python predictor, packed while it is read. `limit`: bytes, for a folder those
+    of its pack; `named`: the format, if the file's name doesn't show it."""
     with _refusals(path):
         is_folder = _is_folder(path)
         found = infer_format(path.name, b"" if is_folder else _head(path), folder=is_folder, named=named)
@@ -136,7 +136,7 @@ def _mebibytes(size: int) -> str:
 
 @contextmanager
 def _refusals(path: Path) -> Generator[None]:
-    """What the disk or the runtime's rules refuse, as a ContentError."""
+    """Turns errors of the disk and of the runtime's rules into a ContentError."""
     try:
         yield
     except RuntimeFault as error:

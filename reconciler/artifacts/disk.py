@@ -1,4 +1,4 @@
-"""What the store in a folder and the cache of downloads share: errors of this machine's disk, and syncing folders."""
+"""Shared by the filesystem store and the cache of downloads: errors of the local disk, and syncing folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def translated(location: str) -> Generator[None]:
-    """What the disk under `location` refuses, as a StoreError."""
+    """Turns errors of the disk at `location` into a StoreError."""
     try:
         yield
     except OSError as error:

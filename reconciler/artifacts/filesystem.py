@@ -1,8 +1,8 @@
 """The store in a folder: what the embedded default uses, and any shared disk.
 
-A version is written into `{tenant}/.incoming/`, synced, read back, and renamed to its place, so that it is there whole
-or not at all. A lock a tenant orders the renames; a lock a staging folder tells a dead writer's leftovers, which the
-next writer collects. Stored files are read-only; who may read them is decided by the umask.
+A version is written into `{tenant}/.incoming/`, synced, read back, and renamed to its place, so that it is complete or
+absent. A lock for each tenant orders the renames. A lock for each staging folder shows whether its writer is alive; the
+next writer deletes the folders of dead ones. Stored files are read-only; the umask decides who may read them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.artifacts.protocol import Content, Report, VersionRef
 from reconciler.artifacts.staging import Staging
 from runtime.manifest import MANIFEST_NAME, Manifest, verify_folder
 
-_INCOMING = ".incoming"  # a dot, so that it is no model's name
+_INCOMING = ".incoming"  # starts with a dot, so that no model can have this name
 _READ_ONLY = 0o444
 
 
@@ -102,13 +102,13 @@ class FilesystemStore:
             raise integrity.taken(ref, others)
 
     def _publish(self, ref: VersionRef, staged: Path, staging: Staging) -> None:
-        """Under the tenant's lock: another writer may have come first, with the same content or with another."""
+        """Renames under the tenant's lock: another writer may have been first, with the same or with other content."""
         if self._is_stored(ref):
             return
         self._refuse_taken(ref)
         final = self._folder(ref)
         final.parent.mkdir(parents=True, exist_ok=True)
-        if final.exists():  # without its manifest: a removal that was killed
+        if final.exists():  # without a manifest: left by a removal that was killed
             staging.discard(final)
         staged.rename(final)
         for parent in (final.parent, final.parent.parent, final.parent.parent.parent, self._root):
@@ -119,7 +119,7 @@ def _write(path: Path, chunks: Iterable[bytes], report: Report = lambda _: None)
     with path.open("xb", buffering=0) as file:
         for chunk in chunks:
             left = memoryview(chunk)
-            while left:  # a raw write may take less than it was given
+            while left:  # a raw write may write only a part
                 left = left[file.write(left) :]
             report(len(chunk))
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & _READ_ONLY)

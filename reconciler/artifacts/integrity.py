@@ -1,5 +1,5 @@
-"""What every store checks alike: that a version is asked for by a safe name, that the bytes which pass are those
-that its manifest pins, and the errors for what is absent, different, or taken. Called by the stores only.
+"""Checks that all stores share: that a version's names are safe, and that bytes are those that its manifest pins;
+and the errors for absent, different, and already taken versions. Called by the stores only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def require_safe(ref: VersionRef) -> None:
-    """Names come validated from specs; a store checks them again, since they become paths and keys."""
+    """Names from specs are validated already; a store checks again, because they become paths and keys."""
     for name in (ref.tenant, ref.model, ref.version):
         require_safe_name(name)
     if not (ref.digest.startswith("sha256:") and is_hex(ref.hex)):
@@ -36,7 +36,7 @@ def is_hex(name: str) -> bool:
 
 
 def require_whole(ref: VersionRef, manifest: Manifest, files: Mapping[str, Content]) -> None:
-    """StoreError unless the manifest is the one that the digest pins and every file that it names is given."""
+    """StoreError unless the manifest has the pinned digest and each file that it names is given."""
     require_safe(ref)
     if manifest.digest != ref.digest:
         raise StoreError(
@@ -47,7 +47,7 @@ def require_whole(ref: VersionRef, manifest: Manifest, files: Mapping[str, Conte
 
 
 def parse_manifest(data: bytes, ref: VersionRef, location: str) -> Manifest:
-    """Stored bytes as the manifest that the digest pins; StoreError when they are not."""
+    """Parses a stored manifest; StoreError unless it has the pinned digest."""
     found = hashlib.sha256(data).hexdigest()
     with stored(ref, location):
         if found != ref.hex:
@@ -56,7 +56,7 @@ def parse_manifest(data: bytes, ref: VersionRef, location: str) -> Manifest:
 
 
 def pinned(content: Content, entry: FileEntry) -> Generator[bytes]:
-    """The content's chunks; raises at their end, before the caller sees it, when they are not what was pinned."""
+    """The content's chunks; raises after the last one unless the bytes are the pinned ones."""
     sha256 = hashlib.sha256()
     try:
         with content.open() as chunks:
@@ -75,7 +75,7 @@ def pinned(content: Content, entry: FileEntry) -> Generator[bytes]:
 
 @contextmanager
 def stored(ref: VersionRef, location: str) -> Generator[None]:
-    """Whatever the runtime finds wrong with stored bytes, as the store's error."""
+    """Turns the runtime's errors about stored bytes into a StoreError."""
     try:
         yield
     except DigestMismatch as error:

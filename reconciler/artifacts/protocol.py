@@ -1,4 +1,4 @@
-"""What the engine, the local target and `kubeserve push` need of an artifact store.
+"""The protocol of an artifact store, as the engine, the local target and `kubeserve push` use it.
 
 Layout of every store: `{prefix}{tenant}/{model}/{version}/{digest hex}/` holds a version's files and,
 written last, `manifest.json`; a version exists when its manifest does. Versions are immutable.
@@ -18,8 +18,8 @@ from specs.errors import KubeServeError
 __all__ = ["ArtifactStore", "Content", "Manifest", "Report", "StoreError", "VersionRef", "VersionTakenError"]
 
 Report = Callable[[int], None]
-"""Called with the number of bytes that went on since the last call, from the caller's own thread; negative when a
-try that failed starts over. What it raises (an interruption) ends the upload and leaves nothing visible."""
+"""Called with the number of bytes stored since the last call, in the caller's own thread; negative when a failed try
+starts over. An exception that it raises (an interruption) ends the upload and leaves nothing visible."""
 
 
 class StoreError(KubeServeError):
@@ -39,7 +39,7 @@ class Content:
     """Bytes to store: opened as often as needed (a retry opens it again), read in chunks of a few MiB at most."""
 
     open: Callable[[], AbstractContextManager[Iterator[bytes]]]
-    size: int | None = None  # bytes, where known beforehand
+    size: int | None = None  # bytes, if known beforehand
 
 
 class ArtifactStore(Protocol):
@@ -51,10 +51,10 @@ class ArtifactStore(Protocol):
         """Every complete version of a tenant, with one listing of its prefix."""
 
     def manifest(self, ref: VersionRef) -> Manifest:
-        """The manifest, checked against the digest. StoreError when absent or different."""
+        """The manifest, checked against the digest. StoreError if it is absent or different."""
 
     def put(self, ref: VersionRef, manifest: Manifest, files: Mapping[str, Content], report: Report) -> None:
-        """Stores the files named by the manifest, verifies what arrived, writes the manifest last.
+        """Stores the files named by the manifest, verifies the stored bytes, writes the manifest last.
 
         Streams; never holds a file in memory. Bytes that differ from the manifest's sha256 are refused
         and leave nothing visible. Idempotent: a version that is complete already is left as it is; one
@@ -66,4 +66,4 @@ class ArtifactStore(Protocol):
         answer with its own folder; others download into `cache` atomically and reuse what is there."""
 
     def remove(self, ref: VersionRef) -> None:
-        """Deletes one version; its manifest goes first. Nothing there is no error."""
+        """Deletes one version, its manifest first. An absent version is no error."""

@@ -1,6 +1,6 @@
-"""A version made of files of this machine, without Git ever holding its bytes: the first half of `kubeserve push`.
+"""Makes a version of local files, whose bytes are not in Git: the first half of `kubeserve push`.
 
-In: files and a name. Out: the digest, and what a store is to be given; a spec then names the digest.
+In: files and a name. Out: the digest, which a spec then names, and the contents for a store.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from specs.problems import Refusal
 
 
 class PushError(KubeServeError):
-    """What was asked to be pushed has a name that no version can have."""
+    """The tenant, model or version to push has an invalid name."""
 
     code = "push"
 
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a user names: a file, or a folder with a Python predictor, and what it is to be called."""
+    """What a user asks to push: a file, or a folder with a Python predictor, and the names for it."""
 
     artifact: Path
     tenant: str
     model: str
     version: str
     requirements: Path | None = None
-    format: Format | None = None  # where the file's name doesn't tell
+    format: Format | None = None  # if the file's name doesn't show it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Folders in which writers prepare what they will rename to its place, and the lock that orders the renames.
+"""Folders in which writers prepare versions before renaming them into place, and the lock that orders the renames.
 
-A writer holds the lock of its staging folder for as long as it lives; the kernel drops it with the process. So a
-folder whose lock is free is a dead writer's leftover, however it died, and no clock has to be asked.
+A writer holds the lock of its staging folder for as long as it lives; the kernel releases it with the process. So a
+folder whose lock is free was left by a dead writer, however it died, and no age has to be compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Staging:
 
     @contextmanager
     def folder(self) -> Generator[Path]:
-        """An empty folder of this writer's own. What is left in it at the end is deleted."""
+        """An empty folder of this writer's own. Its remaining content is deleted at the end."""
         name = secrets.token_hex(8)
         owner = FileLock(self._parent / f"{name}{_OWNER}")
         with self.lock():
@@ -44,7 +44,7 @@ class Staging:
             self._release(owner)
 
     def discard(self, folder: Path) -> None:
-        """Takes a folder out of sight at once; it is deleted with the leftovers if not now. Call it locked."""
+        """Hides a folder at once and deletes it; if that fails, a later writer does. The caller must hold the lock."""
         away = self._parent / secrets.token_hex(8)
         folder.rename(away)
         shutil.rmtree(away, ignore_errors=True)
@@ -69,7 +69,7 @@ class Staging:
             return True
 
     def _release(self, owner: BaseFileLock) -> None:
-        """Unlinked under the lock and while it is held, so that nobody waits on a file that is gone."""
+        """Unlinks the lock file while holding the lock, so that nobody waits on a deleted file."""
         with self.lock():
             Path(owner.lock_file).unlink(missing_ok=True)
             owner.release()

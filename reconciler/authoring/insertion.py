@@ -1,7 +1,7 @@
-"""Where and how an entry is put into the text of a spec. Pure; called by `spec_edit.py`, which verifies the result.
+"""Inserts an entry into the text of a spec. Pure; called by `spec_edit.py`, which verifies the result.
 
-The parsed document tells positions; the text is changed nowhere else. Block style stays block style, flow style stays
-flow style, lines end as they did.
+Positions come from the parsed document; the rest of the text stays unchanged. Block style, flow style and line
+endings are kept.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ _DEFAULT_STEP = 2
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Names, each inside of the one before, and the value of the last one, as YAML on one line."""
+    """Nested names, outermost first, and the value of the last one, as YAML on one line."""
 
     names: Sequence[str]
     value: str
 
     def after(self, depth: int) -> Entry:
-        """Without the first names, which are there."""
+        """The entry without its first names, which exist already."""
         return Entry(self.names[depth:], self.value)
 
     def flow(self) -> str:
         return ": {".join(map(_key, self.names)) + f": {self.value}" + "}" * (len(self.names) - 1)
 
     def block(self, column: int, step: int) -> list[str]:
-        """A line a name, the first one at `column`."""
+        """One line for each name, the first at `column`."""
         lines = [" " * (column + depth * step) + f"{_key(name)}:" for depth, name in enumerate(self.names)]
         return [*lines[:-1], f"{lines[-1]} {self.value}"]
 
 
 def insert(text: str, document: int, entry: Entry) -> str:
-    """The text with the entry, put behind the last one of the innermost mapping that is there already.
+    """The text with the entry added at the end of the innermost mapping that exists already.
 
-    ValueError where there is no place for it. What comes out has to be parsed: aliases and other rarities can make it
-    say something else."""
+    ValueError if there is no place for it. The caller must parse the result, because aliases and other rarities can
+    change its meaning."""
     root = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))[document]
     if not isinstance(root, yaml.MappingNode) or not root.value:
         raise ValueError("the document is no mapping")
@@ -91,7 +91,7 @@ def _step(root: yaml.MappingNode) -> int:
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Where the text of a node ends. The marks of some lie after empty lines and comments that follow."""
+    """Where the text of a node ends: the end marks of some nodes are after the empty lines and comments that follow."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
@@ -104,7 +104,7 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _keeps_empty_lines(block: str) -> bool:
-    """Whether empty lines at the end of a block of text belong to it: its first line says so by a plus."""
+    """Whether empty lines at the end of a block of text belong to it: then its first line has a plus."""
     return "+" in block.splitlines()[0]
 
 

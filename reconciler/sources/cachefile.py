@@ -1,7 +1,7 @@
-"""A small file of things that were found out once: a bounded mapping from text to text.
+"""A small cache file: a bounded mapping from text to text.
 
-Losing it costs time and nothing else, so it is read tolerantly and written without complaint; where it can't be
-written (a read-only disk), everything is found out again. Used by `digests.py` and `git/contents.py`.
+Losing it only costs time, so errors of reading or writing it (a read-only disk) are ignored and the values are
+computed again. Used by `digests.py` and `git/contents.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CacheFile:
     """Safe for threads. Two processes may use one file: the later `save` keeps what the earlier one wrote."""
 
     def __init__(self, path: Path, limit: int) -> None:
-        """`limit`: how many entries are kept; those not asked for the longest go first."""
+        """`limit`: how many entries are kept; the least recently used are dropped first."""
         self._path = path
         self._limit = limit
         self._lock = Lock()

@@ -1,6 +1,6 @@
-"""The sha256 of artifacts, computed once for as long as their identity stays the same.
+"""The sha256 of artifacts, computed again only when an artifact's identity changes.
 
-In: the artifacts of a revision and a cache. Out: for each a hex sha256, or the error that it alone met.
+In: the artifacts of a revision and a cache. Out: a hex sha256 for each, or the error for that artifact alone.
 Called by `versions.py` with the whole batch of a round.
 """
 
@@ -64,7 +64,7 @@ def digest_all(
 ) -> dict[Key, str | SourceError]:
     """The hex sha256 of every artifact, or why that one can't be read; in the order of `artifacts`.
 
-    What several keys share is read once. `report` counts only bytes that are read. Saves the cache.
+    An artifact that several keys share is read once. `report` counts only bytes that are read. Saves the cache.
     """
     found: dict[str, str | SourceError] = {}
     unread: dict[str, SourceArtifact] = {}

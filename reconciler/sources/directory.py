@@ -1,7 +1,7 @@
-"""A directory as a source: the working tree as it is, committed or not.
+"""A directory as a source, read with uncommitted changes.
 
 In: a folder on this machine. Out: its specs and, for each path that they name, the artifact there. Nothing outside of
-the folder is read, no symlink is followed. `factory.py` opens it for the first stage of a round.
+the folder is read, and no symlink is followed. `factory.py` opens it for the first stage of a round.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SUBMODULE_PATH = re.compile(r'^\s*path\s*=\s*"?(.+?)"?\s*$', re.MULTILINE)
 
 class DirectorySource:
     def __init__(self, name: str, root: Path, clock: Clock = time.time_ns) -> None:
-        """`root` may be relative; it is looked at when the source is resolved."""
+        """`root` may be relative; it is read when the source is resolved."""
         self._name = name
         self._root = Path(os.path.realpath(root))
         self._clock = clock
@@ -44,7 +44,7 @@ class DirectorySource:
         return str(self._root)
 
     def resolve(self) -> Revision:
-        """The digest of all specs as they are now. Artifacts are looked at one by one when they are asked for."""
+        """The digest of all specs as they are now. Each artifact is read only when it is requested."""
         specs = self._read_specs()
         hasher = hashlib.sha256()
         for spec in specs:
@@ -68,7 +68,7 @@ class DirectorySource:
         return min(os.path.relpath(file), str(file.absolute()), key=len)
 
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
-        """The file or folder as it is now, whichever revision is asked for."""
+        """The file or folder as it is now, regardless of the revision."""
         return directory_artifact(self._root, SourcePath.parse(path), self._clock)
 
     def close(self) -> None:

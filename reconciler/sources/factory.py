@@ -1,7 +1,7 @@
 """The one place that chooses between the kinds of source.
 
-In: an entry of platform.yaml, or what a user typed. Out: a Source; nothing is read or fetched before it is asked to
-resolve. Called by `workspace.py`. GitPython stays unimported until a repository is really read.
+In: an entry of platform.yaml, or what a user typed. Out: a Source, which reads or fetches nothing before `resolve`
+is called. Called by `workspace.py`. GitPython is imported only when a repository is read.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def open_source(spec: GitSpec | DirectorySpec, base: Path, cache_dir: Path, prog
     if not isinstance(spec, GitSpec):
         return DirectorySource(spec.name, base / spec.path)
     url = str(base / spec.url) if spec.is_local and not is_url(spec.url) else spec.url
-    # platform.yaml is only valid with a local repository if the operator allowed them.
+    # A platform.yaml with a local repository is only valid if the operator allows local repositories.
     return _git_source(spec.name, url, spec.ref, cache_dir, allow_local=spec.is_local, progress=progress)
 
 
 def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: Progress | None = None) -> Source:
-    """What a user typed: a directory is read as it is; a URL, a bare repository, and a directory with a ref, as a
-    repository. SourceError for what is none of them."""
+    """The source that a user typed. A directory is read as it is; a URL, a bare repository, and a directory with a ref
+    as repositories. SourceError for any other text."""
     if ref is None and is_directory(text) and not is_bare_repository(Path(text)):
         return DirectorySource(DEFAULT_NAME, Path(text))
     if not is_git_argument(text):
@@ -45,7 +45,7 @@ def source_from_argument(text: str, ref: str | None, cache_dir: Path, progress: 
 
 
 def is_git_argument(text: str) -> bool:
-    """Whether a repository may be meant: a URL, user@host:path, or a directory (which is one with a ref)."""
+    """Whether the text may mean a repository: a URL, user@host:path, or a directory (a repository if it has a ref)."""
     return is_url(text) or is_directory(text) or not is_local_git(text)
 
 

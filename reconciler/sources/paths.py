@@ -1,4 +1,4 @@
-"""Paths inside a source, and what is said of those that are refused.
+"""Paths inside a source, and the errors for refused paths.
 
 The one place that decides which paths an artifact may have and which files of a folder belong to it, so that a
 directory and a Git repository with the same files give the same answers. Called by both kinds of source.
@@ -15,7 +15,7 @@ from specs.models.paths import PathError, resolve_path
 from specs.names import listing, nearest, quoted
 
 RESERVED_FOLDERS = frozenset({".git", ".kubeserve"})
-"""What Git and KubeServe keep beside the sources; secrets among it."""
+"""Folders in which Git and KubeServe keep their own data, including secrets."""
 
 MAX_FOLDER_FILES = 10_000
 """Files of one folder artifact; the runtime unpacks as many (`runtime.packing.UnpackLimits`)."""
@@ -32,7 +32,7 @@ class SourcePath:
 
     @classmethod
     def parse(cls, text: str) -> SourcePath:
-        """SourceError for a path that leads out of the source, names its root, or what is kept there for Git and
+        """SourceError for a path that leads out of the source, names its root, or is in a folder of Git or
         KubeServe."""
         try:
             parts = tuple(resolve_path("", text).split("/"))
@@ -58,7 +58,7 @@ class SourcePath:
         return shown("/".join(self.parts[: depth + 1]))
 
     def absent(self, depth: int, siblings: Iterable[str]) -> SourceError:
-        """Component `depth` is missing among the `siblings` that are there."""
+        """The error if component `depth` doesn't exist beside its `siblings`."""
         names = sorted(set(siblings) - RESERVED_FOLDERS)
         if twin := _twin(self.parts[depth], names):
             hint = f"A name that looks the same has other code points, {_code_points(twin)}: rename one of both."
@@ -101,7 +101,7 @@ class SourcePath:
         )
 
     def changed(self, how: str) -> SourceError:
-        """It was written to while it was being read."""
+        """The error for a file that was written while it was being read."""
         return SourceError(
             "Changed while it was read",
             f"{shown(str(self))}: {how}. Try again once whoever writes it has finished.",
@@ -115,7 +115,7 @@ def shown(path: str) -> str:
 
 
 def _twin(name: str, names: Iterable[str]) -> str | None:
-    """The name that differs only in how Unicode composes its letters."""
+    """The name that differs only in its Unicode normalisation."""
     composed = normalize("NFC", name)
     return next((other for other in names if normalize("NFC", other) == composed), None)
 
@@ -131,9 +131,9 @@ def printable(path: str) -> str:
 
 
 def is_packed(name: str) -> bool:
-    """Whether a file or folder of this name belongs to the folder artifact that holds it.
+    """Whether a file or folder of this name is packed into its folder artifact.
 
-    Dot-files don't: .git, .env, .DS_Store, .ipynb_checkpoints, editors' swap files are the work on a model and
-    not the model. Nor do Python's caches, whose bytes differ from machine to machine.
+    Dot-files are not: .git, .env, .DS_Store, .ipynb_checkpoints, editors' swap files belong to the work on a
+    model, not to the model. Nor are Python's caches, whose bytes differ from machine to machine.
     """
     return not name.startswith(".") and name != "__pycache__" and not name.endswith(".pyc")

@@ -1,4 +1,4 @@
-"""What the round needs of a source. Reads only; nothing is ever checked out or executed."""
+"""The protocol of a source. Sources are only read; nothing is ever checked out or executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from specs.loading.loader import SpecFile
 
 CHUNK = 1024 * 1024
-"""Bytes read at a time; no stream of an artifact holds more than a few of them."""
+"""Bytes read at a time; an artifact's stream holds at most a few chunks of this size."""
 
 
 class SourceError(KubeServeError):
@@ -34,8 +34,8 @@ class Revision:
 class SourceArtifact:
     """A file or folder (packed deterministically while read) of a revision.
 
-    Nothing of it has been read yet: `read_head` and `open` may take long for a file that Git LFS keeps, so
-    `size` is checked against limits before. Both raise SourceError, retryable where the bytes have changed since.
+    Its content has not been read yet. `read_head` and `open` may take long for a file in Git LFS, so callers check
+    `size` against the limits first. Both raise SourceError, retryable if the bytes have changed meanwhile.
     """
 
     path: str  # POSIX, from the source's root
@@ -44,8 +44,8 @@ class SourceArtifact:
     identity: str  # changes when the bytes may have changed; keys the digest cache
     read_head: Callable[[], bytes]  # the first bytes (up to HEAD_SIZE), to recognise the format; b"" for a folder
     open: Callable[[], AbstractContextManager[Iterator[bytes]]]
-    sha256: str | None = None  # hex, where it is known without reading (Git LFS)
-    settled: bool = True  # False: changed so lately that another change could leave the identity as it is
+    sha256: str | None = None  # hex, if known without reading (Git LFS)
+    settled: bool = True  # False: changed so recently that another change might not change the identity
 
     @property
     def head(self) -> bytes:
@@ -62,17 +62,17 @@ class Source(Protocol):
         """For messages: the directory or URL, without credentials."""
 
     def resolve(self) -> Revision:
-        """The newest revision; fetches where that is needed. SourceError with a retryable flag."""
+        """The newest revision; fetches it if needed. SourceError with a retryable flag."""
 
     def spec_files(self, revision: Revision) -> Sequence[SpecFile]:
-        """Every spec of the revision, in path order. A larger one than a spec may be is cut just above that limit."""
+        """Every spec of the revision, in path order. A spec above the size limit is cut just above it."""
 
     def shown(self, path: str, *, qualified: bool) -> str:
         """A file of the source as the user can open it from the current directory; of a repository, which has no files,
         its path there. `qualified`: with the source's name, because another source may have the same path."""
 
     def artifact(self, revision: Revision, path: str) -> SourceArtifact:
-        """Reads no content yet. SourceError: absent (with the nearest names), a symlink anywhere on the way,
+        """Reads no content yet. SourceError: absent (with the nearest names), a symlink anywhere on the path,
         outside of the source, not a file or folder, or a Git LFS pointer that can't be resolved."""
 
     def close(self) -> None:

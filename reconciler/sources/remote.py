@@ -1,8 +1,8 @@
-"""An artifact at an https:// or s3:// URL, as content that a store can take.
+"""An artifact at an https:// or s3:// URL, as content for a store.
 
-In: a URL, the sha256 that its spec pins, and what its tenant may fetch. Out: a Content whose stream ends with an error
+In: a URL, the sha256 that its spec pins, and the tenant's policy. Out: a Content whose stream ends with an error
 unless the bytes are the pinned ones. Nothing is requested before the content is opened. The apply stage uploads it. No
-message says anything about bytes that were not pinned, since the tenant may have no right to read them.
+message describes bytes that don't match the pin, because the tenant may have no right to read them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How remote artifacts are reached."""
+    """Settings of the connections for remote artifacts."""
 
-    tls: ssl.SSLContext | None = None  # the authorities that this machine trusts when None
-    s3: S3Settings | None = None  # boto3's own settings when None
+    tls: ssl.SSLContext | None = None  # None: the authorities that this machine trusts
+    s3: S3Settings | None = None  # None: boto3's own settings
     connect_seconds: float = CONNECT_SECONDS
     read_seconds: float = READ_SECONDS  # without a byte
     total_seconds: float = TOTAL_SECONDS
@@ -136,7 +136,7 @@ def _open_https(url: str, access: _Access) -> Iterator[Iterator[bytes]]:
 
 def _body(response: BaseHTTPResponse, url: str, deadline: float) -> Iterator[bytes]:
     with _as_source_error(url):
-        # read1 returns what has arrived, so that a server which drips can't hold the reader past the deadline.
+        # read1 returns the bytes that have arrived, so that a slow server can't hold the reader past the deadline.
         while chunk := response.read1(CHUNK, decode_content=False):
             yield chunk
             if time.monotonic() > deadline:
@@ -187,7 +187,7 @@ def _refusals() -> Iterator[None]:
 def _connect(
     url: str, parsed: Url, addresses: list[str], access: _Access
 ) -> tuple[HTTPSConnectionPool, BaseHTTPResponse]:
-    """The answer of the first of the addresses that can be connected to."""
+    """The response of the first address that accepts a connection."""
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
     host, port = (parsed.host or "").strip("[]"), parsed.port or HTTPS_PORT

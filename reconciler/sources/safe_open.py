@@ -1,7 +1,7 @@
-"""Opening what lies below a folder without ever following a symlink or leaving it.
+"""Opens files and folders below a folder, without ever following a symlink or leaving it.
 
-Each component of a path is opened relative to the one before, so that nobody who changes the tree at the same time
-can lead a reader elsewhere. Called by `directory.py`.
+Each component of a path is opened relative to its parent, so that nobody can lead the reader elsewhere by changing
+the tree at the same time. Called by `directory.py`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from reconciler.sources.paths import SourcePath, shown
 from reconciler.sources.protocol import SourceError
 
 MAX_DEPTH = 64
-"""Folders inside one another; each one that is walked holds a descriptor."""
+"""The deepest nesting of folders; the walk holds a descriptor for each."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK, opening a FIFO that took a file's place since it was looked at would wait for a writer.
+# Without O_NONBLOCK, opening a FIFO that has replaced a file meanwhile would wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells whether a file's bytes may have changed. The inode's change time is part of it, for unlike the
-    modification time it can't be set back."""
+    """Changes whenever a file's bytes may have changed. It includes the inode's change time because, unlike the
+    modification time, that can't be set back."""
 
     device: int
     inode: int
@@ -76,7 +76,7 @@ def open_file(root: Path, path: SourcePath) -> Iterator[tuple[int, Stamp]]:
 
 
 def open_file_in(folder: int, path: SourcePath) -> int:
-    """A descriptor of the regular file that lies directly in an open folder."""
+    """A descriptor of a regular file directly in an open folder."""
     depth = len(path.parts) - 1
     look(folder, path)  # opening a device can already have an effect
     descriptor = _open(folder, path, depth, _FILE)
@@ -88,7 +88,7 @@ def open_file_in(folder: int, path: SourcePath) -> int:
 
 @contextmanager
 def open_folder_in(folder: int, path: SourcePath) -> Iterator[int]:
-    """A descriptor of the folder that lies directly in an open folder."""
+    """A descriptor of a folder directly in an open folder."""
     if len(path.parts) > MAX_DEPTH:
         raise SourceError("Folders too deep", f"{shown(str(path))} lies more than {MAX_DEPTH} folders deep.")
     descriptor = _open(folder, path, len(path.parts) - 1, _FOLDER)
@@ -99,7 +99,7 @@ def open_folder_in(folder: int, path: SourcePath) -> Iterator[int]:
 
 
 def look(folder: int, path: SourcePath) -> os.stat_result:
-    """The status of what lies directly in an open folder: a regular file or a folder, else SourceError."""
+    """The status of a regular file or folder directly in an open folder; SourceError for anything else."""
     depth = len(path.parts) - 1
     try:
         status = os.stat(path.parts[-1], dir_fd=folder, follow_symlinks=False)
@@ -132,7 +132,7 @@ def _open(folder: int, path: SourcePath, depth: int, flags: int) -> int:
 
 
 def _refusal(folder: int, path: SourcePath, depth: int, error: OSError) -> SourceError:
-    """Why a component can't be opened: the error alone does not tell a symlink, a file and a device apart."""
+    """Why a component can't be opened: the error number is the same for a symlink, a file and a device."""
     if isinstance(error, FileNotFoundError):
         with suppress(OSError):
             return path.absent(depth, os.listdir(folder))

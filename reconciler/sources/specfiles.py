@@ -1,8 +1,8 @@
-"""Which specs of a revision are read, and what is said of the places where a spec may be that are not.
+"""Decides which specs of a revision are read, and explains the places that are not read although they may hold one.
 
-A source may hold the specs of many tenants, so no file of one of them can stop the reading of the rest. What is not
-read is handed to the loader with the reason: left out, it would look as if its deployments were to be deleted. Both
-kinds of source decide by these rules.
+A source may hold the specs of many tenants, so no tenant's file may keep the others from being read. Unread files are
+handed to the loader with the reason: without them it would seem that their deployments should be deleted. Both kinds
+of source use these rules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_ALL_BYTES = 256 * 2**20
 
 FOREIGN_MARKS = frozenset({".git", "pyvenv.cfg", "CACHEDIR.TAG"})
 """Files and folders that mark another repository, a Python environment, or a cache (https://bford.info/cachedir/).
-Below a folder whose name starts with a dot, nobody keeps specs of this source in them."""
+Inside a folder whose name starts with a dot, such folders are not expected to hold specs of this source."""
 
 TOO_MUCH = Unread(
     "The specs are too large together",
@@ -32,7 +32,7 @@ TOO_MUCH = Unread(
 
 def affordable(sizes: Mapping[str, int]) -> frozenset[str]:
     """The paths whose files are read, given the bytes of each: the smallest first, until MAX_ALL_BYTES are spent.
-    Of a file that is larger than a spec may be, only as much counts as is read of it."""
+    Of a file above the size limit of specs, only the part that is read counts."""
     left = MAX_ALL_BYTES
     chosen = set()
     for path in sorted(sizes, key=lambda path: (sizes[path], path)):
@@ -76,12 +76,12 @@ def misplaced(path: str, content: bytes) -> Unread | None:
 
 
 def unread(error: SourceError) -> Unread:
-    """A file that can't be read or is none."""
+    """The reason for a file that can't be read, or is not a file."""
     return Unread(error.summary, error.detail)
 
 
 def unread_folder(error: SourceError) -> Unread:
-    """A folder that can't be looked into."""
+    """The reason for a folder that can't be listed."""
     return Unread(error.summary, f"{error.detail} Specs in it would be missing.", is_folder=True)
 
 

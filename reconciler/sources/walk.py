@@ -1,7 +1,7 @@
-"""One look at a whole directory for the places where a spec is or may be.
+"""Walks a whole directory for specs and for places that may hold one.
 
-What can't be looked into is one of these places, with the reason: a spec that nobody sees would look as if its
-deployments were to be deleted. Called by `directory.py`.
+A folder that can't be listed is returned with the reason: without its specs it would seem that their deployments
+should be deleted. Called by `directory.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from specs.loading.loader import Unread
 from specs.models.paths import TOOL_FOLDERS, is_skipped_folder
 
 MAX_ENTRIES = 1_000_000
-"""Files and folders that are looked at: a directory with more is probably a home directory, or /."""
+"""Limit of files and folders: a directory with more is probably a home directory, or /."""
 
 Place = tuple[SourcePath, "os.stat_result | Unread"]
 
@@ -76,7 +76,7 @@ class Walk:
                 yield from self._entries(inner, path, names)
 
     def _leads_away(self, folder: int, path: SourcePath) -> bool:
-        """Whether a symlink leads to a folder whose specs this walk does not read, or to a place that is unknown."""
+        """Whether a symlink leads to a folder whose specs this walk does not read, or to an unknown place."""
         try:
             if not stat.S_ISDIR(os.stat(path.parts[-1], dir_fd=folder).st_mode):
                 return False

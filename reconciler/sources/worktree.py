@@ -1,7 +1,7 @@
 """The artifacts of a directory: a file, or a folder that is packed while it is read.
 
-In: a folder on this machine and a checked path. Out: a SourceArtifact whose streams end with an error when what they
-read was written to meanwhile. Called by `directory.py`.
+In: a folder on this machine and a checked path. Out: a SourceArtifact whose streams end with an error if a file was
+written while it was read. Called by `directory.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from runtime.formats import HEAD_SIZE, is_lfs_pointer
 from runtime.packing import PackEntry, pack, packed_size
 
 RACY_NS = 2_000_000_000
-"""A file that was written within the coarsest tick of a file system's clock (FAT: 2 s) before it was looked at can be
-written again and look the same. Git's name for it is racily clean."""
+"""A file written less than one tick of the coarsest file system clock (FAT: 2 s) before its status was read can be
+written again without a visible change. Git calls such files racily clean."""
 
 Clock = Callable[[], int]
 """Nanoseconds since the epoch."""
@@ -32,7 +32,7 @@ _FIX = "Fetch it with `git lfs pull`"
 
 
 def directory_artifact(root: Path, path: SourcePath, clock: Clock) -> SourceArtifact:
-    """SourceError when nothing readable is there, or a Git LFS pointer."""
+    """SourceError if nothing readable is there, or only a Git LFS pointer."""
     now = clock()
     with open_folder(root, SourcePath(path.parts[:-1])) as folder:
         is_folder = stat.S_ISDIR(look(folder, path).st_mode)
@@ -69,7 +69,7 @@ def _chunks(descriptor: int, path: SourcePath, stamp: Stamp) -> Iterator[bytes]:
 
 
 class _Folder:
-    """A folder with a Python predictor. Everything in it is found anew whenever it is looked at or read."""
+    """A folder with a Python predictor. Its files are listed again on every access."""
 
     def __init__(self, root: Path, path: SourcePath) -> None:
         self._root = root

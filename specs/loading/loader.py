@@ -139,7 +139,7 @@ def _empty(reading: Reading) -> Problem:
         0,
         "empty-file",
         "Empty spec",
-        "There is nothing in this file, which is not taken for a wish to delete. Remove the file, or write "
+        "This file is empty, so nothing is applied or deleted because of it. Remove the file, or write "
         "'apiVersion:' and 'tenant:'.",
     )
 
@@ -181,7 +181,7 @@ def _admit(document: TenantDocument, platform: Platform, read: _ReadFile) -> Non
         _refuse(read, document, "removed-tenant", "Removed tenant", detail)
     elif not platform.may_speak_at(tenant, path):
         globs = ", ".join(grant.paths) if grant else ""
-        detail = f"Tenant {quoted(tenant)} may only speak in files at {globs}. Move this file, or ask the operator."
+        detail = f"Tenant {quoted(tenant)} may only have specs at {globs}. Move this file, or ask the operator."
         _refuse(read, document, "outside-paths", "Outside of the tenant's paths", detail)
         read.claimed.add(tenant)
     else:

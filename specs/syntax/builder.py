@@ -239,7 +239,7 @@ class Builder:
                     frame.key_position,
                     "too-many-entries",
                     "Too many entries",
-                    f"A mapping has at most {frame.limit:,} entries here. Split it: several files may speak for one "
+                    f"A mapping has at most {frame.limit:,} entries here. Split it: several files may define one "
                     "tenant.",
                 )
 

@@ -74,7 +74,7 @@ def _decode(path: str, content: bytes) -> SpecText:
                 "too-large",
                 "File is too large",
                 f"A spec has at most {MAX_FILE_BYTES >> 20} MiB; this one has {size}. Split it: several files may "
-                "speak for one tenant.",
+                "define one tenant.",
             )
         )
     try:

@@ -1,6 +1,6 @@
-"""One bucket, through the few calls that a store makes of S3. Every failure is a StoreError.
+"""One bucket, and the few S3 calls that a store needs. Every failure is a StoreError.
 
-Called by `store.py`, `upload.py`, and `sources/remote.py` for an artifact that is named by its s3:// URL.
+Called by `store.py`, `upload.py`, and `sources/remote.py` for an artifact with an s3:// URL.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What the server says of an object: its size in bytes, and its SHA-256 in base64 where it computed one itself
+    """The server's metadata of an object: its size in bytes, and its SHA-256 in base64 if the server computed one
     (of the whole, or of its parts' SHA-256s)."""
 
     size: int
@@ -65,12 +65,12 @@ class Bucket:
     def head(self, key: str) -> ObjectFacts:
         with self._calling(key):
             found = self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
-        # Servers that don't say of which type a checksum is (moto, rclone) repeat what the client claimed.
+        # Servers that don't name the checksum's type (moto, rclone) only repeat the client's checksum.
         checksum = found.get("ChecksumSHA256") if found.get("ChecksumType") else None
         return ObjectFacts(found["ContentLength"], checksum.partition("-")[0] if checksum else None)
 
     def read(self, key: str, limit: int) -> bytes:
-        """A small object whole. At most `limit` bytes and one chunk are read; longer ones come cut off."""
+        """A small object whole. At most `limit` bytes and one chunk are read; a longer object is cut."""
         data = b""
         with self.open(key) as chunks:
             for chunk in chunks:
@@ -81,7 +81,7 @@ class Bucket:
 
     @contextmanager
     def open(self, key: str) -> Generator[Iterator[bytes]]:
-        """An object's chunks. A connection that breaks is opened again where it broke."""
+        """An object's chunks. After a broken connection the download resumes where it stopped."""
         chunks = self._chunks(key)
         try:
             yield chunks
@@ -89,12 +89,12 @@ class Bucket:
             chunks.close()
 
     def download(self, key: str, path: Path) -> None:
-        """Ranges in parallel, each retried; the file appears at `path` when it is whole."""
+        """Downloads ranges in parallel, retrying each; the file appears at `path` when it is complete."""
         with self._calling(key):
             self._client.download_file(self.name, key, str(path), Config=transfer_config(PART, WORKERS))
 
     def put(self, key: str, body: bytes, sha256: bytes, *, if_absent: bool = False) -> None:
-        """`if_absent`: ObjectHeldError when something is there; some servers ignore it, or raise NotSupportedError."""
+        """`if_absent`: ObjectHeldError if the object exists. Some servers ignore this; others don't support it."""
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         with self._calling(key):
             self._client.put_object(
@@ -102,7 +102,7 @@ class Bucket:
             )
 
     def delete(self, key: str) -> None:
-        """Nothing there is no error."""
+        """Deletes an object; an absent one is no error."""
         with suppress(ObjectAbsentError), self._calling(key):
             self._client.delete_object(Bucket=self.name, Key=key)
 

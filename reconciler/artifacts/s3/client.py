@@ -25,7 +25,7 @@ class S3Settings:
     endpoint: str | None = None
     region: str | None = None
     path_style: bool = False
-    attempts: int = 5  # of one request, the first included; the pauses between them grow
+    attempts: int = 5  # tries of one request, including the first; the pauses between them grow
 
 
 def make_client(settings: S3Settings) -> S3Client:
@@ -40,7 +40,7 @@ def make_client(settings: S3Settings) -> S3Client:
         max_pool_connections=POOL,
         tcp_keepalive=True,
         s3={"addressing_style": "path" if settings.path_style else "auto"},
-        # Uploads carry checksums that we computed. boto3's own would go as trailers, which older servers refuse.
+        # Uploads carry checksums that we compute. boto3 would send its own as trailers, which older servers refuse.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra="kubeserve",

@@ -1,8 +1,8 @@
-"""What boto3 raises, as a StoreError, once. Every call of `bucket.py` passes through `translated`.
+"""Turns boto3's exceptions into StoreErrors. `bucket.py` makes every call inside `translated`.
 
-A message names the operation, the place and the server's error code, and never repeats a text that came from outside:
-such texts hold access keys, signed requests and endpoint URLs. boto3's exceptions are known by their names, so that
-nothing of it is imported here.
+A message names the operation, the place and the server's error code, and never repeats foreign text, which
+may hold access keys, signed requests and endpoint URLs. boto3's exceptions are recognised by name, so that boto3
+needn't be imported here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.artifacts.protocol import StoreError
 
 
 class AccessDeniedError(StoreError):
-    """Credentials that are absent, wrong, expired, or may not do what was asked."""
+    """Credentials that are absent, wrong, expired, or lack a permission."""
 
     code = "store_access_denied"
 
@@ -58,7 +58,7 @@ class UploadGoneError(StoreError):
 
 @contextmanager
 def translated(place: str, endpoint: str | None = None) -> Generator[None]:
-    """Whatever boto3 raises, as a StoreError that says what failed at `place` (`s3://bucket/key`)."""
+    """Turns boto3's exceptions into a StoreError that says what failed at `place` (`s3://bucket/key`)."""
     try:
         yield
     except StoreError:
@@ -72,7 +72,7 @@ def translated(place: str, endpoint: str | None = None) -> Generator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    names: str  # error codes, HTTP statuses, and boto3's exceptions with all below them
+    names: str  # error codes, HTTP statuses, and boto3's exceptions including their subclasses
     summary: str
     advice: str
     error: type[StoreError] = StoreError
@@ -177,7 +177,7 @@ _PERMISSIONS = {
 
 
 def _store_error(error: Exception, place: str, endpoint: str | None) -> StoreError | None:
-    """None for what is not boto3's, such as an error of the disk that a download is written to."""
+    """None for exceptions that aren't boto3's, such as disk errors of a download."""
     response: Mapping[str, Any] | None = getattr(error, "response", None)
     if response is not None:
         return _answered(response, getattr(error, "operation_name", "Request"), place)
@@ -201,6 +201,6 @@ def _answered(response: Mapping[str, Any], operation: str, place: str) -> StoreE
 
 
 def _public(endpoint: str) -> str:
-    """An endpoint without what may stand before its '@'."""
+    """An endpoint without userinfo."""
     url = urlsplit(endpoint)
     return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()

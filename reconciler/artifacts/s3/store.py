@@ -1,9 +1,9 @@
-"""The store in a bucket: AWS, MinIO, and whatever else speaks S3.
+"""The store in a bucket of AWS, MinIO, or any other S3 server.
 
-A version's files go up first, each verified, its manifest last, so that readers see it whole or not at all. No two
-writers can disagree on an object: its key holds the digest that pins its bytes. So nothing rests on conditional
-writes, which some servers ignore; that a name has one digest is looked at before the upload, again before the manifest
-is written, and once more after it, when of two writers the later one withdraws.
+A version's files are uploaded and verified first, its manifest last, so that readers see a version complete or not at
+all. Two writers can't disagree on an object, because its key holds the digest that pins its bytes. Conditional writes,
+which some servers ignore, are therefore not required. That a name has only one digest is checked before the upload,
+before the manifest is written, and once more afterwards, when the later of two writers removes its version.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from reconciler.artifacts.s3.errors import (
 from reconciler.artifacts.s3.upload import Upload
 from runtime.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileEntry, Manifest
 
-UPLOAD_TRIES = 2  # of a file, above boto3's tries of each request
+UPLOAD_TRIES = 2  # tries of a file, besides boto3's tries of each request
 LEFTOVER_AGE = timedelta(days=1)
 WRITE_PAUSES = (0.1, 0.4, 1.6)  # seconds; a conflict (409) lasts as long as another write of the same key
 
 
 class S3Store:
     def __init__(self, bucket: str, prefix: str = "", settings: S3Settings | None = None) -> None:
-        """`prefix` is empty or ends in a slash. Nothing is asked of the server yet."""
+        """`prefix` is empty or ends in a slash. Makes no request yet."""
         self._bucket = Bucket(bucket, settings or S3Settings())
         self._prefix = prefix
         self._tidied: set[str] = set()
@@ -72,12 +72,12 @@ class S3Store:
             if not self._is_stored(ref):
                 self._complete(ref, manifest)
         except VersionTakenError:
-            with suppress(StoreError):  # uploaded in vain; nobody sees it
+            with suppress(StoreError):  # the upload was in vain; no reader sees it
                 self.remove(ref)
             raise
 
     def fetch(self, ref: VersionRef, cache: Path) -> Path:
-        """A folder of `cache`, downloaded where it isn't there yet."""
+        """The version's folder in `cache`, downloaded if absent."""
         integrity.require_safe(ref)
         return fetch_into(cache, ref, self.location, lambda: self.manifest(ref), lambda n, p: self._download(ref, n, p))
 
@@ -101,7 +101,7 @@ class S3Store:
                     yield VersionRef(tenant, model, version, f"sha256:{digest}"), item.modified
 
     def _is_stored(self, ref: VersionRef) -> bool:
-        """StoreError when only another digest is stored under the name."""
+        """StoreError if only another digest is stored under the name."""
         siblings = self._siblings(ref)
         if siblings and ref not in siblings:
             raise integrity.taken(ref, [other.digest for other in siblings])
@@ -121,7 +121,7 @@ class S3Store:
                 report(-progress.sent)
 
     def _complete(self, ref: VersionRef, manifest: Manifest) -> None:
-        """Writes the manifest, reads it back, and takes it away again if another digest was first."""
+        """Writes the manifest, reads it back, and deletes it again if another digest was first."""
         self._write_manifest(ref, manifest.to_bytes())
         siblings = self._siblings(ref)
         mine = siblings.pop(ref, None)
@@ -160,12 +160,12 @@ class S3Store:
         return True
 
     def _tidy(self, tenant: str) -> None:
-        """Once a tenant: ends uploads that were killed long ago, of which the server keeps the parts for ever."""
+        """Once for each tenant: aborts uploads that were killed long ago, whose parts the server would keep."""
         with self._tidying:
             if tenant in self._tidied:
                 return
             self._tidied.add(tenant)
-        with suppress(StoreError):  # these credentials may not, or the server can't; nothing depends on it
+        with suppress(StoreError):  # not permitted, or not supported by the server; nothing depends on it
             old = datetime.now(UTC) - LEFTOVER_AGE
             for key, upload in self._bucket.uploads_before(f"{self._prefix}{tenant}/", old):
                 with suppress(UploadGoneError):
@@ -173,7 +173,7 @@ class S3Store:
 
 
 class _Progress:
-    """Reports, and remembers how much, so that a failed try can be taken back."""
+    """Reports progress and sums it up, so that the bytes of a failed try can be subtracted."""
 
     def __init__(self, report: Report) -> None:
         self.sent = 0

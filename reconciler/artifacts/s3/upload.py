@@ -1,6 +1,6 @@
-"""One stream of chunks into one object, and the proof that it arrived.
+"""Uploads one stream of chunks into one object, and verifies that it arrived.
 
-Called by `store.py` for every file of a version. Parts are uploaded in parallel; memory holds no more of them than are
+Called by `store.py` for every file of a version. Parts are uploaded in parallel; memory holds only the parts that are
 being sent. Each carries its SHA-256, so that the server refuses a damaged one; boto3's TransferManager can send such
 checksums only as trailers, which many servers other than AWS refuse. An upload that fails, or is interrupted, is
 aborted.
@@ -22,16 +22,16 @@ from reconciler.artifacts.protocol import Report, StoreError
 from reconciler.artifacts.s3.bucket import PART, WORKERS, Bucket, Part
 from reconciler.artifacts.s3.errors import UploadGoneError
 
-MAX_PARTS = 10_000  # of S3
+MAX_PARTS = 10_000  # a limit of S3
 MAX_SENDING = 12
 
 _SLOTS = threading.BoundedSemaphore(MAX_SENDING)
-"""Parts in memory and on their way, of all uploads of this process together."""
+"""Parts in memory or being sent, over all uploads of this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What is to become the object `key`. `sha256`: hex, of the whole; `size`: bytes, where known beforehand."""
+    """The upload of the object `key`. `sha256`: hex, of the whole; `size`: bytes, if known beforehand."""
 
     bucket: Bucket
     key: str
@@ -39,7 +39,7 @@ class Upload:
     size: int | None
 
     def run(self, chunks: Iterable[bytes], report: Report) -> None:
-        """Stores and verifies. Raises what the chunks raise, and StoreError, retryable when another try may help;
+        """Stores and verifies. Raises the chunks' exceptions, and StoreError, retryable if another try may help;
         the object may then hold anything or nothing."""
         parts = parts_of(chunks, max(PART, -(-(self.size or 0) // MAX_PARTS)))
         first = deque(islice(parts, 2))
@@ -57,24 +57,24 @@ class Upload:
         upload = self.bucket.start_upload(self.key)
         try:
             self._send(upload, parts, sent)
-            with suppress(UploadGoneError):  # completed, but the answer was lost and boto3 asked again: verified next
+            with suppress(UploadGoneError):  # completed, but the response was lost and boto3 retried; verified next
                 self.bucket.complete_upload(self.key, upload, sent.parts)
         except BaseException:
-            with suppress(StoreError):  # a later put collects it
+            with suppress(StoreError):  # a later put aborts it
                 self.bucket.abort_upload(self.key, upload)
             raise
 
     def _send(self, upload: str, parts: Iterator[bytes], sent: _Tally) -> None:
         flying: deque[Future[tuple[Part, int]]] = deque()
         with ThreadPoolExecutor(WORKERS, "upload") as workers:
-            for number in count(1):  # enumerate would hold on to the part that it gave last
+            for number in count(1):  # enumerate would keep a reference to its last part
                 body = _taken(parts)
                 if not body:
                     break
                 if len(flying) == WORKERS:
                     sent.add(*flying.popleft().result())
                 flying.append(workers.submit(self._send_part, upload, number, body))
-                del body  # the worker's alone, so that it is freed once it has arrived
+                del body  # referenced only by the worker, so that it is freed once it has arrived
             while flying:
                 sent.add(*flying.popleft().result())
 
@@ -86,7 +86,7 @@ class Upload:
             _SLOTS.release()
 
     def _verify(self, size: int, checksums: set[str]) -> None:
-        """By the server's own checksum, of the whole or of the parts' checksums, or else by reading it back."""
+        """Compares the server's own checksum (of the whole or of the parts' checksums), else reads the object back."""
         facts = self.bucket.head(self.key)
         if facts.size != size:
             raise self._differs(f"{facts.size} bytes instead of {size}")
@@ -131,7 +131,7 @@ class _Tally:
 
 
 def parts_of(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
-    """The same bytes in parts of one size, the last one shorter; none is empty. A part is held until it was taken."""
+    """The same bytes in parts of one size, the last one shorter; none is empty. Keeps a part only until it is taken."""
     waiting: list[memoryview] = []
     lacking = part_bytes
     for chunk in chunks:
@@ -147,7 +147,7 @@ def parts_of(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
 
 
 def _taken(parts: Iterator[bytes]) -> bytes:
-    """The next part, with a slot that whoever sends it gives back; no bytes and no slot after the last one."""
+    """The next part, with a slot that its sender must release; after the last part empty bytes without a slot."""
     _SLOTS.acquire()
     body = b""
     try:
@@ -165,7 +165,7 @@ def _joined(waiting: list[memoryview]) -> bytes:
 
 
 def _released(first: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    """All parts, of which none is held here once it was given away."""
+    """All parts, without keeping a reference to a part that was yielded."""
     while first:
         yield first.popleft()
     yield from rest

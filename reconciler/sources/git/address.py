@@ -1,7 +1,7 @@
-"""Which repositories may be fetched from, and which refs may be asked for. Purely lexical, but for local paths.
+"""Which repositories may be fetched from, and which refs may be asked for. Purely lexical, except for local paths.
 
-In: a URL and a ref as a user or platform.yaml wrote them. Out: an Address and a Wanted that can't be taken for an
-option or another transport by git. Called by `source.py`.
+In: a URL and a ref as a user or platform.yaml wrote them. Out: an Address and a Wanted that git can't
+mistake for an option or another transport. Called by `source.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.
 
 
 class GitTransport(StrEnum):
-    """The only ones that git is allowed for a repository: each its own and no other."""
+    """The transports that may be used; for each repository git is allowed only the one in its URL."""
 
     HTTPS = "https"
     SSH = "ssh"
@@ -45,12 +45,12 @@ class GitTransport(StrEnum):
 class Address:
     """Where a repository is. Never holds a credential."""
 
-    url: str  # as git is given it; an absolute path for a local one
+    url: str  # as passed to git; an absolute path for a local repository
     transport: GitTransport
 
     @property
     def origin(self) -> str | None:
-        """scheme://host[:port], which credentials belong to; None where there are none over HTTP."""
+        """scheme://host[:port], to which credentials belong; None for other transports than HTTP."""
         if self.transport not in (GitTransport.HTTPS, GitTransport.HTTP):
             return None
         return f"{self.transport}://{urlsplit(self.url).netloc.lower()}"
@@ -61,7 +61,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be fetched: `text` as a user wrote it, and the full names that it may stand for, best first."""
+    """The ref to fetch: `text` as a user wrote it, and the full names that it may mean, best first."""
 
     text: str
     refs: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Wanted:
 
 
 def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: bool = False) -> Address:
-    """SourceError for every other transport, and for what holds a credential or an option; it is not repeated then.
+    """SourceError for other transports, and for text with a credential or an option, which the error doesn't repeat.
 
     `allow_loopback_http` is for servers in tests.
     """
@@ -93,7 +93,7 @@ def parse_address(text: str, *, allow_local: bool = False, allow_loopback_http: 
 
 
 def parse_ref(text: str | None) -> Wanted:
-    """None stands for the repository's default branch. SourceError for what can't be a branch, tag or commit."""
+    """None means the repository's default branch. SourceError for text that can't be a branch, tag or commit."""
     if text is None or text == HEAD:
         return Wanted(HEAD, (HEAD,))
     if len(text) > MAX_REF or not text or _FORBIDDEN_IN_REF.search(text):
@@ -126,7 +126,7 @@ def _local(text: str, path: str, *, allow_local: bool) -> Address:
 
 
 def is_directory(text: str) -> bool:
-    """Whether a text is the path of one; whatever the text is."""
+    """Whether a text is the path of a directory; never raises."""
     try:
         return Path(text).is_dir()
     except (OSError, ValueError):  # too long, unreadable, with a NUL

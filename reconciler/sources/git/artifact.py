@@ -1,6 +1,6 @@
 """The artifacts of a commit: a file, or a folder that is packed while it is read.
 
-In: a listing and a checked path. Out: a SourceArtifact, known by the ids of its objects. Called by `source.py`.
+In: a listing and a checked path. Out: a SourceArtifact, identified by the ids of its objects. Called by `source.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtime.packing import PackEntry, pack, packed_size
 
 
 def git_artifact(listing: Listing, contents: Contents, path: SourcePath) -> SourceArtifact:
-    """SourceError when nothing readable is there, or a Git LFS pointer that can't be resolved."""
+    """SourceError if nothing readable is there, or only a Git LFS pointer that can't be resolved."""
     entry = listing.find(path)
     if entry is None:
         return _Folder(listing, contents, path).artifact()

@@ -33,8 +33,8 @@ _KEPT_STDERR = 16 * 1024
 _GRACE_SECONDS = 5.0
 
 
-class GitFailed(Exception):  # noqa: N818 - an answer of git, made an error by `errors.py`
-    """`stderr`: what git said, scrubbed of secrets and control characters."""
+class GitFailed(Exception):  # noqa: N818 - `errors.py` turns it into an error
+    """`stderr`: git's messages without secrets and control characters."""
 
     def __init__(self, stderr: str, *, timed_out: bool = False) -> None:
         super().__init__(stderr)
@@ -47,14 +47,14 @@ class GitOptions:
     seconds: float | None = None
     stdin: bool = False
     progress: Progress | None = None
-    git_dir: Path | None = None  # another repository than the one of this Git
+    git_dir: Path | None = None  # a repository other than this Git's own
 
 
 DEFAULTS = GitOptions()
 
 
 class Git:
-    """Commands on one bare repository, with a configuration and variables of our own."""
+    """Runs commands on one bare repository, with our own configuration and variables."""
 
     def __init__(self, git_dir: Path, variables: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
         self._git_dir = git_dir
@@ -62,7 +62,7 @@ class Git:
         self._secrets = tuple(secrets)
 
     def run(self, *arguments: str, data: bytes = b"", options: GitOptions = DEFAULTS) -> bytes:
-        """The output of a command that ended well, at most MAX_OUTPUT bytes of it. `data`: a few bytes to read."""
+        """The output of a successful command, at most MAX_OUTPUT bytes. `data`: a few bytes for its stdin."""
         with self.start(*arguments, options=replace(options, stdin=bool(data))) as process:
             if data:
                 process.feed(data)
@@ -73,7 +73,7 @@ class Git:
         return output
 
     def start(self, *arguments: str, options: GitOptions = DEFAULTS) -> Process:
-        """A running command, to be used as a context manager, which ends it."""
+        """Starts a command; use it as a context manager, whose exit ends the process."""
         git = _git_class()
         executable = git.GIT_PYTHON_GIT_EXECUTABLE or "git"
         command = ["env", *_unset(self._variables), executable, f"--git-dir={options.git_dir or self._git_dir}"]
@@ -87,7 +87,7 @@ class Git:
                 istream=subprocess.PIPE if options.stdin else None,
                 as_process=True,
                 env=variables,
-                start_new_session=True,  # so that what it starts (ssh, helpers) ends with it
+                start_new_session=True,  # so that its children (ssh, helpers) end with it
             )
         return Process(started, self._secrets, options, refused)
 
@@ -125,18 +125,18 @@ class Process:
         return self._process.stdin
 
     def feed(self, data: bytes) -> None:
-        """All that the command reads, and no more. One that has ended already says why by its status."""
+        """Writes the whole input and closes stdin. A command that ended early reports why by its exit status."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.write(data)
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
 
     def stop_clock(self) -> None:
-        """From here on the command may take as long as its reader does."""
+        """Ends the time limit: from here on the command may take as long as its reader does."""
         self._timer.cancel()
 
     def finish(self) -> None:
-        """Waits for the end. GitFailed unless the command ended well."""
+        """Waits for the end. GitFailed unless the command succeeded."""
         status = self._process.wait()
         self.stop_clock()
         self._drain.join(_GRACE_SECONDS)
@@ -148,7 +148,7 @@ class Process:
         return GitFailed(text.strip(), timed_out=self._timed_out)
 
     def close(self) -> None:
-        """Ends the process, if it still runs, and all that it started."""
+        """Ends the process, if it still runs, and its children."""
         self.stop_clock()
         self._signal(signal.SIGTERM)
         for pipe in (self._process.stdin, self._process.stdout):
@@ -217,6 +217,6 @@ def _installed() -> Iterator[None]:
 
 
 def _unset(kept: Mapping[str, str]) -> list[str]:
-    """Arguments of env(1) that take away what GitPython, which passes on the whole environment, would let through."""
+    """Arguments of env(1) that unset all other variables, because GitPython passes on the whole environment."""
     names = [name for name in os.environ if name not in PASSED and name not in kept and "=" not in name]
     return [argument for name in sorted(names) for argument in ("-u", name)]

@@ -1,6 +1,6 @@
-"""What git gets besides its arguments: a configuration file and environment variables of our own.
+"""The configuration file and environment variables that git gets from us.
 
-The user's and the machine's configuration are not read, and no variable reaches git that isn't named here, so that
+The user's and the machine's configuration are not read, and git gets only the variables that are named here, so that
 neither a repository nor an environment can make git run or read anything else. Called by `mirror.py`.
 """
 
@@ -20,21 +20,21 @@ PASSED = frozenset(
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     }
 )
-"""Variables of ours that git inherits."""
+"""The variables of our environment that git inherits."""
 
 SSH_KEY = "KUBESERVE_GIT_SSH_KEY_FILE"
 SSH_KNOWN_HOSTS = "KUBESERVE_GIT_KNOWN_HOSTS_FILE"
 SSH_CONNECT_SECONDS = 20
 STALLED_SECONDS = 60
-"""An HTTP transfer without a byte for so long is given up."""
+"""Seconds without a byte after which an HTTP transfer is given up."""
 
 HELPER_REFUSED = "KUBESERVE_HELPER_REFUSED"
-"""The path of a file that says that the server refused the login to this one command."""
+"""The path of a file that exists once the server has refused the login of this command."""
 
 HELPER_USERNAME = "KUBESERVE_HELPER_USERNAME"
 HELPER_PASSWORD = "KUBESERVE_HELPER_PASSWORD"  # noqa: S105 - the variable's name
 
-# gitcredentials(7). A login that was refused is not given again: git-lfs would try it without end.
+# gitcredentials(7). A refused login is not offered again, because git-lfs would try it for ever.
 _HELPER = (
     f'!f() {{ case "$1" in get) test -e "${HELPER_REFUSED}" || '
     f'printf \'username=%s\\npassword=%s\\n\' "${HELPER_USERNAME}" "${HELPER_PASSWORD}";; '
@@ -85,7 +85,7 @@ def git_config(address: Address, environ: Mapping[str, str], *, has_credentials:
 def git_variables(
     address: Address, config: Path, credentials: Credentials | None, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """What is set for git beside the variables that it inherits."""
+    """The variables that are set for git, besides those that it inherits."""
     variables = {
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -1,7 +1,7 @@
-"""Contents of files of a repository, wherever they are kept: in the object database, or by Git LFS.
+"""Contents of a repository's files, from the object database or from Git LFS.
 
-In: an entry of a listing. Out: its beginning, or a stream of it. An object that can't be read condemns the mirror, so
-that the next round makes it anew. Called by `source.py` and `artifact.py`.
+In: an entry of a listing. Out: its first bytes, or a stream of it. If an object can't be read, the mirror is marked
+as broken, and the next round creates it again. Called by `source.py` and `artifact.py`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from runtime.formats import HEAD_SIZE
 from specs.untrusted import Untrusted
 
 MAX_HEADS = 20_000
-"""Beginnings of files that are remembered: reading one takes the whole file, a process, or a download."""
+"""Cached first bytes of files: without the cache, each takes a whole file, a process, or a download."""
 
 TINY = 16 * 1024
-"""Bytes up to which a file is read again instead."""
+"""Files up to this size (bytes) are not cached but read again."""
 
 
 class Contents:
@@ -37,7 +37,7 @@ class Contents:
         self._heads = CacheFile(mirror.folder / "heads.json", MAX_HEADS)
 
     def pointer(self, path: SourcePath, entry: TreeEntry) -> Pointer | None:
-        """What stands in a file that is a Git LFS pointer. SourceError when nothing here can resolve it."""
+        """The Git LFS pointer in a file, else None. SourceError if nothing here can resolve it."""
         if entry.size > MAX_POINTER:
             return None
         with self._guard(path):
@@ -58,24 +58,24 @@ class Contents:
         else:
             head = b""
             with self.open(path, entry, pointer) as chunks:
-                for chunk in chunks:  # to its end, where it is verified
+                for chunk in chunks:  # to the end, because only there it is verified
                     head = head or chunk[:HEAD_SIZE]
         self._heads.put(key, b64encode(head).decode())
         return head
 
     def beginning(self, path: SourcePath, entry: TreeEntry, length: int) -> bytes:
-        """The first bytes of what is in the object database."""
+        """The first bytes of a file in the object database."""
         with self._guard(path):
             return self._blobs.beginning(entry, length)
 
     def open(
         self, path: SourcePath, entry: TreeEntry, pointer: Pointer | None
     ) -> AbstractContextManager[Iterator[bytes]]:
-        """All of it, in chunks."""
+        """The whole file, in chunks."""
         return open_lfs(self._mirror, path, pointer) if pointer else self._open_blob(path, entry)
 
     def open_file(self, path: SourcePath, entry: TreeEntry, pointer: Pointer | None) -> BinaryIO:
-        """All of it, as a file."""
+        """The whole file, as a file object."""
         return cast(BinaryIO, BufferedReader(_ChunkFile(self.open(path, entry, pointer)), CHUNK))
 
     def save(self) -> None:

@@ -1,4 +1,4 @@
-"""Credentials for Git over HTTPS, from the environment or a file, and how they are kept out of what is shown.
+"""Credentials for Git over HTTPS, from the environment or a file, and how messages are kept free of them.
 
     KUBESERVE_GIT_USERNAME, KUBESERVE_GIT_PASSWORD    a user and password for the source's host, or
     KUBESERVE_GIT_TOKEN                               a token instead
@@ -27,7 +27,7 @@ TOKEN = "KUBESERVE_GIT_TOKEN"  # noqa: S105
 FILE = "KUBESERVE_GIT_CREDENTIALS_FILE"
 
 TOKEN_USER = "x-access-token"  # noqa: S105 - a user, not a token
-"""Hosts take any user with a token, or document this one."""
+"""Git hosts accept any user name with a token, or document this one."""
 
 MAX_FILE_BYTES = 64 * 1024
 
@@ -51,7 +51,7 @@ class Credentials:
 
 
 def find_credentials(origin: str | None, environ: Mapping[str, str]) -> Credentials | None:
-    """What the environment provides for a server (scheme://host[:port]); None when it provides nothing."""
+    """The credentials in the environment for a server (scheme://host[:port]); None if there are none."""
     if origin is None:
         return None
     if (path := environ.get(FILE)) and (found := _from_file(Path(path), origin)):
@@ -66,7 +66,7 @@ def find_credentials(origin: str | None, environ: Mapping[str, str]) -> Credenti
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Text of git or a server without passwords, userinfo in URLs, and what a terminal would obey."""
+    """Text of git or a server without passwords, userinfo in URLs, and terminal control sequences."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, HIDDEN)

@@ -1,6 +1,6 @@
-"""What git's messages mean to a user: what happened, and what to do about it.
+"""Explains git's messages: what happened, and how to fix it.
 
-In: a GitFailed. Out: a SourceError, and whether the other side or our mirror is to blame. Called by `mirror.py`
+In: a GitFailed. Out: a SourceError, and whether the server or our mirror is at fault. Called by `mirror.py`
 and `lfs.py`.
 """
 
@@ -47,7 +47,7 @@ _OVER_HTTPS = (
     f"{credentials.FILE}, that may read the repository."
 )
 
-# In this order: the first that is found decides.
+# The first pattern that matches decides.
 _MEANINGS = (
     _meaning(
         r"No space left on device|disk quota exceeded",
@@ -109,7 +109,7 @@ _MEANINGS = (
 
 
 def explain(failure: GitFailed, address: Address, folder: Path) -> SourceError:
-    """The error that a user is shown. `folder`: where the mirror is kept."""
+    """The error to show to the user. `folder`: where the mirror is kept."""
     if failure.timed_out:
         return SourceError("Git took too long", f"{address} did not answer in time. It is tried again.", retryable=True)
     for meaning in _MEANINGS:
@@ -122,7 +122,7 @@ def explain(failure: GitFailed, address: Address, folder: Path) -> SourceError:
 
 
 def incomplete_clone(address: Address, *, is_partial: bool) -> SourceError:
-    """A repository of this machine that lacks objects of the commit: git doesn't fetch them on behalf of a reader."""
+    """For a local repository that lacks objects of the commit: git doesn't fetch them when another process reads it."""
     kind, option = ("partial", "--refetch --no-filter") if is_partial else ("shallow", "--unshallow")
     command = f"git -C {shlex.quote(address.url)} fetch {option}"
     return SourceError(

@@ -1,7 +1,7 @@
-"""Files that Git LFS keeps: what their pointers say, and the bytes that git-lfs brings.
+"""Files in Git LFS: parses their pointers, and streams their bytes from git-lfs.
 
 In: the content of a small file. Out: its size and sha256 without reading more, and a stream that is verified against
-both. git-lfs asks the server that belongs to the source's own URL; what a repository's .lfsconfig says is not read.
+both. git-lfs uses the server of the source's own URL; a repository's .lfsconfig is ignored.
 Called by `contents.py` and `artifact.py`.
 """
 
@@ -35,7 +35,7 @@ class Pointer:
 
 
 def parse_pointer(path: SourcePath, content: bytes) -> Pointer | None:
-    """None for what isn't a pointer. SourceError for one that can't be understood."""
+    """None if the content isn't a pointer. SourceError for a malformed pointer."""
     if not is_lfs_pointer(content):
         return None
     match = _POINTER.fullmatch(content.replace(b"\r\n", b"\n"))
@@ -47,7 +47,7 @@ def parse_pointer(path: SourcePath, content: bytes) -> Pointer | None:
 
 
 def require_lfs(path: SourcePath) -> None:
-    """SourceError where git-lfs is not installed."""
+    """SourceError if git-lfs is not installed."""
     if shutil.which("git-lfs") is None:
         raise path.lfs_pointer("Install git-lfs, which fetches it (https://git-lfs.com)")
 
@@ -65,7 +65,7 @@ def _verified(mirror: Mirror, path: SourcePath, pointer: Pointer, process: Proce
     hasher = hashlib.sha256()
     size = 0
     while chunk := process.stdout.read(CHUNK):
-        process.stop_clock()  # git-lfs gives the first byte once it has them all
+        process.stop_clock()  # git-lfs writes the first byte only when it has the whole file
         hasher.update(chunk)
         size += len(chunk)
         if size > pointer.size:

@@ -1,6 +1,6 @@
-"""The bare mirror of one repository: made, fetched into, put right, and made anew when it is broken.
+"""The bare mirror of one repository: creates it, fetches into it, tidies it, and creates it again if it is broken.
 
-In: an address and what is wanted of it. Out: a commit whose objects are all in the mirror. Several processes may use
+In: an address and the ref to fetch. Out: a commit whose objects are all in the mirror. Several processes may use
 one mirror; a file lock lets one of them write. Called by `source.py`.
 
     {cache}/{host and path}-{hash}/   lock, gitconfig-{hash}, mirror.git/, heads.json
@@ -28,16 +28,16 @@ from reconciler.sources.protocol import SourceError
 from specs.names import listing, nearest, quoted
 
 MAX_PACKS = 50
-"""Packs before they are put together; each fetch that brought something adds one."""
+"""The mirror is repacked when it has more packs than this; each fetch of new objects adds one."""
 
 KEPT_SECONDS = 86_400
-"""How long objects that no fetched ref has any more stay, for a round in another process that still reads them."""
+"""How long unreachable objects are kept, for a round in another process that may still read them."""
 
 _CONDEMNED = "condemned"
 _INCOMPLETE = re.compile(r"repository corruption|bad pack header|not our ref|missing|promisor", re.I)
 _OID = re.compile(OID)
 _FORMATS = {40: "sha1", 64: "sha256"}
-"""Git's object formats by the length of their ids."""
+"""Git's object formats by the length of their object ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,15 @@ class GitLimits:
 
     @property
     def lock_seconds(self) -> float:
-        """How long another process that fetches is waited for."""
+        """How long to wait for another process that fetches."""
         return self.list_seconds + self.fetch_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Tip:
-    oid: str  # as the server lists it: a commit, or an annotated tag
+    oid: str  # the object as the server lists it: a commit, or an annotated tag
     peeled: str
-    kind: str  # of what it comes down to
+    kind: str  # of the object that the tag points at
 
 
 class Mirror:
@@ -86,9 +86,9 @@ class Mirror:
         self.remote_git = Git(self.git_dir, git_variables(address, config, credentials, environ), secrets)
 
     def update(self, wanted: Wanted, known: Listing | None) -> Listing:
-        """What the newest commit of a branch, tag or commit holds; all its objects are in the mirror then.
+        """The files of the newest commit of a ref, after all its objects were fetched into the mirror.
 
-        `known` is returned when it still is the newest. SourceError when it can't be had.
+        Returns `known` if it is still the newest. SourceError if the commit can't be fetched.
         """
         with self._lock():
             for attempt in (1, 2):
@@ -102,7 +102,7 @@ class Mirror:
             raise AssertionError("unreachable")
 
     def condemn(self) -> None:
-        """Has the mirror made anew by the next update: an object of it could not be read."""
+        """Marks the mirror as broken, because an object could not be read; the next update creates it again."""
         with contextlib.suppress(OSError):
             (self.folder / _CONDEMNED).touch()
 
@@ -118,7 +118,7 @@ class Mirror:
         return explain(failure, self.address, self.folder)
 
     def _local_git_dirs(self) -> tuple[Path, Path]:
-        """Where the Git folder of a repository of this machine may be."""
+        """The paths at which a local repository may have its Git folder."""
         return Path(self.address.url, ".git"), Path(self.address.url)
 
     def _update(self, wanted: Wanted, known: Listing | None) -> Listing:
@@ -136,7 +136,7 @@ class Mirror:
         return known if known and known.commit == have.peeled else read_listing(self.git, have.peeled)
 
     def _tip(self, ref: str) -> _Tip | None:
-        """What one of our refs points at, where the mirror has it."""
+        """The object of one of our refs, if the mirror has it."""
         names = f"{ref}\n{ref}^{{}}\n".encode()
         lines = self.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", data=names).decode().splitlines()
         if len(lines) != 2 or any(line.endswith(" missing") for line in lines):
@@ -144,7 +144,7 @@ class Mirror:
         return _Tip(lines[0].split()[0], *lines[1].split())
 
     def _look_up(self, wanted: Wanted) -> tuple[str, str]:
-        """The name on the server and the object that it has there now."""
+        """The ref's name on the server, and its current object there."""
         refs = self._list(*wanted.refs)
         for name in wanted.refs:
             if name in refs:
@@ -163,14 +163,14 @@ class Mirror:
         return {name: oid for oid, name in rows if _OID.fullmatch(oid)}
 
     def _list_tips(self) -> dict[str, str]:
-        """Every branch and tag; none when there are more of them than a message could use."""
+        """Every branch and tag, for suggestions; empty if there are too many to suggest from."""
         try:
             return self._list("refs/heads/*", "refs/tags/*")
         except GitFailed:
             return {}
 
     def _expanded(self, abbreviated: str, tips: Mapping[str, str]) -> str | None:
-        """The one commit that has an abbreviated name, where the repository can be asked or it is a tip."""
+        """The full id of an abbreviated commit, if the repository is local or the commit is a branch or tag."""
         if self.address.transport is GitTransport.FILE:
             return self._expanded_locally(abbreviated)
         found = {oid for oid in tips.values() if oid.startswith(abbreviated)}
@@ -198,7 +198,7 @@ class Mirror:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Keeps a mirror that is fetched into for years from growing by all that it ever held."""
+        """Repacks and prunes, so that a mirror doesn't grow for ever."""
         old = time.time() - KEPT_SECONDS
         for file in (self.git_dir / "lfs").rglob("*"):
             if file.is_file() and file.stat().st_mtime < old:
@@ -207,7 +207,7 @@ class Mirror:
             self.git.run("gc", "--quiet", f"--prune={KEPT_SECONDS}.seconds.ago")
 
     def _ensure(self) -> None:
-        """A mirror that is whole as far as its outside tells. Only the holder of the lock may."""
+        """Creates the mirror unless it looks complete. The caller must hold the lock."""
         for leftover in (*self.folder.glob("new-*"), *self.folder.glob("old-*"), *self.folder.glob("refused-*")):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -291,5 +291,5 @@ def _folder_name(address: Address) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """A path or name of this machine needn't be UTF-8."""
+    """Encodes a local path or name, which needn't be UTF-8."""
     return text.encode(errors="surrogateescape")

@@ -1,7 +1,7 @@
-"""What a commit holds, and the bytes of it, read from the object database.
+"""Lists the files of a commit, and reads their contents from the object database.
 
-In: a commit in the mirror. Out: its files by path, and contents, small ones through one long-lived `git cat-file
---batch`, large ones as a stream of their own. Called by the other modules here.
+In: a commit in the mirror. Out: its files by path, and their contents: small files through one long-lived `git
+cat-file --batch`, each large file through a process of its own. Called by the other modules here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_FILES = 500_000
 """Files of one commit."""
 
 SMALL = CHUNK
-"""Bytes up to which a file is read whole, by the process that answers for all small ones."""
+"""Files up to this size (bytes) are read whole, through the process that all small files share."""
 
 _ENTRY = re.compile(rb"(\d{6}) (\w+) (" + OID.encode() + rb") +(\d+|-)\t(.+)", re.S)
 
@@ -47,7 +47,7 @@ class TreeEntry(NamedTuple):
         return self.mode == "100755"
 
     def refuse_special(self, path: SourcePath, depth: int) -> None:
-        """SourceError unless it is a file; `depth` is its component of `path`."""
+        """SourceError unless the entry is a file; `depth` is the index of its component in `path`."""
         if self.is_symlink:
             raise path.symlink(depth)
         if not self.is_file:
@@ -63,8 +63,8 @@ class Listing:
         self._paths = sorted(entries)
 
     def find(self, path: SourcePath) -> TreeEntry | None:
-        """The file at a path, or None for a folder. SourceError for a symlink or submodule anywhere on the way, and
-        for nothing."""
+        """The file at a path, or None for a folder. SourceError for a symlink or submodule anywhere on the path, and
+        if the path doesn't exist."""
         last = len(path.parts) - 1
         for depth in range(len(path.parts)):
             entry = self.entries.get("/".join(path.parts[: depth + 1]))
@@ -92,7 +92,7 @@ class Listing:
 
 
 def read_listing(git: Git, commit: str) -> Listing:
-    """The files of a commit. GitFailed when the mirror lacks an object of it: the size of each is looked up."""
+    """The files of a commit, with their sizes. GitFailed if the mirror lacks one of its objects."""
     entries: dict[str, TreeEntry] = {}
     with git.start("ls-tree", "-r", "-l", "-z", "--full-tree", commit) as process:
         for record in _records(process.stdout):
@@ -109,7 +109,7 @@ def read_listing(git: Git, commit: str) -> Listing:
 
 
 class Blobs:
-    """Contents by object id. Safe for threads. What can't be read is a GitFailed."""
+    """Contents by object id. Safe for threads. Raises GitFailed for an object that can't be read."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
@@ -124,7 +124,7 @@ class Blobs:
             try:
                 return self._ask(entry.oid)
             except (OSError, ValueError, GitFailed) as error:
-                self._end_batch()  # what it answers next could belong to this question
+                self._end_batch()  # its next answer could belong to this request
                 raise GitFailed(f"git cat-file --batch: {entry.oid}: {error}") from error
 
     @contextmanager

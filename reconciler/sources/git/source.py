@@ -1,4 +1,4 @@
-"""What the round sees of a Git repository: its newest commit, the specs of it, and its artifacts.
+"""A Git repository as a source: its newest commit, that commit's specs, and its artifacts.
 
 In: a URL and a ref. Out: as `sources/protocol.py` says. `factory.py` opens it for the first stage of a round.
 """
@@ -31,9 +31,9 @@ class GitAccess:
     """How repositories are reached, and where their mirrors are kept."""
 
     cache: Path
-    allow_local: bool = False  # paths of this machine as well as https:// and ssh://
+    allow_local: bool = False  # allows local paths, besides https:// and ssh://
     allow_loopback_http: bool = False  # for servers in tests
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # where credentials are found
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # holds the credentials
     limits: GitLimits = field(default_factory=GitLimits)
     progress: Progress | None = None
 
@@ -42,7 +42,7 @@ class GitSource:
     """Safe for threads once it is resolved."""
 
     def __init__(self, name: str, url: str, ref: str | None, access: GitAccess) -> None:
-        """`ref`: a branch, a tag or a commit; None for the default branch. SourceError for what is refused."""
+        """`ref`: a branch, a tag or a commit; None for the default branch. SourceError for a refused URL or ref."""
         self._name = name
         self._address = parse_address(
             url, allow_local=access.allow_local, allow_loopback_http=access.allow_loopback_http
@@ -62,7 +62,7 @@ class GitSource:
         return str(self._address)
 
     def resolve(self) -> Revision:
-        """The newest commit of the ref. Asks the server, and fetches what the mirror lacks."""
+        """The newest commit of the ref. Asks the server, and fetches the objects that the mirror lacks."""
         self._contents.save()
         self._newest = self._mirror.update(self._wanted, self._newest)
         commit = self._newest.commit

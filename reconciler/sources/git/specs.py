@@ -1,6 +1,7 @@
-"""The specs of a commit, and the places in it where a spec may be that are not read.
+"""The specs of a commit, and the places in it that are not read although they may hold a spec.
 
-In: a listing and the contents behind it. Out: what `directory.py` answers for the same files. Called by `source.py`.
+In: a listing and the contents behind it. Out: what `directory.py` returns for the same files. Called by
+`source.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from specs.models.paths import TOOL_FOLDERS, is_skipped_folder, is_spec_name
 from specs.syntax.reader import MAX_FILE_BYTES
 
 MAX_LINKS = 40
-"""Symlinks that are followed from one to the next, as Linux does."""
+"""The longest chain of symlinks that is followed, as on Linux."""
 
 MAX_TARGET = 4096
 
@@ -79,7 +80,7 @@ class SpecReader:
         return linked_folder(path) if self._leads_away(path, entry) else None
 
     def _leads_away(self, path: str, entry: TreeEntry) -> bool:
-        """Whether a symlink leads to a folder whose specs are not read, or to a place that is unknown."""
+        """Whether a symlink leads to a folder whose specs are not read, or to an unknown place."""
         for _ in range(MAX_LINKS):
             content = self._contents.beginning(SourcePath(tuple(path.split("/"))), entry, MAX_TARGET)
             target = content.decode(errors="surrogateescape")
@@ -103,7 +104,7 @@ class SpecReader:
 
 
 def _hidden(path: str) -> Iterator[str]:
-    """The folders on the way to a file from the first one on whose name starts with a dot."""
+    """The folders on a file's path, beginning with the first whose name starts with a dot."""
     folders = path.split("/")[:-1]
     for depth in range(len(folders)):
         if is_hidden(folders[: depth + 1]):

@@ -1,6 +1,6 @@
 {{/*
-Lists what is rendered, once a release: `.Values.rendered.variants` and `.Values.rendered.deployments`.
-Without entries in the values they hold the one model that the values describe; of a named deployment only the variant.
+Lists the variants and deployments to render, once for each release: `.Values.rendered.variants` and `.Values.rendered.deployments`.
+Without entries in the values, the lists hold the single model of the values; if `deployment` is set, only its variant.
 */}}
 {{- define "model-serving.prepare" -}}
 {{- if not (hasKey .Values "rendered") -}}
@@ -23,7 +23,7 @@ Without entries in the values they hold the one model that the values describe; 
 {{- end -}}
 {{- end -}}
 
-{{/* Fills in what one entry leaves to the values, and to the release. Takes the root, the values and the entry. */}}
+{{/* Fills in an entry's missing values from the chart's values and the release. Takes the root, the values and the entry. */}}
 {{- define "model-serving.complete" -}}
 {{- $root := index . 0 -}}
 {{- $entry := index . 2 -}}
@@ -41,7 +41,7 @@ Without entries in the values they hold the one model that the values describe; 
 {{- $_ := set $entry "marks" (include "model-serving.labels" $entry) -}}
 {{- end -}}
 
-{{/* An object as YAML. Takes the entry and the object. A thousand entries mostly hold the same ones: each is written once. */}}
+{{/* An object as YAML. Takes the entry and the object. Converts equal objects once, because a thousand entries mostly share theirs. */}}
 {{- define "model-serving.yaml" -}}
 {{- $texts := get (index . 0) "texts" -}}
 {{- $key := index . 1 | toJson -}}
@@ -89,18 +89,18 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The same for what routes to a deployment, which has annotations of its own. */}}
+{{/* The same for an HTTPRoute or Ingress, which also has the annotations of `routing`. */}}
 {{- define "model-serving.routeMetadata" -}}
 {{- $annotations := mustMergeOverwrite (dict) .annotations .routing.annotations -}}
 {{- include "model-serving.metadata" (mustMergeOverwrite (dict) . (dict "annotations" $annotations)) -}}
 {{- end -}}
 
-{{/* What tells the pods of a variant from all others. It can't be changed in place, so it holds nothing else. */}}
+{{/* The label that selects the pods of a variant. A selector can't be changed in place, so it has no other labels. */}}
 {{- define "model-serving.selector" -}}
 kubeserve.io/variant: {{ .name | quote }}
 {{- end -}}
 
-{{/* The paths that a deployment answers under; the server answers them as they are. */}}
+{{/* The path prefix of a deployment; the server expects it in the request. */}}
 {{- define "model-serving.path" -}}
 /{{ .tenant }}/{{ .deployment | default .name }}
 {{- end -}}

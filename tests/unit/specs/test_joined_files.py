@@ -1,4 +1,4 @@
-"""Several files speak for one tenant; one broken tenant stops that tenant only, and nobody loses anything by it."""
+"""Several files define one tenant; a broken tenant stops only that tenant, and nothing is deleted because of it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_file_with_its_tenant_twice_holds_both() -> None:
 def test_an_empty_file_is_not_taken_for_a_wish_to_delete() -> None:
     [problem] = load("").problems
     assert problem.summary == "Empty spec"
-    assert "not taken for a wish to delete" in problem.detail
+    assert "nothing is applied or deleted because of it" in problem.detail
 
 
 def test_a_tenant_may_ask_for_nothing() -> None:
@@ -149,7 +149,7 @@ def test_a_file_outside_of_its_tenants_paths_is_refused_and_deletes_nothing() ->
     loaded = load_files({**good, "teams/other/kubeserve.yaml": HEAD + "deployments: {x: {model: none}}\n"}, platform)
     [problem] = loaded.problems
     assert problem.summary == "Outside of the tenant's paths"
-    assert "Tenant 'fraud' may only speak in files at teams/fraud/**." in problem.detail
+    assert "Tenant 'fraud' may only have specs at teams/fraud/**." in problem.detail
     assert str(problem.place) == "teams/other/kubeserve.yaml:2:9"
     assert set(loaded.tenants) == {"fraud"}, "nobody else can break it"
     assert loaded.broken == frozenset()
