@@ -101,6 +101,36 @@ def test_a_protocol_that_resumes_its_transport_does_not_shorten_the_pause() -> N
         runner.run(run())
 
 
+def test_the_rest_of_a_large_read_does_not_end_a_pause_of_the_protocol_itself() -> None:
+    class Full(Reader):
+        """Pauses at its first read, as aiohttp does when nobody takes the body."""
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if len(self.reads) == 1:
+                self.transport.pause_reading()
+
+    async def run() -> None:
+        reader = Full()
+        ours, theirs = socket.socketpair()
+        bounded = BoundedReads(reader)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: bounded, theirs)
+        bounded.data_received(b"x" * (2 * READ_BYTES + 1))  # larger than a read of a socket pair
+        ours.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(ours, b"more")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [size for _, size in reader.reads] == [READ_BYTES, READ_BYTES, 1]
+        assert not reader.transport.is_reading()
+        reader.transport.resume_reading()
+        ours.close()
+        await asyncio.wait_for(reader.ended, 20)
+        assert reader.received == 2 * READ_BYTES + 5
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
 def test_what_came_before_the_end_is_handed_on_though_it_was_held() -> None:
     async def run() -> None:
         reader = Reader(seconds=2 * SLOW_SECONDS)
