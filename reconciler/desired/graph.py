@@ -5,14 +5,13 @@ The last stage of the desired state, once the digests of all artifacts are known
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import orjson
 
-from reconciler.model.graph_digest import sha256_digest
+from reconciler.model.graph_digest import sha256_digest, short_hash
 from reconciler.model.resources import (
     JSON,
     Desired,
@@ -98,8 +97,9 @@ def _variants(
             "drain": spec.timeouts.drain,
             "runtime": runtime,
         }
+        digest = short_hash(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), VARIANT_HASH_LENGTH)
         variant = DesiredVariant(
-            id=variant_id(tenant, f"{name}-{_short_hash(content)}"),
+            id=variant_id(tenant, f"{name}-{digest}"),
             deployment=deployment,
             version=version.id,
             model=spec.model,
@@ -120,8 +120,3 @@ def _variants(
 
 def _env_value(value: str | SecretRefSpec) -> str | SecretRef:
     return value if isinstance(value, str) else SecretRef(value.secret, value.key)
-
-
-def _short_hash(content: JSON) -> str:
-    encoded = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(encoded).hexdigest()[:VARIANT_HASH_LENGTH]

@@ -8,16 +8,17 @@ when it changes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
 
+from reconciler.model.graph_digest import short_hash
 from reconciler.model.resources import JSON, DesiredVariant, Replicas, SecretRef
 from specs.credentials import hide_credentials, looks_like_credential
 from specs.models.quantities import format_cpu, format_memory
 
+_HASH_LENGTH = 8
 _OUR_WORDS = ("secret ", "hidden (", '"')
 
 
@@ -62,7 +63,7 @@ def shares(weights: Mapping[str, int]) -> str:
 
 def hidden(value: str) -> str:
     """What stands for a credential: it differs when that does."""
-    return f"hidden ({_short_hash(value.encode())})"
+    return f"hidden ({short_hash(value.encode(), _HASH_LENGTH)})"
 
 
 def _replicas(replicas: Replicas) -> str:
@@ -72,7 +73,7 @@ def _replicas(replicas: Replicas) -> str:
 def _checks(checks: tuple[JSON, ...]) -> str:
     if not checks:
         return "none"
-    return f"{len(checks)} ({_short_hash(orjson.dumps(checks, option=orjson.OPT_SORT_KEYS))})"
+    return f"{len(checks)} ({short_hash(orjson.dumps(checks, option=orjson.OPT_SORT_KEYS), _HASH_LENGTH)})"
 
 
 def _env(name: str, value: str | SecretRef) -> str:
@@ -82,7 +83,3 @@ def _env(name: str, value: str | SecretRef) -> str:
         return hidden(value)
     # In quotes where it could be taken for a reference, a hidden value, or no value at all.
     return orjson.dumps(value).decode() if value == "none" or value.startswith(_OUR_WORDS) else value
-
-
-def _short_hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Digests of a desired graph, which bind saved plans and records to exactly what the specs asked for. Pure."""
+"""Digests: of bytes, and of a desired graph, which bind saved plans and records to what the specs asked for. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ def deployment_digest(desired: Desired, deployment: DesiredDeployment) -> str:
 
 
 def sha256_digest(content: bytes) -> str:
+    """`sha256:` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def short_hash(content: bytes, length: int) -> str:
+    """The first `length` hex digits of the sha256."""
+    return hashlib.sha256(content).hexdigest()[:length]
 
 
 def _jsonable(resource: DesiredTenant | DesiredVersion | DesiredDeployment | DesiredVariant) -> JSON:

@@ -5,11 +5,10 @@ Called by `reconcile.py`. Everything is one pass over dictionaries: linear in th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 
 from reconciler.model.described import FieldChange
-from reconciler.model.graph_digest import deployment_digest, graph_digest
+from reconciler.model.graph_digest import deployment_digest, graph_digest, sha256_digest
 from reconciler.model.resources import (
     DesiredDeployment,
     DesiredVariant,
@@ -224,4 +223,4 @@ def _prepared_digest(changes: Iterable[Change], prepared: Prepared) -> str:
 
 
 def _digest(lines: Iterable[str]) -> str:
-    return "sha256:" + hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return sha256_digest("\n".join(sorted(lines)).encode())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 
+from reconciler.model.graph_digest import sha256_digest
 from reconciler.model.resources import JSON
 from reconciler.model.text import json_text
 from reconciler.plan.model import Change, Plan
@@ -46,7 +46,7 @@ def render_json(plan: Plan) -> str:
 def plan_digest(document: JSON) -> str:
     """Equal for plans with the same effect, also when their specs come from different commits."""
     rest = {key: value for key, value in document.items() if key != "revision"}
-    return "sha256:" + hashlib.sha256(json_text(rest, sort=True).encode()).hexdigest()
+    return sha256_digest(json_text(rest, sort=True).encode())
 
 
 def _change(change: Change, objects: Objects | None) -> JSON:

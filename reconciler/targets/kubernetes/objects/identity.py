@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +9,7 @@ from enum import StrEnum
 import orjson
 
 from reconciler.model import resources
+from reconciler.model.graph_digest import sha256_digest
 from reconciler.model.resources import JSON, Kind, ResourceId, deployment_id, tenant_id, variant_id
 from reconciler.targets.kubernetes.objects.kinds import AUTOSCALER, WORKLOAD, ApiKind
 
@@ -122,7 +122,7 @@ def rendered_digest(found: Object) -> str:
     """The digest of an object as rendered, without the annotation that holds this digest."""
     annotations = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k != RENDERED}
     bare = {**found, "metadata": {**found["metadata"], "annotations": annotations}}
-    return "sha256:" + hashlib.sha256(orjson.dumps(bare, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return sha256_digest(orjson.dumps(bare, option=orjson.OPT_SORT_KEYS))
 
 
 def stamped(found: Object) -> Object:
