@@ -12,6 +12,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler.model.paths import Paths
@@ -49,26 +50,38 @@ def prepare_home(paths: Paths) -> None:
 def check_home(paths: Paths) -> None:
     """HomeError unless the folder, if it is there, and what is in it belong to this user and nobody else can write it.
 
-    Looks at the folder, at its entries and at those of `run/`; deeper, each mark is checked when it is read.
+    Looks at the folder, at its entries and at those of `run/`, and at what a symlink among them leads to; deeper, each
+    mark is checked when it is read.
     """
     home = paths.home
     status = _status(home)
+    if home.is_symlink() and home.lstat().st_uid not in (os.geteuid(), 0):
+        raise _foreign(home, home.lstat().st_uid)
     if status is None:
         return
+    if not stat.S_ISDIR(status.st_mode):
+        raise HomeError(
+            "KubeServe's folder is a file",
+            f"What runs, is stored and recorded is kept in the folder {home}, but a file has that name. Move it away.",
+        )
     if status.st_uid != os.geteuid():
         raise _foreign(home, status.st_uid)
-    if stat.S_ISLNK(home.lstat().st_mode) and home.lstat().st_uid not in (os.geteuid(), 0):
-        raise _foreign(home, home.lstat().st_uid)
     if _is_open(status):
-        raise HomeError(
-            "Other users can write KubeServe's folder",
-            f"{home} has mode {stat.S_IMODE(status.st_mode):04o}, so others can put into it what this user's processes "
-            f"then trust. Look at what is there, then close it: chmod -R go-rwx {home}",
-        )
+        raise _writable(home, status)
     for path in _entries(home, paths.run):
-        uid = path.lstat().st_uid
-        if uid != os.geteuid():
-            raise _mixed(home, path, uid)
+        _check_entry(home, path, is_closed=not status.st_mode & _REACHABLE_BY_OTHERS)
+
+
+def _check_entry(home: Path, path: Path, *, is_closed: bool) -> None:
+    """`is_closed`: nobody else comes through the home, so the modes of what is really in it don't matter."""
+    statuses = [path.lstat()]
+    with suppress(OSError):
+        statuses.append(path.stat())
+    for status in statuses:
+        if status.st_uid != os.geteuid():
+            raise _mixed(home, path, status.st_uid)
+    if _is_open(statuses[-1]) and (path.is_symlink() or not is_closed) and len(statuses) == 2:
+        raise _writable(path, statuses[-1])
 
 
 def denied(error: OSError, path: Path) -> str:
@@ -108,6 +121,14 @@ def _foreign(home: Path, uid: int) -> HomeError:
         "KubeServe's folder belongs to another user",
         f"{home} belongs to user {name}, who runs what is there. Run it as them: sudo -u {_quoted(name)} kubeserve "
         "apply (or the command that you need).",
+    )
+
+
+def _writable(path: Path, status: os.stat_result) -> HomeError:
+    return HomeError(
+        "Other users can write KubeServe's folder",
+        f"{Untrusted(str(path))} has mode {stat.S_IMODE(status.st_mode):04o}, so others can put into it what this "
+        f"user's processes then trust. Look at what is there, then close it: chmod -R go-rwx {Untrusted(str(path))}",
     )
 
 

@@ -116,6 +116,52 @@ def test_a_link_is_followed_only_if_nobody_else_made_it(paths: Paths, tmp_path: 
 
 
 @as_root
+@pytest.mark.parametrize("part", ["run", "state.json", "run/routes.json", "secrets"])
+def test_a_link_of_ours_does_not_lead_to_what_another_user_owns(paths: Paths, tmp_path: Path, part: str) -> None:
+    elsewhere, link = tmp_path / "elsewhere", paths.home / part
+    elsewhere.mkdir()
+    if link.exists():
+        link.rmdir()
+    link.symlink_to(elsewhere)
+    check_home(paths)
+    give_away(elsewhere)
+    assert f"{link} belongs to {OTHER}" in refusal(paths).detail
+
+
+def test_a_link_does_not_lead_to_what_others_can_write(paths: Paths, tmp_path: Path) -> None:
+    paths.run.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    paths.run.symlink_to(elsewhere)
+    assert f"chmod -R go-rwx {paths.run}" in refusal(paths).detail
+
+
+@pytest.mark.parametrize("part", ["run", "run/tenants", "run/routes.json"])
+def test_a_part_that_others_can_write_is_refused_unless_they_cannot_reach_it(paths: Paths, part: str) -> None:
+    (paths.run / "tenants").mkdir()
+    (paths.run / "routes.json").write_text("{}")
+    (paths.home / part).chmod(0o777)
+    check_home(paths)
+    paths.home.chmod(0o755)
+    assert f"{paths.home / part} has mode 0777" in refusal(paths).detail
+
+
+@as_root
+def test_the_dangling_link_of_another_user_is_refused(paths: Paths, tmp_path: Path) -> None:
+    paths.home.rename(tmp_path / "elsewhere")
+    paths.home.symlink_to(tmp_path / "nowhere")
+    os.lchown(paths.home, OTHER_UID, OTHER_UID)
+    assert OTHER in refusal(paths).detail
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.home.write_text("")
+    assert refusal(paths).summary == "KubeServe's folder is a file"
+
+
+@as_root
 @pytest.mark.parametrize(
     "read",
     [
