@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _INVISIBLE = re.compile(
     # Printable for Python, yet without a glyph: Unicode's Default_Ignorable_Code_Point and the blank of Braille.
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-    # Commands to a CI system that stand anywhere in a line: ##[error], ##vso[task…], ##teamcity[…].
+    # Commands to a CI system that may be anywhere in a line: ##[error], ##vso[task…], ##teamcity[…].
     r"|#(?=#(?:[a-z]+)?\[)"
 )
 _SEQUENCE = re.compile(

@@ -1,4 +1,4 @@
-"""The store that platform.yaml names. Called once a command, by whoever opens a workspace."""
+"""The store that platform.yaml names. Called once for each command, by `workspace.py`."""
 
 from __future__ import annotations
 

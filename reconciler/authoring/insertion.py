@@ -109,7 +109,7 @@ def _keeps_empty_lines(block: str) -> bool:
 
 
 def _new_lines(text: str, end: int, lines: Sequence[str]) -> str:
-    """Lines of their own after the line in which `end` lies, ended the way that this file ends its lines."""
+    """Inserts lines after the line that contains `end`, with the file's own line endings."""
     if text[end - 1] in "\r\n":  # after a block of text, which ends where the next line starts
         newline = _newline(text)
         return text[:end] + "".join(line + newline for line in lines) + text[end:]

@@ -32,7 +32,7 @@ class SpecEditError(KubeServeError):
 
 
 def add_digest_line(spec: Path, ref: VersionRef) -> bool:
-    """Adds a version's digest to a spec, and what stands above it where that isn't there. False: it was there.
+    """Adds a version's digest to a spec, with its parent mappings if they are missing. False: it was there already.
 
     Raises SpecErrors for a spec with errors, of another tenant, or in which the version is defined otherwise;
     SpecEditError for one that can't be read or written, or whose form is too unusual to be added to."""
@@ -81,7 +81,7 @@ def _choose(reading: Reading, ref: VersionRef) -> int:
 
 
 def _is_there(reading: Reading, ref: VersionRef) -> bool:
-    """SpecErrors when the version is defined as something else, or something else stands where it belongs."""
+    """SpecErrors if the version is defined differently, or if its place holds something else."""
     return any(_has(document, ref) for document in reading.documents if _is_of(document, ref))
 
 

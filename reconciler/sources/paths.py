@@ -44,7 +44,7 @@ class SourcePath:
             )
         if reserved := RESERVED_FOLDERS.intersection(parts):
             raise SourceError(
-                "Not an artifact", f"{shown(text)} lies in {min(reserved)}, which is never read as a model."
+                "Not an artifact", f"{shown(text)} is in {min(reserved)}, which is never read as a model."
             )
         return cls(parts)
 
@@ -126,7 +126,7 @@ def _code_points(name: str) -> str:
 
 
 def printable(path: str) -> str:
-    """A path whose bytes needn't be UTF-8 (surrogates stand for those) as text that can be shown and stored."""
+    """A path whose bytes needn't be UTF-8 (those are surrogates) as text that can be shown and stored."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 

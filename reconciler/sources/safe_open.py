@@ -90,7 +90,7 @@ def open_file_in(folder: int, path: SourcePath) -> int:
 def open_folder_in(folder: int, path: SourcePath) -> Iterator[int]:
     """A descriptor of a folder directly in an open folder."""
     if len(path.parts) > MAX_DEPTH:
-        raise SourceError("Folders too deep", f"{shown(str(path))} lies more than {MAX_DEPTH} folders deep.")
+        raise SourceError("Folders too deep", f"{shown(str(path))} is more than {MAX_DEPTH} folders deep.")
     descriptor = _open(folder, path, len(path.parts) - 1, _FOLDER)
     try:
         yield descriptor

@@ -19,7 +19,7 @@ Key = str | int
 Marks: TypeAlias = "int | dict[str, tuple[int, Marks]] | list[Marks]"
 
 KEY = "[key]"
-"""As the last of some keys: the name itself is meant, not what stands behind it. pydantic's own word."""
+"""As the last of some keys it means the key itself, not its value. pydantic uses the same word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Places:
         return self.text.problem(self.position(keys), code, summary, detail, severity)
 
     def position(self, keys: Sequence[Key]) -> int:
-        """Scalars are pointed at themselves, mappings and sequences by the key that they stand behind."""
+        """The place of a scalar is its own; the place of a mapping or sequence is that of its key."""
         marks, key_position = self._walk(keys)
         if keys and keys[-1] == KEY and key_position is not None:
             return key_position
