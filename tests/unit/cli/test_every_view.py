@@ -24,8 +24,11 @@ from reconciler.cli import console, rounds
 from reconciler.cli.commands import doctor, logs, predict, status
 from reconciler.cli.endings import ending
 from reconciler.cli.folding import MARK
+from reconciler.cli.live import live_round, live_upload
 from reconciler.cli.progress import EventPrinter
 from reconciler.doctor.findings import Checked, Finding, FindingSeverity, Report
+from reconciler.documents import outcome_document, validation_document
+from reconciler.engine.execute import Outcome
 from reconciler.engine.run import Event, Result
 from reconciler.model.described import FieldChange
 from reconciler.model.resources import Kind, ResourceId
@@ -37,6 +40,7 @@ from reconciler.plan.views.markdown import render_markdown
 from reconciler.plan.views.text import render_text
 from reconciler.state.model import Phase
 from reconciler.status.statuses import DeploymentStatus, VariantStatus, status_document
+from reconciler.targets.kubernetes.applying.events import MAX_MESSAGE, event_message
 from reconciler.targets.protocol import ObjectAction, ObjectChange, TargetError
 from specs.errors import Trouble
 from specs.problems import Problem, Severity
@@ -150,6 +154,14 @@ def show_events(text: str) -> None:
         printer(dataclasses.replace(filled(Event, text), phase=phase))
 
 
+def show_live_events(text: str) -> None:
+    with live_round(plan(text)) as listener:
+        for phase in (None, *Phase):
+            listener(dataclasses.replace(filled(Event, text), phase=phase))
+    with live_upload(text, 10) as sent:
+        sent(5)
+
+
 def show_results(text: str) -> None:
     for result in results(text):
         rounds.show_failures([result, result])
@@ -162,6 +174,7 @@ VIEWS: dict[str, Callable[[str], object]] = {
     "findings": lambda text: doctor.print_text_report(findings(text)),
     "statuses": lambda text: status.print_statuses(statuses(text), "table"),
     "events": show_events,
+    "live events": show_live_events,
     "results": show_results,
     "table": lambda text: console.print_text(console.table([("A", "B"), (text, text)], {})),
 }
@@ -169,6 +182,8 @@ DATA: dict[str, Callable[[str], Any]] = {
     "plan": lambda text: plan_document(plan(text), objects(text)),
     "statuses": lambda text: status_document(statuses(text)),
     "findings": lambda text: doctor.report_document(findings(text)),
+    "outcome": lambda text: outcome_document(plan(text), Outcome(tuple(results(text)))),
+    "validation": lambda text: validation_document([text], problems(text)),
 }
 
 
@@ -284,3 +299,12 @@ def test_every_line_of_a_detail_is_indented_even_if_foreign_text_broke_it(
     first, *others = capsys.readouterr().err.rstrip("\n").split("\n")
     assert first == "error: Summary"
     assert all(line.startswith("  ") and is_visible(line) for line in others)
+
+
+@every_hostile
+def test_a_kubernetes_event_has_one_visible_line_that_the_api_server_takes(text: str) -> None:
+    for message in (text, text * 100):
+        said = event_message(message)
+        assert said
+        assert is_visible(said)
+        assert len(said) <= MAX_MESSAGE
