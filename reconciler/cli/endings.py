@@ -40,7 +40,7 @@ def ending(error: BaseException, verbosity: int) -> int:
 
 
 def settle_stdout() -> None:
-    """What can't be written any more goes nowhere: else the interpreter would complain of it when it ends."""
+    """Discards output that can't be written any more, or the interpreter would report it when it exits."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -20,11 +20,11 @@ _SHOW_CURSOR = "\033[?25h"
 
 _announcement = "Interrupted."
 _interrupted = threading.Event()
-_told = threading.Event()
+_announced = threading.Event()
 
 
 def install() -> None:
-    """Answers to both signals, except to one that whoever started us has told us to ignore."""
+    """Handles SIGINT and SIGTERM, except one that the parent process set to be ignored (as nohup does)."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -38,8 +38,8 @@ def announce(text: str) -> None:
 
 def tell() -> None:
     """Shows the one line about an interruption, once."""
-    if not _told.is_set():
-        _told.set()
+    if not _announced.is_set():
+        _announced.set()
         _write(f"\n{_announcement}\n" if sys.stderr.isatty() else f"{_announcement}\n")  # behind a terminal's ^C
 
 

@@ -65,7 +65,7 @@ def doing(text: str) -> None:
 
 
 def progress(plan: Plan) -> AbstractContextManager[Callable[[Event], None]]:
-    """Shows how a round goes; with -v the log does that."""
+    """Shows the progress of a round; with -v the log does that."""
     if verbosity():
         return nullcontext(lambda event: None)
     if is_lively(sys.stderr):

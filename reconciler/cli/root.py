@@ -122,7 +122,7 @@ def main() -> NoReturn:
 
 
 def _writable(stream: TextIO | None) -> TextIO:
-    """A terminal may know fewer characters than we do; None stands for a stream that was closed when we came."""
+    """A stream that writes ? for what its encoding can't hold. None: the stream was closed before we started."""
     if stream is None:
         return Path(os.devnull).open("w")
     if isinstance(stream, io.TextIOWrapper):

@@ -163,7 +163,7 @@ class Scheduler:
     def _end(self, key: Hashable, error: BaseException | None) -> None:
         self._walks.pop(key, None)
         self._ended[key] = error
-        if self._stopping:  # who waits for this walk is told of the interruption itself
+        if self._stopping:  # every waiting walk gets the interruption itself
             return
         for waiting in self._joined_by.pop(key, ()):
             outstanding, join = self._joins[waiting]

@@ -82,7 +82,7 @@ def adoption_walk(run: Run, change: Change) -> Walk:
 
 
 def deletion_walk(run: Run, change: Change) -> Walk:
-    """A deployment's route first, so that nothing asks for what goes; then its variants, drained."""
+    """A deployment's route first, so that no new request reaches its variants; then the variants, drained."""
     run.ledger.deleting(change.id)
     run.note(change.id, "removing")
     with run.failing_as(change.id, "DeletionFailed", phase=Phase.DELETING):
@@ -212,7 +212,7 @@ def _retire(run: Run, variants: Iterable[Change]) -> Steps[None]:
 
 
 def _settle(run: Run, started: Mapping[ResourceId, DesiredVariant]) -> Steps[None]:
-    """A variant that started with as many replicas as the old one had goes to its own number."""
+    """Scales a variant that started with the old one's number of replicas to its own number."""
     for variant in started.values():
         if run.serving.initial_replicas(variant) != variant.replicas.min:
             yield from retried(run.log(variant.id), partial(run.world.prepared.ensure, variant.id))
@@ -232,7 +232,7 @@ def _give_up(
             yield from _gone(run, variant.id, None, variant.drain_seconds)
         except Interrupted:
             raise
-        except Exception as error:  # the failure itself matters more; still recorded, it goes with the next round
+        except Exception as error:  # report the first failure; the record stays, so the next round removes it
             run.note(deployment, f"{variant.name} is still there: {_summary(error)}")
         else:
             run.gone(variant.id)

@@ -190,7 +190,7 @@ class DesiredTenant:
 @dataclass(frozen=True)
 class Desired:
     """All that the specs ask for. `protected` tenants failed to load in part or whole: nothing of theirs
-    is ever deleted; `None` means that not even the tenant of some file could be read, so of nobody's."""
+    is deleted. `None`: some file's tenant could not even be read, so nothing of any tenant is deleted."""
 
     tenants: Mapping[ResourceId, DesiredTenant]
     versions: Mapping[ResourceId, DesiredVersion]

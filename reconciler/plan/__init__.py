@@ -1,1 +1,1 @@
-"""What a round will do, as frozen data: computed purely, shown, asked for, and then executed as shown."""
+"""What a round will do, as frozen data: computed without I/O, shown, agreed to, and then executed as shown."""

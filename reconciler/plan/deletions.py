@@ -1,4 +1,4 @@
-"""What goes, and what only looks like it: things with our mark that this state does not know are shown, not deleted.
+"""Decides what to delete. Resources with our mark that the state file does not know are shown, not deleted.
 
 Pure; called by `diff.py`.
 """
@@ -25,8 +25,8 @@ class Deletions:
         self.unclaimed: list[Unclaimed] = []
 
     def may_replace(self, old: LiveVariant) -> bool:
-        """Whether a variant goes that its deployment no longer wants: it was written ahead, takes the traffic that
-        moves, or is on its way out."""
+        """Whether to remove a variant that its deployment no longer needs: only if the state file knows it, it takes
+        the deployment's traffic, or it is being deleted already. Any other is listed as unclaimed."""
         if self.options.prune_unclaimed or old.terminating or old.id in self.state.resources:
             return True
         route = self.live.routes.get(old.deployment)
@@ -36,7 +36,7 @@ class Deletions:
         return False
 
     def all(self) -> Iterator[Change]:
-        """Deployments that nobody asks for any more, live or only recorded, and tenants that the operator removes."""
+        """Deployments that no spec names any more, live or only recorded, and tenants that the operator removes."""
         recorded = (r for r in self.state.resources if r.kind is Kind.DEPLOYMENT)
         wanted = () if self.options.destroy else self.desired.deployments
         for deployment in sorted(d for d in {*recorded, *self.live.routes, *self.live_variants} if d not in wanted):

@@ -17,8 +17,8 @@ from specs.models.platform import Guards
 def find_guards(
     changes: Iterable[Change], live: Live, desired: Desired, limits: Guards, *, allowed: bool
 ) -> tuple[Guard, ...]:
-    """The guards that trip. `allowed`: the user has allowed deletions over the budget; it does not reach what nobody
-    can have meant, because no spec or not all of one could be read."""
+    """The guards that trip. `allowed`: the user has allowed deletions over the budget; it can't override the guards
+    against unreadable or missing specs."""
     deleted = [c.id for c in changes if c.action is Action.DELETE and c.id.kind in (Kind.DEPLOYMENT, Kind.TENANT)]
     if not deleted:
         return ()
@@ -28,7 +28,7 @@ def find_guards(
     if not desired.tenants:
         found += _empty(rest, desired)
     elif not allowed:
-        at_risk = [d for d in rest if d in live.routes]  # what is only recorded is missed by nobody
+        at_risk = [d for d in rest if d in live.routes]  # one that is only recorded serves nobody
         found += _over_budget(at_risk, live, limits)
         found += _whole_tenants(at_risk, live)
     return tuple(found)
@@ -53,7 +53,9 @@ def _protected(deleted: list[ResourceId], desired: Desired) -> Iterator[Guard]:
         return
     if desired.protected is None:
         summary = "A spec could not be read, so nothing is deleted"
-        detail = "It may speak for any tenant. Mend it, and what is no longer asked for goes with the next round."
+        detail = (
+            "It may be the spec of any tenant. Once it is fixed, the next round deletes what no spec names any more."
+        )
     else:
         tenants = ", ".join(sorted({d.tenant for d in withheld}))
         summary = f"Specs of {tenants} have errors, so nothing of theirs is deleted"

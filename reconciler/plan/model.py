@@ -33,7 +33,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one resource. A deployment's variants stand right behind it, naming it."""
+    """What happens to one resource. The changes of a deployment's variants follow its own and name it."""
 
     id: ResourceId
     action: Action

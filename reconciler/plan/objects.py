@@ -33,7 +33,7 @@ def behind(change: Change, plan: Plan, objects: Objects) -> tuple[ObjectChange, 
 
 
 def _rests_on(change: Change, desired: Desired) -> Iterator[ResourceId]:
-    """The changes whose errors stop this one; what goes waits for nobody."""
+    """The changes whose errors stop this one. A deletion depends on no other change."""
     deployment = change.deployment or change.id
     yield from (change.id, deployment)
     if deployment in desired.deployments:

@@ -1,5 +1,5 @@
-"""Group commit of the state file during one round: one write in flight, what finishes meanwhile goes with
-the next. Used by `engine/`, whose coordinator calls it; a thread of its own writes.
+"""Group commit of the state file during one round: one write at a time; the next one holds
+everything that finished meanwhile. Used by `engine/`, whose coordinator calls it; a thread of its own writes.
 
 Every write is of the whole file, so their number has to be bounded or the bytes would grow with the square
 of the plan: a write waits until a fixed share of the round's resources has changed, or until a delay that
@@ -20,7 +20,7 @@ from reconciler.model.resources import ResourceId
 from reconciler.state.file import StateFile
 from reconciler.state.model import HISTORY_LENGTH, Record, RoundRecord, State, StateError
 
-WRITES_PER_ROUND = 32  # about so many for progress alone
+WRITES_PER_ROUND = 32  # about this many for progress alone
 FIRST_DELAY = 1.0  # seconds that a change waits at most, at first
 
 
@@ -109,7 +109,7 @@ class Recorder:
                     return
                 snapshot = self._snapshot()
             with suppress(StateError):  # `finish` tries again and tells
-                self._file.save(snapshot)  # without the lock: what finishes meanwhile goes with the next
+                self._file.save(snapshot)  # without the lock: the next write holds what finishes meanwhile
 
     def _is_due(self) -> bool:
         if self._pending >= self._threshold:
