@@ -1,7 +1,7 @@
-"""A folder that holds one version, whole and verified: its manifest is written last.
+"""Fetches one version into a folder. The manifest is written last, so a folder that has one is complete.
 
-Called by `command.py`. A folder that is whole already is verified and nothing is asked of the store; what is there
-of an earlier try is continued; what is there of another version is deleted.
+Called by `command.py`. If the folder is complete already, it is verified and the store is not asked. Files of an
+interrupted fetch are continued; files of another version are deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def is_whole(folder: Path, digest: str) -> bool:
-    """Whether a folder holds the version of this digest; reads every byte."""
+    """Whether a folder holds all of the version with this digest. Reads every byte."""
     try:
         with _disk(folder):
             verify_folder(folder, digest)
@@ -41,7 +41,7 @@ def is_whole(folder: Path, digest: str) -> bool:
 
 
 def fetch_version(store: Store, wanted: VersionRef, folder: Path, patience: Patience = PATIENT) -> Manifest:
-    """Makes the folder hold the version. DigestMismatch, ManifestError, FetchError."""
+    """Fetches the version into the folder. Raises DigestMismatch, ManifestError or FetchError."""
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST_NAME).unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def _manifest(store: Store, wanted: VersionRef, patience: Patience) -> Manifest:
 
 
 def _tidy(folder: Path, manifest: Manifest) -> None:
-    """Deletes what other versions left, by the names that only versions have."""
+    """Deletes files of other versions, recognised by the names that only versions use."""
     names = {entry.name for entry in manifest.files}
     partials = {partial_file(folder, entry) for entry in manifest.files}
     for name in {*ARTIFACT_NAMES.values(), REQUIREMENTS_NAME} - names:
@@ -85,7 +85,7 @@ def _tidy(folder: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _disk(folder: Path) -> Generator[None]:
-    """What the disk refuses, as a FetchError."""
+    """Turns errors of the disk into a FetchError that names the path."""
     try:
         yield
     except OSError as error:

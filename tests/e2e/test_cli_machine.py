@@ -38,7 +38,7 @@ def test_an_artifact_for_which_there_is_no_room_fails_alone_and_leaves_nothing(d
     applied = with_little_room(desk, ROOM_BYTES, "apply", "--yes")
     assert applied.returncode == 1
     assert "version/demo/m/v1 is Failed: " in applied.stderr
-    assert "File too large" in applied.stderr
+    assert f"{desk.home / 'store'}: File too large" in applied.stderr
     assert "deployment/demo/d is Failed: version/demo/m/v1: " in applied.stderr
     assert "Traceback" not in applied.stderr
     assert desk.status("d")["reason"] == "PartFailed"
@@ -52,6 +52,7 @@ def test_a_record_for_which_there_is_no_room_stops_a_round_before_it_does_anythi
     applied = with_little_room(desk, 200, "apply", "--yes")
     assert applied.returncode == 1
     assert "error: State file can't be written\n" in applied.stderr
+    assert f"{desk.home / 'state.json'}" in applied.stderr
     assert "File too large" in applied.stderr
     assert not desk.processes()
     assert not (desk.home / "state.json").exists()

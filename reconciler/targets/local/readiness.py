@@ -1,6 +1,6 @@
-"""Whether variants answer: every replica of all of them asked at once, and those that ended told apart.
+"""Whether variants are ready: asks all their replicas at once, and says why a replica that has ended did so.
 
-Called several times a second for what waits, with short time limits; a broken variant spoils no other's answer.
+Called several times a second during a rollout, with short time limits. A broken variant delays no other's result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOT_THERE = Readiness(ReadinessState.FAILED, "nothing of it runs here")
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A variant as it was found, before its replicas are asked."""
+    """A variant as its files describe it, before its replicas are asked."""
 
     mark: VariantMark
     replicas: tuple[Replica, ...]

@@ -1,7 +1,7 @@
-"""Takes things away, one quick step a call, asked again until nothing is left.
+"""Removes deployments, variants and tenants, one quick step for each call; the caller repeats it until it returns True.
 
-A variant goes: out of the routes -> nothing in flight, or its drain time is over -> SIGTERM -> SIGKILL -> its
-files. How far it came and until when it may take is on disk, so that whoever asks next goes on from there.
+A variant is removed in this order: its routes; a wait until no request is in flight or its drain time is over;
+SIGTERM; SIGKILL; its files. The deadlines are on disk, so that the next call, also of another process, continues.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class Remover:
         return True
 
     def _remove_unmarked(self, variant: ResourceId) -> bool:
-        """What is left where the mark was deleted or spoiled, if anything."""
+        """Removes what is left of a variant whose mark was deleted or is unreadable."""
         self.run_dir.discard(self.run_dir.variant(variant).path)
         found = kill_strays(self.run_dir, self.installation, variant)
         return not found and self._stop_unused_gateway()
 
     def _stop_unused_gateway(self) -> bool:
-        """One step, once nobody has a route or a variant any more. True unless it is still on its way out."""
+        """One step towards its end, if no route or variant is left. False while the gateway is still ending."""
         if self.routing.routes() or self.run_dir.has_variants():
             return True
         return self.gateway.stop()

@@ -1,7 +1,7 @@
-"""Makes a variant be there: as many processes as it should have, no more, none that has ended.
+"""Brings a variant to the number of processes that it should have, and removes those that have ended.
 
-Called by the target's `ensure`. Everything that can fail without a trace comes first (the version's files, its
-requirements, its secrets); then the mark, then the processes.
+Called by the target's `ensure`. The steps that can fail and must then leave nothing behind come first (the version's
+files, its requirements, its secrets); then the mark, then the processes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """What it takes to start variants of one installation."""
+    """Starts the variants of one installation."""
 
     run_dir: RunDir
     installation: str
@@ -126,7 +126,7 @@ class Starter:
         )
 
     def _clear(self, variant: DesiredVariant, folder: VariantFolder) -> None:
-        """Takes away what has ended, on its own or because it was asked to, and what nobody knows."""
+        """Removes replicas that have ended, whether or not they were asked to, and kills strays."""
         known = replicas.replicas_of(folder)
         crashed = [r for r in known if r.process is not None and not r.alive and r.kill_at is None]
         if crashed:
@@ -138,7 +138,7 @@ class Starter:
         kill_strays(self.run_dir, self.installation, variant.id)
 
     def _retire(self, variant: DesiredVariant, surplus: Sequence[Replica]) -> None:
-        """Ends replicas that serve: the runtime answers what it has accepted before it goes."""
+        """Ends replicas that serve. The runtime answers the requests that it has accepted before it ends."""
         if surplus:
             self.routing.drop_replicas(variant.id, [r.address for r in surplus if r.address])
         for replica in surplus:
