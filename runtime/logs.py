@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
+import io
 import logging
 import os
 import sys
@@ -13,11 +15,13 @@ import threading
 import warnings
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from runtime.errors import SettingsError
 
 _CHECK_SECONDS = 0.5
 _COPY_BYTES = 1024 * 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _log = logging.getLogger("runtime")
 
 
@@ -25,12 +29,46 @@ def set_up_logging() -> None:
     """One line per event on stderr; from libraries, and from Python's warnings, only WARNING and above."""
     if isinstance(sys.stdout, TextIOWrapper):  # so that a crash loses nothing that the model has printed
         sys.stdout.reconfigure(line_buffering=True)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if type(stream) is TextIOWrapper and stream.fileno() == descriptor:
+            setattr(sys, name, _without_full_disks(stream, descriptor))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     _log.setLevel(logging.INFO)
     warnings.showwarning = _log_warning
     # Rows come without column names by design: they are in the order of training.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     faulthandler.enable()
+
+
+class _Output(io.RawIOBase):
+    """Writes to a descriptor, and drops what a full disk does not take: a model that prints must still answer."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            return memoryview(data).nbytes
+
+
+def _without_full_disks(stream: TextIOWrapper, descriptor: int) -> TextIOWrapper:
+    stream.flush()
+    buffer = io.BufferedWriter(_Output(descriptor))
+    return TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=True, write_through=descriptor == 2)
 
 
 def redirect_output(path: Path) -> None:

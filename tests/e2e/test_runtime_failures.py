@@ -44,7 +44,7 @@ MISBEHAVES = """
                     return [os.getpid()]
             return inputs
 """
-LIMIT = ("--request-timeout", "0.5")
+LIMIT = ("--request-timeout", "2")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_model_that_hangs_makes_the_server_unready_and_has_it_started_again(tm
         document = restarted(runtime)
         assert document["restarts"] == 1
         assert document["last_failure"]["code"] == "model_hung"
-        assert "more than the limit of 0.5 s, in predictor.py line 1" in document["last_failure"]["reason"]
+        assert "more than the limit of 2 s, in predictor.py line 1" in document["last_failure"]["reason"]
         assert runtime.predict(["pid"]) != first
 
 

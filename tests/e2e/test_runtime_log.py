@@ -60,6 +60,13 @@ def test_it_is_capped_and_no_line_is_lost_between_the_two_parts(tmp_path: Path) 
     assert older.stat().st_size <= LIMIT
 
 
+def test_a_model_that_prints_still_answers_when_the_disk_of_its_log_is_full(tmp_path: Path) -> None:
+    options = ["--log-file", "/dev/full"]
+    with RuntimeProcess(tmp_path / "run", write_python_predictor(tmp_path / "model", TALKS), *options) as runtime:
+        assert runtime.wait_until_ready().predict([3]) == [3]
+        assert runtime.stop() == 0
+
+
 def test_a_crash_is_in_the_log(tmp_path: Path) -> None:
     options = ["--log-file", str(tmp_path / "own.log")]
     with RuntimeProcess(tmp_path / "run", write_python_predictor(tmp_path / "model", CRASHES), *options) as runtime:
