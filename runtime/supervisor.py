@@ -198,7 +198,7 @@ def _fault(code: int, notes: dict[str, str], dump: Dump | None) -> RuntimeFault:
     if "code" in notes:
         return ServerEnded(notes["code"], notes["summary"], notes["detail"], exit_code=max(code, 1))
     if dump is not None:
-        print(dump.short, file=sys.stderr)  # noqa: T201 - as faulthandler would have
+        sys.stderr.write(f"{dump.short}\n")  # as faulthandler would have
     if dump is not None and dump.is_timeout:
         return ServerEnded("model_hung", "The model hangs", f"A call never gave the interpreter back{_at(dump)}.")
     if code >= 0:

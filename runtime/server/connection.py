@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from asyncio.events import TimerHandle
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import orjson
@@ -43,8 +43,8 @@ class Connection(HttpToolsProtocol):
         self._head_timer: TimerHandle | None = None
         self._unread_timer: TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
         if len(self.connections) > _max_connections():
             self._refuse(503, "busy", "Too many connections are open; ask again later.")
         else:

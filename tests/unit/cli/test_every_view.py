@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import itertools
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -242,7 +243,7 @@ def test_no_row_of_a_terminal_begins_with_the_middle_of_a_line(
     monkeypatch.setattr(console, "is_lively", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "80")
     lines = render_text(plan(text), styled, objects=objects(text))
-    rows = SGR.sub("", console.fold_on(None, lines)).split("\n")  # type: ignore[arg-type]
+    rows = SGR.sub("", console.fold_on(sys.stdout, lines)).split("\n")
     begun = [row for row in rows if not row.lstrip(" ").startswith(MARK)]
     assert all(len(row) <= 80 for row in rows)
     assert len(begun) == lines.count("\n") + 1

@@ -101,7 +101,7 @@ def test_a_name_of_the_notebook_is_never_mistaken_for_one_of_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_format: Format, name: str
 ) -> None:
     server = ModuleType("runtime.__main__", "as `python -m runtime` calls the main module")
-    server.main = server.Clip = print  # type: ignore[attr-defined]
+    vars(server).update(main=print, Clip=print)
     monkeypatch.setitem(sys.modules, "__main__", server)
     path = tmp_path / "model"
     path.write_bytes(global_pickle("__main__", name))

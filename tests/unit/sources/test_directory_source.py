@@ -146,10 +146,10 @@ def test_a_folder_that_cannot_be_looked_into_is_a_place_that_is_not_read(
     (root / "b.kubeserve").mkdir()
     open_ = os.open
 
-    def refuse(path: object, *arguments: int, **options: int) -> int:  # permissions would not stop root
+    def refuse(path: str, flags: int, *, dir_fd: int | None = None) -> int:  # permissions would not stop root
         if str(path).endswith("locked"):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return open_(path, *arguments, **options)  # type: ignore[arg-type]
+        return open_(path, flags, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", refuse)
     opened = source(root)

@@ -157,7 +157,8 @@ class PublicServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        assert isinstance(connection, ClientConnection)  # noqa: S101 - we make no others
+        if not isinstance(connection, ClientConnection):
+            raise TypeError(f"{type(connection)} is no connection of this listener")
         connection.begin_answer(request)
         try:
             return await self._proxy(request)
