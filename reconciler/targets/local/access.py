@@ -1,4 +1,4 @@
-"""The local target seen from its users' side: logs and predictions. Called by the commands that read."""
+"""Logs and predictions of the local target, for the commands that read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def logs(run_dir: RunDir, variants: Sequence[ResourceId], *, lines: int, follow:
 
 
 def failed_logs(run_dir: RunDir, deployment: ResourceId, *, lines: int) -> Iterator[str]:
-    """Of the newest failure that is kept. TargetError: none is."""
+    """The log of the newest failure that was kept. TargetError: none was kept."""
     folder = failures.newest(run_dir, deployment)
     if folder is None:
         raise TargetError("No failure is kept", f"No log of a failed start of {deployment.name} is kept here.")
@@ -64,7 +64,7 @@ def predict(
 
 
 def _replicas(run_dir: RunDir, variant: ResourceId, *, several: bool) -> list[tuple[str, Replica]]:
-    """Every replica with what its lines are prefixed by: nothing where there is only one of the only variant."""
+    """Every replica with the prefix of its log lines, which is empty if there is only one replica."""
     replicas = [r for r in replicas_of(run_dir.variant(variant)) if r.alive or r.kill_at is None]
     if not replicas:
         detail = f"Nothing of {variant.name} runs here. If it failed, `kubeserve logs --failed` shows why."

@@ -1,6 +1,6 @@
-"""The environment that a model's process gets: little of the operator's, the spec's own, and its secrets.
+"""The environment of a model's process: a few of the operator's variables, those of the spec, and its secrets.
 
-Nothing passes by default: what the operator's shell holds (cloud keys, tokens for Git) is not the tenant's.
+Nothing else passes, because the operator's shell may hold cloud keys and Git tokens that a tenant must not get.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _THREAD_COUNTS = (
 
 
 def base_environment() -> dict[str, str]:
-    """What any process of ours gets of the operator's environment."""
+    """The operator's variables that every process of ours gets."""
     return _taken(_PASSED)
 
 
 def installer_environment() -> dict[str, str]:
-    """What pip gets: beside that, how to reach an index. Packages may run code while they are built."""
+    """The operator's variables that pip gets, also to reach an index. Packages may run code while they are built."""
     return _taken((*_PASSED, *_INSTALLING))
 
 
 def variant_environment(variant: DesiredVariant, secrets_dir: Path) -> dict[str, str]:
-    """What the spec and its secrets give to a variant's process. TargetError for a secret that can't be read."""
+    """The variables that the spec and its secrets set for a variant's process. TargetError: a secret can't be read."""
     threads = thread_count(variant.cpu_millicores)
     return {
         **base_environment(),
@@ -49,7 +49,7 @@ def variant_environment(variant: DesiredVariant, secrets_dir: Path) -> dict[str,
 
 
 def thread_count(cpu_millicores: int) -> int:
-    """Threads for so much CPU: a part of a core is one thread."""
+    """The number of threads for a CPU request: a fraction of a core counts as one thread."""
     return max(1, math.ceil(cpu_millicores / 1000))
 
 

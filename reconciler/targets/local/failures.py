@@ -1,7 +1,7 @@
-"""Keeps the logs of what failed after its folder is gone, for `kubeserve logs --failed`.
+"""Keeps the logs of failed replicas after their folders are deleted, for `kubeserve logs --failed`.
 
-Called when a variant goes that never served, and when an ended replica is replaced. A few are kept of each
-deployment, the newest.
+Called when a variant that never served is removed, and when an ended replica is replaced. Keeps the newest few of
+each deployment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DUMP_LINES = 400
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is known of one replica that failed; its log lies beside."""
+    """What is known about a failed replica; its log is in the same folder."""
 
     variant: str
     version: str
@@ -57,7 +57,7 @@ def cause_of(replica: Replica) -> str:
 
 
 def keep(run_dir: RunDir, mark: VariantMark, replicas: Collection[Replica]) -> None:
-    """Moves the logs of replicas that failed to where they outlive them."""
+    """Moves the logs of failed replicas to a place that outlives them."""
     parent = run_dir.failed(mark.tenant, mark.deployment)
     for replica in replicas:
         kept = parent / f"{time.time_ns():x}-{mark.variant}"
@@ -79,7 +79,7 @@ def newest(run_dir: RunDir, deployment: ResourceId) -> ReplicaFolder | None:
 
 
 def forget(run_dir: RunDir, tenant: str) -> None:
-    """Of a tenant that is removed."""
+    """Deletes the kept logs of a tenant that is removed."""
     shutil.rmtree(run_dir.failed(tenant), ignore_errors=True)
 
 

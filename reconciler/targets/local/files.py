@@ -1,4 +1,4 @@
-"""Files of the run directory: written as a whole, readable by their owner only, and trusted only if we own them."""
+"""Files of the run directory: written atomically, readable by their owner only, and trusted only if we own them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replaces a file as a whole, and makes its folder; it is on the disk when this returns."""
+    """Replaces a file atomically and creates its folder; it is on disk when this returns."""
     make_folder(path.parent)
     write_atomically(path, orjson.dumps(content))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Readers see the old content or the new one, never a part; also after a power cut. OSError names the file."""
+    """Readers see the old content or the new one, never a part, even after a power cut. OSError names the file."""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -1,6 +1,6 @@
-"""The gateway seen from outside: its address, which is chosen once, its start and its end.
+"""Starts and stops the gateway, and knows its address, which is chosen once.
 
-Called by routing, which needs it to run, and by observing, which tells whether it does.
+Called by routing, which needs it to run, and by observing, which reports whether it does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reconciler.targets.local.rundir import RunDir
 from reconciler.targets.protocol import TargetError
 
 START_SECONDS = 15.0
-STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL; by then it has no routes and so nothing to answer
+STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL; it has no routes any more, and so nothing to answer
 
 _POLL_SECONDS = 0.02
 _PORTS = range(20_000, 30_000)
@@ -61,30 +61,30 @@ class GatewayProcess:
 
     @property
     def address(self) -> Address | None:
-        """Where it listens, or will once it runs; None while no port was chosen."""
+        """Where the gateway listens, or will listen once it runs; None while no port is chosen."""
         port = self._port or self._recorded_port()
         return (self._host, port) if port else None
 
     @property
     def live_address(self) -> Address | None:
-        """Of the gateway that runs; None when none does."""
+        """The address of the running gateway; None if none runs."""
         info = self.client.info()
         return (info.host, info.port) if info and self.client.alive() else None
 
     @property
     def url(self) -> str | None:
-        """Of its address, without a slash at the end; for this machine, where it listens on all addresses."""
+        """The URL of an address, without a slash at the end; a loopback URL if it listens on all addresses."""
         return url_of(self.address) if self.address else None
 
     def trouble(self) -> TargetError | None:
-        """Why it could not start, asked before anything is changed."""
+        """Why the gateway could not start; checked before anything is changed."""
         address = self.address
         if address is None or self.live_address == address or self._running():
             return None
         return _refusal(address)
 
     def start(self) -> None:
-        """Makes it run at its address. TargetError when the port is somebody else's or it doesn't start."""
+        """Makes it run at its address. TargetError if another program has the port, or if it doesn't start."""
         with self._lock():
             if self.address and self.live_address == self.address and not self._stopping_file.exists():
                 return
@@ -95,7 +95,7 @@ class GatewayProcess:
             self._spawn(address)
 
     def stop(self) -> bool:
-        """One step towards its end; True once it is gone. Its address stays."""
+        """One step of stopping it; True once it has ended. It keeps its address."""
         with self._lock():
             running = self._running()
             stopping = read(self._stopping_file, Stopping)
@@ -115,7 +115,7 @@ class GatewayProcess:
         return self._run_dir.root / "gateway-stopping.json"
 
     def _recorded_port(self) -> int | None:
-        """The chosen one; the last gateway's own record serves where ours was deleted."""
+        """The chosen port; if our own record was deleted, the one in the last gateway's record."""
         recorded = read(self._run_dir.address_file, RecordedPort) or self.client.info()
         return recorded.port if recorded else None
 
@@ -124,11 +124,11 @@ class GatewayProcess:
         return FileLock(self._run_dir.root / "gateway.lock", mode=0o600)
 
     def _running(self) -> list[ProcessId]:
-        """Also one that was started by somebody who was killed, before it could write itself down."""
+        """The running gateways, also one whose starter was killed before the gateway wrote gateway.json."""
         return [found.process for found in processes.bearers(self._run_dir.root) if found.token == GATEWAY_TOKEN]
 
     def _end_all(self) -> None:
-        """Ends what runs at another address, what is about to stop, and what never came up."""
+        """Ends gateways that run at another address, that are about to stop, or that never came up."""
         for process in self._running():
             processes.terminate(process, self._origin)
         deadline = time.monotonic() + STOP_SECONDS
@@ -173,7 +173,7 @@ def url_of(address: Address) -> str:
 
 
 def _refusal(address: Address) -> TargetError | None:
-    """Why nobody can listen there; None when somebody can."""
+    """Why no process can listen at an address; None if one can."""
     for _ in range(_TAKEN_LOOKS):
         error = _bind_error(address)
         if error is None or error.errno != errno.EADDRINUSE:

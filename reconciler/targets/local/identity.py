@@ -1,7 +1,7 @@
-"""What the environment of a process of ours says: where it comes from, and what it serves.
+"""The environment variables by which we recognise our processes: where one comes from, and what it serves.
 
-Every process that we start carries an `Origin`, so that it is found, and told from all others, when its files are gone;
-a replica carries `ProcessLabels` as well. The one place that knows the names of these variables.
+Every process that we start carries an `Origin`, so that we recognise it even if its files are gone;
+a replica carries `ProcessLabels` as well. Only this module knows the names of these variables.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLabels:
-    """Whose a replica is and what it serves."""
+    """The installation that a replica belongs to, and what it serves."""
 
     installation: str
     tenant: str

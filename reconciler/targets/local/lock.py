@@ -1,8 +1,8 @@
-"""One writer: the lock that makes a round the only one of its target on this machine.
+"""The lock that lets only one round at a time write to the local target.
 
-The operating system releases it when its owner dies, so a dead owner's lock needs no expiry and no taking
-over. Beside it stands who holds it, for the message to the one who can't have it, and a fencing token that
-grows with every owner.
+The operating system releases it when its owner dies, so a dead owner's lock needs neither an
+expiry nor a takeover. A file beside it names the owner, for the error message of a round that can't get the lock, and a
+fencing token that grows with every owner.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _acquire(folder: Path, command: str, timeout: float) -> tuple[FileLock, Owne
 
 
 def _read(path: Path) -> Owner | None:
-    """None for what is no owner's: spoiled, or of another release."""
+    """None if the file is damaged or was written by another release."""
     try:
         owner = Owner(**orjson.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):

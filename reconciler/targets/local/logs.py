@@ -1,7 +1,7 @@
 """Reads the logs of replicas: the last lines across a rotated file, and new ones as they come.
 
-A log is a file and its older parts beside it (`log.1` the newest of them). Called by readiness, by the logs
-command, and wherever an error quotes what a process said last.
+A log is a file and its older parts beside it (`log.1` is the newest of these). Called by readiness, by the logs
+command, and for errors that quote the last lines of a process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from specs.untrusted import cut
 
 FOLLOW_SECONDS = 0.2
-_MAX_LINE = 10_000  # characters; a longer one is cut, which it says
+_MAX_LINE = 10_000  # characters; a longer line is cut, and says so
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -26,12 +26,12 @@ def last_lines(log: Path, count: int) -> list[str]:
 
 
 def said(log: Path, output: Path, count: int) -> list[str]:
-    """The last lines of a process: of its log or, where it died before it had one, of its plain output."""
+    """The last lines of a process: of its log, or of its plain output if it ended before it had a log."""
     return last_lines(log, count) or last_lines(output, count)
 
 
 class Follower:
-    """Yields what is added to one log, also when it is rotated or comes into being later."""
+    """Yields what is added to one log, also after a rotation, and if the log is created later."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -40,7 +40,7 @@ class Follower:
 
     @property
     def is_over(self) -> bool:
-        """The folder of the log went, and so did what wrote into it."""
+        """Whether the folder of the log is deleted, and so nothing writes to it any more."""
         return not self._log.parent.exists()
 
     def new_lines(self) -> Iterator[str]:
@@ -72,7 +72,7 @@ class Follower:
 
 
 def merged(followers: Sequence[tuple[str, Follower]]) -> Iterator[str]:
-    """What is added to any of several logs, each line behind its log's prefix; ends when all of them are gone."""
+    """What is added to any of several logs, each line after its log's prefix; ends when all of them are deleted."""
     while not all(follower.is_over for _, follower in followers):
         found = False
         for prefix, follower in followers:

@@ -1,6 +1,6 @@
-"""The marks in the run directory, which say what is live: of tenants, of variants, and of removals that were begun.
+"""The marks in the run directory: they record which tenants and variants are live, and which removals have begun.
 
-A mark that can't be read, or that another user owns, is nobody's and left alone.
+A mark that can't be read, or that another user owns, is ignored and left alone.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class VariantMark:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A variant that was asked to go. It outlives who asked: the next one goes on where that one stopped."""
+    """A removal of a variant that has begun. It is on disk, so the next round continues where this one stopped."""
 
     drain_until: float  # seconds since the epoch; then it is ended with requests in flight
 
 
 def read(path: Path, kind: type[Mark]) -> Mark | None:
-    """The mark in a file; None when it is absent or not one."""
+    """The mark in a file; None if there is no file, or no valid mark in it."""
     content = read_json(path)
     try:
         return kind(**content) if content is not None else None
@@ -72,5 +72,5 @@ def read(path: Path, kind: type[Mark]) -> Mark | None:
 
 
 def write(path: Path, mark: Any) -> None:
-    """Replaces a mark as a whole; it is on the disk when this returns."""
+    """Replaces a mark atomically; it is on disk when this returns."""
     write_json(path, asdict(mark))

@@ -1,4 +1,4 @@
-"""What is live, read off the run directory and the processes that it names. Changes nothing.
+"""Reads what is live from the run directory and the processes that it names. Changes nothing.
 
 Called once per round before the plan, and by the commands that show status. Only resources with this installation's
 mark are reported. What differs from the mark (processes without a record, ready replicas without traffic) is kept in
@@ -37,7 +37,7 @@ STRAY_FIELD = "processes without a record"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What `prepare.py` needs to know beside what every target reports."""
+    """What `prepare.py` needs in addition to what every target reports."""
 
     unexpected: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)
     """Of variants and routes: what exists and should not, by a name for people."""
@@ -87,8 +87,8 @@ class Observer:
         return Live.of(live, Snapshot(unexpected, address))
 
     def check(self, resource: ResourceId, fingerprint: str | None) -> None:
-        """TargetError unless a resource is ours and still what a plan saw. One on its way out isn't compared:
-        it is what asking has made of it."""
+        """TargetError unless a resource is ours and still what the plan saw. Does not compare one that is being
+        removed already, because our own removal changed it."""
         mark = self._mark(resource)
         if mark is not None and not self._is_ours(mark):
             raise TargetError("Not ours", f"{resource} belongs to installation {mark.installation!r}.")
@@ -102,7 +102,7 @@ class Observer:
         return self.run_dir.tenant(resource.tenant)
 
     def _fingerprint(self, resource: ResourceId) -> str | None:
-        """None for what is gone or going."""
+        """None if it does not exist or is being removed."""
         if resource.kind is Kind.DEPLOYMENT:
             route = self.routing.routes().get(resource)
             return route_fingerprint(route) if route else None
@@ -134,7 +134,7 @@ def variant_fingerprint(observed: Observed) -> str:
 
 
 def route_fingerprint(route: Route) -> str:
-    """Of what its users see; its replicas come and go."""
+    """A digest of what users of the route see, without its replicas, which change all the time."""
     return _digest(sorted([variant.name, variant.weight] for variant in route.variants))
 
 
@@ -158,7 +158,7 @@ def _variant(variant: Variant, answers: Mapping[Address, Answer]) -> LiveVariant
 
 
 def _unmarked(found: Sequence[Stray]) -> LiveVariant:
-    """Processes that go on although somebody deleted the run directory."""
+    """Processes that still run although somebody deleted the run directory."""
     labels, _ = found[0]
     fingerprint = _digest(sorted(bearer.token for _, bearer in found))
     described = {"version": labels.version}

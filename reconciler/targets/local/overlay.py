@@ -1,7 +1,7 @@
 """The runtime's overlay of packages, in a cache that many processes share.
 
-Called when a variant starts; takes as long as pip takes. Which packages are missing and how they are installed is
-the runtime's to know: here are the lock, the modes of the folders, and what pip gets of the operator's environment.
+Called when a variant starts; takes as long as pip takes. The runtime decides which packages are missing and installs
+them; this module adds the lock, the modes of the folders, and the environment of pip.
 """
 
 from __future__ import annotations

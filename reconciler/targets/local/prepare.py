@@ -1,7 +1,7 @@
-"""What the plan has to know of this machine before anything is applied: drift, and why something can't be applied.
+"""What a plan needs to know about this machine: drift, and why something can't be applied.
 
-Called once per round for the whole batch. What it asks of this machine (are secrets there, can the gateway listen, is
-what serves installed) changes nothing.
+Called once per round for the whole batch. Its checks (do secrets exist, can the gateway
+listen, are the serving packages installed) change nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def snapshot_of(live: Live) -> Snapshot:
 
 
 def missing_extra() -> Trouble | None:
-    """Why nothing can be served here at all: the packages that serve are an extra."""
+    """Why nothing can be served here at all: the serving packages are an optional extra that is not installed."""
     lacking = [name for name in REQUIRED_MODULES if importlib.util.find_spec(name) is None]
     if not lacking:
         return None

@@ -1,7 +1,7 @@
-"""Asks many replicas at once whether they are ready, in the time that the slowest is given.
+"""Asks many replicas at once whether they are ready; takes as long as the slowest is allowed.
 
-Called by observing and by readiness. One short-lived loop asks them all: fifty that don't answer take as long
-as one.
+Called by observing and by readiness. One short-lived event loop asks all of them, so fifty that don't answer take as
+long as one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `/ready` said. `status` 0: it did not answer in time, or not in HTTP."""
+    """An answer of `/ready`. `status` is 0 if there was none in time, or if it was not HTTP."""
 
     status: int = 0
     body: Mapping[str, Any] | None = None
 
     def is_ready(self, digest: str) -> bool:
-        """It serves, and serves this version."""
+        """Whether it serves, and serves this version."""
         return self.status == HTTPStatus.OK and self.digest == digest
 
     @property
@@ -41,7 +41,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """What it waits for, in its own words."""
+        """What the replica waits for, as it reports it."""
         return self._text("reason")
 
     def _text(self, name: str) -> str:
@@ -49,7 +49,7 @@ class Answer:
 
 
 def probe(addresses: Collection[Address], seconds: float) -> Mapping[Address, Answer]:
-    """The answer of every address, each given so many seconds; never raises for one of them."""
+    """The answer of every address, each within `seconds`. Raises no error for an address that fails."""
     return asyncio.run(_probe_all(set(addresses), seconds)) if addresses else {}
 
 

@@ -39,7 +39,7 @@ class Bearer:
 
 
 def identify(pid: int) -> ProcessId | None:
-    """The identity of a process that exists now, a zombie too; None when there is none."""
+    """The identity of a process that exists now, a zombie too; None if there is no such process."""
     try:
         return ProcessId(pid, psutil.Process(pid).create_time())
     except psutil.Error:
@@ -139,7 +139,9 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
             start_new_session=True,
             umask=0o077,
         )
-    process.returncode = 0  # Popen warns of children that it loses; ours are meant to be lost, and `reap` waits
+    process.returncode = (
+        0  # Popen warns about children that nobody waits for; ours outlive us on purpose, and `reap` collects them
+    )
     identity = identify(process.pid)
     _children[process.pid] = None
     return identity

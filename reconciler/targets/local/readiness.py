@@ -35,11 +35,11 @@ class Observed:
         return tuple(r.address for r in self.replicas if r.serves and r.address)
 
     def ready(self, answers: Mapping[Address, Answer]) -> tuple[Address, ...]:
-        """Of the addresses, those that serve the version that they should."""
+        """The addresses that serve the expected version."""
         return tuple(a for a in self.addresses if answers[a].is_ready(self.mark.digest))
 
     def awaited(self, answers: Mapping[Address, Answer]) -> str:
-        """What the first replica that is not ready waits for, in its own words; empty if all that run are ready."""
+        """What the first replica that is not ready waits for, as it reports it; empty if all that run are ready."""
         ready = self.ready(answers)
         waiting = [replica for replica in self.replicas if replica.serves and replica.address not in ready]
         reasons = [answers[r.address].reason for r in waiting if r.address]

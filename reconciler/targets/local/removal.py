@@ -47,7 +47,7 @@ class Remover:
         return self._stop_unused_gateway()
 
     def remove_tenant(self, tenant: ResourceId) -> bool:
-        """Its folder, once nothing of it is left. TargetError while something is."""
+        """Deletes the tenant's folder, once nothing of the tenant is left. TargetError while something is left."""
         name = tenant.tenant
         left = [mark.variant for _, mark in self.run_dir.variant_marks(Scope.of(name))]
         left += sorted(route.name for route in self.routing.routes() if route.tenant == name)
@@ -61,7 +61,7 @@ class Remover:
         return time.time() >= removal.drain_until or self.routing.in_flight(variant) == 0
 
     def _end(self, folder: VariantFolder, mark: VariantMark) -> bool:
-        """Ends every replica at once. What never served, or ended before it was asked to, has failed."""
+        """Ends every replica at once. A replica that never served, or ended unasked, counts as failed."""
         replicas = replicas_of(folder)
         ended = [end(replica, TERM_SECONDS) for replica in replicas]
         if not all(ended):

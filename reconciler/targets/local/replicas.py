@@ -1,7 +1,7 @@
 """One replica: a process of the runtime and the folder that it writes into. How it starts, and how it ends.
 
-A folder with a token comes before the process, the process bears the token, and writes its own record: killed
-at any moment, whoever comes next finds either a process that it knows or a folder without one.
+The folder with a token exists before the process, the process has the token in its environment, and it writes its own
+record. So after a kill at any moment, the next round finds a process that it recognises, or a folder without one.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class ReplicaFolder:
 
     @property
     def record_file(self) -> Path:
-        """The runtime's own: who it is and where it listens."""
+        """Written by the runtime: its identity and its address."""
         return self.path / "record.json"
 
     @property
     def reason_file(self) -> Path:
-        """The runtime's own: why it gave up."""
+        """Written by the runtime: why it gave up."""
         return self.path / "reason.json"
 
     @property
@@ -67,12 +67,12 @@ class ReplicaFolder:
 
     @property
     def output_file(self) -> Path:
-        """What came before the runtime took over its own log."""
+        """Output from before the runtime opened its own log."""
         return self.path / "output"
 
     @property
     def scratch(self) -> Path:
-        """Its temporary files: they go with the folder, also after a SIGKILL."""
+        """Its temporary files, which are deleted with the folder, also after a SIGKILL."""
         return self.path / "tmp"
 
     @property
@@ -86,18 +86,18 @@ class ReplicaFolder:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What was there of a replica at one moment."""
+    """A replica as it was at one moment."""
 
     run_dir: Path
     folder: ReplicaFolder
     process: ProcessId | None
     address: Address | None  # None until it listens
     alive: bool
-    kill_at: float | None = None  # it was asked to end, and until when it may take
+    kill_at: float | None = None  # set once it was asked to end: its deadline
 
     @property
     def serves(self) -> bool:
-        """It runs and is meant to go on."""
+        """Whether it runs and was not asked to end."""
         return self.alive and self.kill_at is None
 
     @property
@@ -108,7 +108,7 @@ class Replica:
 
 
 def replicas_of(variant: VariantFolder) -> tuple[Replica, ...]:
-    """The replicas of a variant, oldest first, those that have ended included."""
+    """The replicas of a variant, oldest first, including those that have ended."""
     try:
         folders = sorted(path for path in variant.replicas.iterdir() if path.is_dir())
     except OSError:
@@ -117,7 +117,7 @@ def replicas_of(variant: VariantFolder) -> tuple[Replica, ...]:
 
 
 def start(variant: VariantFolder, command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Starts a process of the runtime; `command` is completed by where it writes. TargetError if it can't."""
+    """Starts a process of the runtime; adds to `command` where it writes. TargetError if it can't."""
     folder = ReplicaFolder(variant.replicas / f"{time.time_ns():x}-{secrets.token_hex(4)}")
     make_folder(folder.scratch)
     write(folder.start_file, Start())
@@ -154,7 +154,7 @@ def end(replica: Replica, seconds: float) -> bool:
 
 
 def _kill_orphans(process: ProcessId, origin: Origin) -> bool:
-    """Children that a model started, left behind by its process. True while there are some."""
+    """Kills children that a model started and its process left behind. True while there are some."""
     if not processes.has_group(process.pid):
         return False
     orphans = [b.process for b in processes.bearers(origin.run_dir) if b.token == origin.token]
@@ -185,6 +185,6 @@ def _process(folder: ReplicaFolder, record: Mapping[str, Any]) -> ProcessId | No
 
 
 def _search(folder: ReplicaFolder, run_dir: Path) -> ProcessId | None:
-    """Of a start that was cut short before its pid was written down: the process that leads its group."""
+    """The process of a start that was killed before it wrote down the pid: the one that leads its group."""
     bearing = [bearer.process for bearer in processes.bearers(run_dir) if bearer.token == folder.token]
     return min(bearing, key=lambda process: (not processes.leads_group(process), process.pid), default=None)

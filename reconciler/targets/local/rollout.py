@@ -1,6 +1,6 @@
 """One round on this machine: what was prepared, and the calls that apply it.
 
-Made by `target.py`; every method hands on to the module that does the work.
+Made by `target.py`; every method delegates to the module that does the work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OBJECTS = {Kind.VARIANT: "processes of", Kind.DEPLOYMENT: "route to"}
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What changes this machine, or reads it again before a change."""
+    """The parts that change this machine, or read it again before a change."""
 
     run_dir: RunDir
     installation: str
@@ -57,7 +57,7 @@ class Rollout:
         return (ObjectChange(name, ObjectAction.CHANGE, changes),) if changes else ()
 
     def ensure(self, resource: ResourceId, replicas: int | None = None) -> None:
-        """A variant has `replicas` processes when this returns, else its minimum: nothing scales them here."""
+        """A variant has `replicas` processes when this returns, or its minimum: nothing scales locally."""
         self._check(resource)
         if resource.kind is Kind.TENANT:
             self._ensure_tenant(self.desired.tenants[resource])

@@ -1,7 +1,7 @@
 """The live routes: which variants, and which of their replicas, the gateway sends a deployment's traffic to.
 
-routes.json is the truth and the gateway reads it. Every change here is: take the lock, write the next
-generation, have the gateway confirm it.
+routes.json is the truth, and the gateway reads it. Every change takes the lock, writes the next generation, and waits
+until the gateway has confirmed it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Routing:
         return {deployment_id(route.tenant, route.deployment): route for route in self._table().routes}
 
     def set_route(self, deployment: ResourceId, destinations: Collection[Destination]) -> None:
-        """Gives a deployment its traffic, starting the gateway where it doesn't run. Returns once new requests go
+        """Gives a deployment its traffic, and starts the gateway if it doesn't run. Returns once new requests go
         there. TargetError: a destination has no ready replica, or the gateway doesn't do it."""
         for destination in destinations:
             if destination.weight and not destination.ready:
@@ -60,11 +60,11 @@ class Routing:
         self._change(lambda routes: (*(r for r in routes if not _is_of(r, deployment)), route), start=True)
 
     def drop_route(self, deployment: ResourceId) -> None:
-        """Takes a deployment's URL away: it answers 404 from now on."""
+        """Removes a deployment's URL, which answers 404 from now on."""
         self._change(lambda routes: tuple(r for r in routes if not _is_of(r, deployment)))
 
     def drop_variant(self, variant: ResourceId) -> None:
-        """Sends nothing new to a variant. What asked for nothing else gets 503 from now on."""
+        """Sends nothing new to a variant. Requests that ask for this variant by name get 503 from now on."""
         self._change(lambda routes: tuple(_without_variant(route, variant) for route in routes))
 
     def drop_replicas(self, variant: ResourceId, addresses: Collection[Address]) -> None:
@@ -73,7 +73,7 @@ class Routing:
         self._change(lambda routes: tuple(_without_replicas(route, variant, gone) for route in routes))
 
     def in_flight(self, variant: ResourceId) -> int:
-        """Requests of a variant that were not answered to the end; none where no gateway is there to ask."""
+        """The number of a variant's unfinished requests; 0 if no gateway runs."""
         try:
             return self._gateway.client.inflight(variant_key(variant.tenant, variant.name))
         except GatewayError:
@@ -99,7 +99,7 @@ class Routing:
             )
 
     def _table(self) -> RouteTable:
-        """The table on disk. One that can't be read counts as empty: the round writes every route anew."""
+        """The table on disk. One that can't be read counts as empty, because the round writes every route again."""
         try:
             return RouteTable.read(self._run_dir.root)
         except RouteTableError:

@@ -1,5 +1,4 @@
-"""Where everything is in the run directory. All that is live can be found from here, so that losing the state file
-loses nothing."""
+"""The paths in the run directory. Everything live can be found from here, so losing the state file loses nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from reconciler.targets.local.marks import Removal, TenantMark, VariantMark, rea
 
 @dataclass(frozen=True, slots=True)
 class VariantFolder:
-    """The folder of one variant. Its mark comes first and goes with the folder, in one rename."""
+    """The folder of one variant. It appears together with its mark and is removed together with it, by one rename."""
 
     run_dir: Path
     path: Path
@@ -32,7 +31,7 @@ class VariantFolder:
 
     @property
     def served_file(self) -> Path:
-        """Is there once traffic was sent to the variant: what goes without it has failed."""
+        """Exists once traffic was sent to the variant. A variant that is removed without it counts as failed."""
         return self.path / "served"
 
     @property
@@ -67,7 +66,7 @@ class RunDir:
 
     @property
     def gateway_output(self) -> Path:
-        """What it says outside of its own log: why it could not start."""
+        """The gateway's output outside of its log: why it could not start."""
         return self.root / "gateway.out"
 
     def tenant_file(self, tenant: str) -> Path:
@@ -101,14 +100,14 @@ class RunDir:
         return sorted(path for tenant in tenants or ["*"] for path in self.tenants.glob(f"{tenant}/{pattern}"))
 
     def has_variants(self) -> bool:
-        """Of any installation."""
+        """Whether there is a variant of any installation."""
         return any(self.tenants.glob("*/variants/*/variant.json"))
 
     def discard(self, folder: Path) -> None:
-        """Takes a folder away at once, whatever happens to us while its files are deleted."""
+        """Removes a folder by one rename, so that a kill while its files are deleted leaves no half of it."""
         trash = self.root / "trash"
         make_folder(trash)
         with contextlib.suppress(FileNotFoundError):
             folder.rename(trash / f"{folder.name}-{secrets.token_hex(4)}")
-        for left in trash.iterdir():  # also of who was killed here
+        for left in trash.iterdir():  # also leftovers of a process that was killed here
             shutil.rmtree(left, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Processes that no file mentions any more, because somebody deleted the run directory under them.
+"""Processes that no file names any more, because somebody deleted the run directory.
 
-Their environment says whose they are, so they are shown, ended and replaced like everything else.
+Their environment identifies them, so they are shown, ended and replaced like all others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def strays(run_dir: RunDir) -> Iterator[tuple[ProcessLabels, Bearer]]:
 
 
 def kill_strays(run_dir: RunDir, installation: str, variant: ResourceId) -> bool:
-    """Ends those of one variant at once: where they listen is not known. True where there were some."""
+    """Kills the strays of one variant without draining, because their addresses are unknown. True if there were any."""
     wanted = (installation, variant)
     found = [bearer for labels, bearer in strays(run_dir) if (labels.installation, labels.variant_id) == wanted]
     for bearer in found:

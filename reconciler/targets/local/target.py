@@ -1,6 +1,6 @@
 """The local target: the protocol of `targets/protocol.py` over processes of this machine.
 
-Opened by `targets/factory.py`; every method hands on to the module that does the work.
+Opened by `targets/factory.py`; every method delegates to the module that does the work.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class LocalTarget:
         return target_lock(self._run_dir.root, command, timeout)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: this target holds nothing open."""
 
     def url(self, deployment: ResourceId) -> str | None:
         return f"{self._gateway.url}/{deployment.tenant}/{deployment.name}" if self._gateway.url else None

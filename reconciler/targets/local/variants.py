@@ -52,7 +52,7 @@ class Starter:
     routing: Routing
 
     def ensure(self, variant: DesiredVariant, count: int) -> None:
-        """Has `count` replicas run, not ready yet when this returns. TargetError or StoreError."""
+        """Makes `count` replicas run; they are not ready yet when this returns. TargetError or StoreError."""
         folder = self.run_dir.variant(variant.id)
         launch = self._launch(variant, folder)
         _write_mark(folder, self._mark(variant, count, folder.mark()))
@@ -70,7 +70,7 @@ class Starter:
         self._retire(variant, running[count:])
 
     def note_served(self, variants: Iterable[ResourceId]) -> None:
-        """These have traffic now: if one is removed later, that is no failed start."""
+        """Notes that these variants have traffic, so that a later removal does not count as a failed start."""
         for variant in variants:
             self.run_dir.variant(variant).served_file.touch(mode=0o600)
 
@@ -91,7 +91,7 @@ class Starter:
     def _overlay(self, requirements: Path) -> Path | None:
         if not requirements.exists():
             return None
-        from reconciler.targets.local.overlay import prepare_overlay  # few need it, and it has much to import
+        from reconciler.targets.local.overlay import prepare_overlay  # few variants need it, and its imports are slow
 
         return prepare_overlay(requirements, self.cache_dir)
 

@@ -1,4 +1,4 @@
-"""`python -m reconciler.targets.local.gateway`: started by the target, in a session of its own."""
+"""`python -m reconciler.targets.local.gateway`: the target starts it in its own session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         log_to(run_dir)
         _allow_many_connections()
-        gc.freeze()  # what was imported stays: no collection has to walk it
+        gc.freeze()  # imported modules live forever: keep the collector from walking them
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(run_dir, options.host, options.port))
     except StartError as error:
@@ -50,7 +50,7 @@ def _allow_many_connections() -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed: it serves a quarter more requests."""
+    """uvloop's event loop if it is installed, because it serves a quarter more requests."""
     try:
         import uvloop
     except ImportError:

@@ -1,6 +1,6 @@
-"""The admin listener, on loopback only: the target reloads the table with it and asks who is still answering.
+"""The admin listener, on loopback only: the target reloads the table and asks which variants still answer.
 
-It needs no password: whoever can ask it to read routes.json anew gains nothing by it.
+It needs no password, because a reload of routes.json gives nobody an advantage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def load(balancer: Balancer, run_dir: Path) -> None:
-    """Puts routes.json in force. RouteTableError leaves the old table as it is."""
+    """Puts routes.json into force. After a RouteTableError the old table stays in force."""
     upstream.close_idle(balancer.swap(RouteTable.read(run_dir)))
     log.info("Generation %d is in force: %d deployments", balancer.generation, len(balancer.routes))
 

@@ -1,4 +1,4 @@
-"""The gateway's own answers: JSON of a constant summary and a detail that says what, why and how to fix it."""
+"""The gateway's own answers: JSON with a constant summary and a detail that says what, why and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXCERPT = re.compile(r"\n|: (?:bytearray\()?b['\"]")
 class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
     """Ends the handling of a request with an answer of the gateway's own.
 
-    `closes`: the connection ends with it, because what follows on it can't be understood.
+    `closes`: the connection is closed after it, because the bytes that follow can't be parsed.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
         self.closes = closes
 
     def response(self, variant: LiveVariant | None = None) -> web.Response:
-        """`variant`: who was asked and failed, where somebody was."""
+        """`variant`: the one that was asked and failed, if any was asked."""
         if variant is not None:
             self.headers |= {VARIANT_HEADER: variant.name, VERSION_HEADER: variant.version}
         if self.closes:
@@ -52,7 +52,7 @@ class GatewayRefusal(Exception):  # noqa: N818 - an answer, not an error of ours
         return response
 
     def raw(self) -> bytes:
-        """The whole answer, for a connection on which no request has come to its end."""
+        """The whole answer as bytes, for a connection that has not received a complete request."""
         body = orjson.dumps(self._body)
         lines = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}",
@@ -179,7 +179,7 @@ def coding_of_old_version() -> GatewayRefusal:
 
 
 def malformed(why: str) -> GatewayRefusal:
-    """`why`: the parser's words, which go on with an excerpt of the request."""
+    """`why`: the parser's message, which ends with an excerpt of the request."""
     return GatewayRefusal(
         HTTPStatus.BAD_REQUEST,
         "The request is malformed",

@@ -1,4 +1,4 @@
-"""Which variant, and which of its replicas, answers the next request; and who is answering right now.
+"""Which variant, and which of its replicas, answers the next request; and how many requests each is answering.
 
 Pure and single-threaded: the event loop is the only caller, and nothing here waits, so that a swap of the
 table falls between two requests and never into one. `exchange` asks, `admin` swaps and reads.
@@ -31,20 +31,20 @@ class LiveReplica:
 
 @dataclass(slots=True, eq=False)
 class LiveVariant:
-    """A variant of the table, or one that left it and has requests to finish."""
+    """A variant in the table, or one that left it and still has requests to finish."""
 
     key: str
     name: str
     version: str = ""
     weight: int = 0
     replicas: tuple[LiveReplica, ...] = ()
-    signature: bytes = b""  # the header lines that say who answered
+    signature: bytes = b""  # header lines that name the variant that answered
     inflight: int = 0
     retired: bool = False
     _turn: int = 0
 
     def least_busy(self, now: float, tried: Collection[LiveReplica] = ()) -> LiveReplica | None:
-        """The replica with the fewest requests; among equals, in turn. Those that refused lately come last."""
+        """The replica with the fewest requests; equal ones take turns. Recent refusers come last."""
         replicas = self.replicas
         if len(replicas) == 1 and not tried:
             return replicas[0]
@@ -74,13 +74,13 @@ class LiveRoute:
         self.request_seconds = route.request_seconds
         self.variants = variants
         self._weighted = tuple((variant, variant.weight) for variant in variants if variant.weight > 0)
-        # A reload for the sake of another deployment must not start this one's cycle anew.
+        # A reload because of another deployment must not restart this deployment's cycle.
         self._credits: list[int] = [0] * len(self._weighted)
         if old is not None and old._weighted == self._weighted:
             self._credits = old._credits
 
     def next(self) -> LiveVariant | None:
-        """The variant whose turn it is; None when none has any weight."""
+        """The variant whose turn it is; None if no variant has a weight."""
         weighted = self._weighted
         if len(weighted) <= 1:
             return weighted[0][0] if weighted else None
@@ -94,21 +94,21 @@ class LiveRoute:
         return weighted[best][0]
 
     def others(self, than: LiveVariant) -> list[LiveVariant]:
-        """Who else may answer when that variant can't: those with weight, the heaviest first."""
+        """The variants that may answer instead of this one: those with a weight, the heaviest first."""
         rest = [(variant, weight) for variant, weight in self._weighted if variant is not than]
         return [variant for variant, _ in sorted(rest, key=lambda pair: -pair[1])]
 
     def named(self, name_or_version: str) -> LiveVariant | None:
-        """The variant of that name, else the heaviest of that version, whatever its weight."""
+        """The variant of that name, else the one of that version with the largest weight, which may be 0."""
         found = [v for v in self.variants if v.name == name_or_version]
         found = found or [v for v in self.variants if v.version == name_or_version]
         return max(found, key=lambda variant: variant.weight, default=None)
 
 
 class Balancer:
-    """The table in force, and the variants that left it while they answer.
+    """The table in force, and the variants that left it but still answer requests.
 
-    `on_arrival` and `on_departure` are told of variants that came and that are gone for good.
+    `on_arrival` and `on_departure` are called with variants that arrived, and that have left and finished.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the target speaks with a running gateway: over its admin port, found by gateway.json.
+"""The target's connection to a running gateway: its admin port, which gateway.json names.
 
 Synchronous and light: the engine's threads call it after a routing table was written and while a variant
 drains. Every call opens its own short connection, so one client may be shared between threads.
@@ -30,14 +30,14 @@ _ADMIN_SECONDS = 10.0
 
 
 class GatewayError(TargetError):
-    """The gateway isn't there, doesn't answer or refused what it was asked."""
+    """The gateway doesn't run, doesn't answer, or refused the request."""
 
     code = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayInfo:
-    """What a gateway writes down once it listens."""
+    """The content of gateway.json, which a gateway writes once it listens."""
 
     pid: int
     started: float  # seconds since the epoch, as psutil gives it
@@ -58,14 +58,14 @@ class GatewayClient:
     run_dir: Path
 
     def info(self) -> GatewayInfo | None:
-        """What the last gateway of this run directory wrote down; it may be dead by now."""
+        """What the last gateway of this run directory wrote; it may have ended since."""
         try:
             return GatewayInfo(**orjson.loads((self.run_dir / GATEWAY_FILE).read_bytes()))
         except (FileNotFoundError, TypeError, orjson.JSONDecodeError):
             return None
 
     def alive(self) -> bool:
-        """Whether that very process runs; it listened before it wrote the file."""
+        """Whether that very process still runs. It was listening before it wrote the file."""
         info = self.info()
         return info is not None and is_alive(info.process)
 
@@ -88,7 +88,7 @@ class GatewayClient:
 
     def _ask(self, method: str, path: str) -> Mapping[str, Any]:
         info = self.info()
-        # A dead gateway's admin port may be anybody's by now: ask only the process that wrote it down.
+        # Another program may have taken a dead gateway's admin port: ask only the process that wrote it down.
         if info is None or not is_alive(info.process):
             raise GatewayError("Gateway is not running", f"No gateway runs for {self.run_dir}; apply starts it.")
         connection = http.client.HTTPConnection(_ADMIN_HOST, info.admin_port, timeout=_ADMIN_SECONDS)

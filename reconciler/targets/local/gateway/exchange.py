@@ -1,8 +1,8 @@
-"""One request on its way: to a replica that is chosen here, and the answer back, both streamed.
+"""One request: chooses a replica, streams the request to it and the answer back.
 
 `proxy` makes one for every request that belongs to a deployment, gives it a time limit, and counts it. Bodies of
 up to SMALL_BODY_BYTES travel whole: such a request can be repeated at another replica, and such an answer can
-still become a 502 when its replica dies. Longer ones never lie in memory as a whole.
+still become a 502 when its replica dies. Longer ones are never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 class Exchange:
-    """`run` once, then `close`. `variant` is who was asked last, `response` what the client got of the answer."""
+    """`run` once, then `close`. `variant` is the one asked last, `response` what the client got of the answer."""
 
     __slots__ = (
         "_balancer",
@@ -56,13 +56,13 @@ class Exchange:
         self._request = request
         self._target = target
         self._framing = b""
-        self._body: bytes | None = b""  # None: passed on as it comes
+        self._body: bytes | None = b""  # None: streamed
         self._pump: asyncio.Task[None] | None = None  # which does that
         self._replica: LiveReplica | None = None
         self._tried: list[LiveReplica] = []
 
     async def run(self) -> web.StreamResponse:
-        """Answers the request. GatewayRefusal when nobody can; then `response` tells whether an answer had begun."""
+        """Answers the request. GatewayRefusal if no replica can; then `response` says whether an answer had begun."""
         await self._take_body()
         while True:
             variant, replica = self._choose()
@@ -77,23 +77,23 @@ class Exchange:
             self._tried.append(replica)
 
     def suspect(self) -> None:
-        """The replica that was asked may not be ready any more: let others answer until it says that it is."""
+        """Prefers other replicas to the one that was asked until its `/ready` is 200 again."""
         if self._replica is not None:
             suspect(self._replica)
 
     def close(self) -> None:
-        """Ends the count of the request as in flight."""
+        """Stops counting the request as in flight."""
         if self.variant is not None and self._replica is not None:
             self._balancer.end(self.variant, self._replica)
             self._replica = None
 
     @property
     def _repeatable(self) -> bool:
-        """Whether doing it twice is as good as once (RFC 9110, section 9.2.2), and its body is still there."""
+        """Whether the request is idempotent (RFC 9110, section 9.2.2) and its body is still in memory."""
         return self._body is not None and self._request.method in _IDEMPOTENT
 
     async def _take_body(self) -> None:
-        """Reads a small body whole. Of a long one, or one of unknown length, only notes how it is framed."""
+        """Reads a small body as a whole. For a long body, or one of unknown length, it only records the framing."""
         headers = self._request.headers
         length = headers.get("Content-Length")
         if length is None:
@@ -120,8 +120,8 @@ class Exchange:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _choose(self) -> tuple[LiveVariant, LiveReplica]:
-        """Who is asked next, counted as in flight from here on. It is somebody of the table in force, also when the
-        table was swapped since the last attempt."""
+        """The replica to ask next, counted as in flight from now on. It is in the table in force, also if the table
+        was swapped since the last attempt."""
         route = self._balancer.routes.get(self.route.key)
         if route is not None:
             self.route = route
@@ -181,7 +181,7 @@ class Exchange:
         pump.add_done_callback(_take_note)
         answer = asyncio.create_task(upstream.read_answer(connection))
         try:
-            # Whoever refuses a long body answers before it has read it.
+            # A replica that refuses a long body answers before it has read all of it.
             await asyncio.wait((pump, answer), return_when=asyncio.FIRST_COMPLETED)
             if pump.done() and not answer.done():
                 _check_body(pump)
@@ -215,7 +215,7 @@ def _put_last(variant: LiveVariant, replica: LiveReplica, error: Exception) -> N
 
 
 def _take_note(pump: asyncio.Task[None]) -> None:
-    """Of an error that may not matter, since the answer was there before; asyncio would report it as forgotten."""
+    """Retrieves an error that no longer matters, because asyncio would log it as never retrieved."""
     if not pump.cancelled():
         pump.exception()
 

@@ -1,6 +1,6 @@
-"""What of a message's head goes on to the other side, and what is for one hop alone (RFC 9110, section 7.6.1).
+"""Which headers of a message are forwarded, and which are for one hop only (RFC 9110, section 7.6.1).
 
-Pure. `exchange` makes the head that a replica gets with it, `relay` the one that a client gets.
+Pure. `exchange` uses it for the head that a replica gets, `relay` for the one that a client gets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NAMES_NOTHING: tuple[list[str], ...] = (["keep-alive"], ["close"], [])
 
 
 def signature(variant: str, version: str) -> bytes:
-    """The header lines that say who answered."""
+    """The header lines that name the variant that answered."""
     return f"{VARIANT_HEADER}: {variant}\r\n{VERSION_HEADER}: {version}\r\n".encode()
 
 

@@ -1,7 +1,7 @@
 """The public side of the gateway: connections of clients, on aiohttp's server.
 
-`server` opens it. What a client sends that is no HTTP, or not in time, is answered here, in the words of `answers`;
-every request goes to the `Proxy`.
+`server` opens it. It answers malformed and late requests itself, with `answers`, and
+passes every other request to the `Proxy`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the gateway counts, for /metrics: requests, latencies and requests in flight.
 
-Labels come out of the routing table alone, never out of a request, and go with the variant they belong to, so
-that neither strangers nor many rollouts make them grow.
+Label values come from the routing table, never from a request, and are deleted together with their variant, so
+neither strangers nor many rollouts can increase their number without limit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gateway's own pages: what it serves, whether it lives, what it counts."""
+"""The gateway's own pages: its deployments, its health, its metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pages:
         }
 
     def answer(self, request: web.BaseRequest, path: str) -> web.Response:
-        """GatewayRefusal where the gateway has no page of that path."""
+        """GatewayRefusal if the gateway has no page at that path."""
         page = self._by_path.get(path)
         if page is None:
             raise answers.nothing_there(path)

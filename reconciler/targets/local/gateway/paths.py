@@ -1,4 +1,4 @@
-"""Which deployment a request's path belongs to. Pure; `proxy` asks for every request.
+"""Finds the deployment that a request's path belongs to. Pure; called by `proxy` for every request.
 
 Paths are matched raw: nothing is decoded and no `..` resolved, so that what was matched is, byte for byte, what the
 replica gets, and no spelling of one tenant's path is another tenant's.
@@ -31,7 +31,7 @@ def path_of(target: str) -> str:
 
 
 def route_key(target: str) -> str:
-    """`tenant/deployment` of /TENANT/DEPLOYMENT/... and of that behind PREDICT_PREFIX; else what is no key."""
+    """`tenant/deployment` of /TENANT/DEPLOYMENT/…, also after PREDICT_PREFIX; else a text that is no key."""
     path = path_of(target)
     start = len(PREDICT_PREFIX) if path.startswith(PREDICT_PREFIX) else 1
     tenant_end = path.find("/", start)

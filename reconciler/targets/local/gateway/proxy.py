@@ -1,7 +1,7 @@
-"""The public listener: every request comes in here and is counted here.
+"""Every request of the public listener is handled and counted here.
 
-Called by aiohttp's server for each request. What belongs to a deployment goes to an `Exchange`, with the
-deployment's time limit; the rest are the gateway's own pages, and refusals.
+Called by aiohttp's server for each request. A request for a deployment becomes an `Exchange` with the
+deployment's time limit; all others get the gateway's own pages or a refusal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Proxy:
         self._metrics = metrics
         self._pages = pages
         self._max_open_requests = max_open_requests
-        self._open: dict[str, int] = {}  # deployment -> its requests that are being answered, or whose body arrives
+        self._open: dict[str, int] = {}  # deployment -> requests that are answered, or whose body still arrives
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         target = origin_form(request.raw_path)
@@ -71,7 +71,7 @@ class Proxy:
             exchange.suspect()
             slow = answers.too_slow if exchange.variant else answers.body_too_slow
             return _refuse(exchange, request, slow(exchange.route))
-        except ConnectionError:  # the client's: it left while we wrote to it
+        except ConnectionError:  # the client closed its connection while we wrote
             raise
         except Exception:
             log.exception("A request to %s failed in the gateway", exchange.route.key)
@@ -105,7 +105,7 @@ def _refuse_unsupported(request: web.BaseRequest) -> None:
 
 
 def _refuse(exchange: Exchange, request: web.BaseRequest, refusal: GatewayRefusal) -> tuple[web.StreamResponse, int]:
-    """A refusal where nothing was sent yet. Where an answer had begun, only cutting it short tells the client."""
+    """Sends the refusal if nothing was sent yet. If an answer had begun, it can only close the connection."""
     if exchange.response is None or not exchange.response.prepared:
         return refusal.response(exchange.variant), refusal.status
     log.warning("%s: an answer was cut short. %s", exchange.route.key, refusal)

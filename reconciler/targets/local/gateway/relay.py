@@ -1,7 +1,7 @@
-"""A replica's answer on its way to the client.
+"""Sends a replica's answer to the client.
 
-`exchange` begins one and passes the body on. aiohttp's own response would decode and encode the head again, and fill
-in what the replica left out of it; this one sends the replica's bytes.
+`exchange` begins one and passes the body on. aiohttp's own response would decode and encode the head again, and add
+headers that the replica left out; this one sends the replica's own bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOT_MODIFIED = 304
 
 
 class RelayedAnswer(web.StreamResponse):
-    """What aiohttp's server wants of the answer that a handler returns: of the base class no more than the type.
+    """The answer that a handler returns to aiohttp's server. It overrides everything that the server calls.
 
     Either `send_whole`, or `send_head` and then any number of `write`; and `write_eof`.
     """
@@ -33,7 +33,7 @@ class RelayedAnswer(web.StreamResponse):
 
     @property
     def prepared(self) -> bool:
-        """Whether a part of it was sent."""
+        """Whether any part of it was sent."""
         return self._begun
 
     @property
@@ -48,7 +48,7 @@ class RelayedAnswer(web.StreamResponse):
         return None if hdrs.TRANSFER_ENCODING in headers else headers.get(hdrs.CONTENT_LENGTH)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """For the server, which asks after the end."""
+        """Does nothing: the server calls it after the handler has sent everything."""
         return request.writer
 
     async def send_whole(self, body: bytes) -> None:

@@ -1,6 +1,6 @@
-"""The gateway's life: it binds, writes itself down, serves, and ends without cutting an answer short.
+"""The gateway's life: it binds, writes gateway.json, serves, and stops without cutting off an answer.
 
-`__main__` runs it. A start that fails says why in one line, and by its exit code whether the port was taken.
+`__main__` runs it. A failed start prints its reason in one line; its exit code says whether the port was taken.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def log_to(run_dir: Path) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. StartError tells a taken port from an address that can't be had."""
+    """A socket that listens. StartError says whether the port is taken or the address is not available."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, proto)

@@ -1,4 +1,4 @@
-"""Replicas that failed a request in a way that may last: asked whether they are ready, and last in turn until they are.
+"""Replicas that failed a request in a way that may last: they come last until they say that they are ready.
 
 `exchange` suspects a replica that exceeded the time limit or answered 503; `server` asks all suspects every second.
 """
@@ -26,7 +26,7 @@ def suspect(replica: LiveReplica) -> None:
 
 
 async def ask_suspects(balancer: Balancer) -> None:
-    """Clears the suspicion of those that say that they are ready. Takes at most READY_SECONDS."""
+    """Clears those that answer that they are ready. Takes at most READY_SECONDS."""
     suspects = [replica for replica in balancer.replicas() if replica.suspect]
     for replica, ready in zip(suspects, await asyncio.gather(*map(_is_ready, suspects)), strict=True):
         if ready:

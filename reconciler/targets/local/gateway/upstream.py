@@ -1,4 +1,4 @@
-"""Connections to replicas: opened, kept alive, given back; and one request and answer on one of them.
+"""Connections to replicas, opened, kept alive and reused; and one request and answer on one of them.
 
 `exchange` calls it. Built on aiohttp's own client protocol, that is its HTTP parser and its flow control, without the
 session above it: a gateway needs no redirects, cookies, proxies or retries, and they cost half its speed.
@@ -35,7 +35,7 @@ _FIRST_FINAL_STATUS = 200
 
 
 class ConnectFailedError(Exception):
-    """No connection was made, so that nothing of the request can have arrived."""
+    """No connection was made, so no part of the request can have arrived."""
 
 
 class NoAnswerError(Exception):
@@ -43,7 +43,7 @@ class NoAnswerError(Exception):
 
 
 class BadAnswerError(Exception):
-    """The replica sent something that is no HTTP answer, or only a part of one."""
+    """The replica sent something that is not an HTTP answer, or only a part of one."""
 
 
 class BodyTooLongError(Exception):
@@ -121,7 +121,7 @@ def close_idle(replicas: Iterable[LiveReplica], unused_for: float = 0.0) -> None
 
 
 async def read_whole(body: StreamReader) -> bytes:
-    """All of a body; at once where it has arrived already, as small ones have."""
+    """The whole body; without waiting if it has arrived already, as small ones have."""
     return body.read_nowait() if body.is_eof() and body.exception() is None else await body.read()
 
 
