@@ -21,10 +21,10 @@ import os, sys
 from reconciler.artifacts.filesystem import FilesystemStore
 from reconciler.cli.root import run
 from reconciler.state.file import StateFile
-from reconciler.targets.local.target import LocalTarget
+from reconciler.targets.local.rollout import Rollout
 
 holder, method, moment = sys.argv[1:4]
-kinds = {"target": LocalTarget, "store": FilesystemStore, "state": StateFile}
+kinds = {"rollout": Rollout, "store": FilesystemStore, "state": StateFile}
 original = getattr(kinds[holder], method)
 
 def dying(*arguments, **named):
@@ -42,12 +42,12 @@ MOMENTS = [
     ("state", "save", "before"),
     ("state", "save", "after"),  # claimed, and nothing made
     ("store", "put", "after"),
-    ("target", "ensure", "after"),
-    ("target", "readiness", "after"),
-    ("target", "route", "before"),
-    ("target", "route", "after"),
-    ("target", "remove", "before"),
-    ("target", "remove", "after"),
+    ("rollout", "ensure", "after"),
+    ("rollout", "readiness", "after"),
+    ("rollout", "route", "before"),
+    ("rollout", "route", "after"),
+    ("rollout", "remove", "before"),
+    ("rollout", "remove", "after"),
 ]
 SEED = 4
 RANDOM_KILLS = 6
@@ -121,7 +121,7 @@ def test_killed_again_and_again_at_moments_that_nobody_chose(desk: Desk) -> None
 
 
 def test_a_removal_that_was_killed_is_ended_by_the_next(desk: Desk) -> None:
-    kill_at(desk, ("target", "remove", "after"), "destroy", "--yes")
+    kill_at(desk, ("rollout", "remove", "after"), "destroy", "--yes")
     assert desk.run("destroy", "--yes").code == 0
     assert not desk.processes()
     assert desk.state["resources"] == {}
@@ -129,7 +129,7 @@ def test_a_removal_that_was_killed_is_ended_by_the_next(desk: Desk) -> None:
 
 def test_the_record_the_gateway_and_a_server_lost_in_the_middle(desk: Desk) -> None:
     desk.spec({"d": "v2", "e": "v1"}, ["v1", "v2"])
-    kill_at(desk, ("target", "route", "after"), "apply", "--yes")
+    kill_at(desk, ("rollout", "route", "after"), "apply", "--yes")
     (desk.home / "state.json").unlink()
     kill_and_wait(desk.gateway())
     kill_and_wait(desk.servers()[0])
