@@ -56,7 +56,11 @@ def test_a_rollout_that_fails_keeps_the_old_version_and_says_why(desk: Desk) -> 
         ({"version": "raises"}, "NotReady", "RuntimeError: the weights are missing"),
         ({"version": "sleeps", "timeouts": {"ready": "2s"}}, "Timeout", "not ready within 2 s"),
         ({"version": "v2", "checks": [check]}, "NotReady", "check 1"),
-        ({"version": "dies"}, "NotReady", "killed from outside"),
+        (
+            {"version": "dies"},
+            "NotReady",
+            "The process was killed: by the system, for lack of memory, or from outside (SIGKILL)",
+        ),
     ]
     for shape, reason, cause in broken:
         desk.spec({"d": shape}, versions)
