@@ -149,7 +149,12 @@ def _safe(reason: str, value: str) -> str:
 def _check_s3(url: SplitResult, value: str, what: str) -> None:
     key = value.partition("://")[2].partition("/")[2]
     if not re.fullmatch(BUCKET_PATTERN, url.netloc) or not url.path.strip("/"):
-        raise Refusal("s3-url", "Not an S3 object", f"The {what} must be named as s3://bucket/key.")
+        raise Refusal(
+            "s3-url",
+            "Not an S3 object",
+            f"The {what} must be named as s3://bucket/key. A bucket's name has 3 to 63 lower-case letters, digits, "
+            "dots and hyphens, and begins and ends with a letter or digit.",
+        )
     if {"", ".", ".."}.intersection(key.split("/")):
         raise Refusal(
             "s3-url",

@@ -174,6 +174,11 @@ CASES = {
         "Not an S3 object",
         "s3://bucket/key",
     ),
+    "an S3 bucket has too short a name": (
+        version(f"{{artifact: ‸s3://b/key, sha256: {SHA}}}"),
+        "Not an S3 object",
+        "A bucket's name has 3 to 63 lower-case letters",
+    ),
     "an artifact's URL has no host": (
         version(f"{{artifact: ‸https:///x, sha256: {SHA}}}"),
         "URL without a host",
